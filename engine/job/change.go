@@ -1,0 +1,145 @@
+package job
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// This file holds what one event does to the store.
+
+// Change is one atomic commit in the job's shard: all of it or nothing.
+type Change struct {
+	Job          Job             // the row as it will stand; Version = Base+1
+	Base         int64           // the version that must stand in the store; 0 inserts
+	InitialData  json.RawMessage // Base 0 only: an object
+	StateHistory json.RawMessage // nil: unchanged
+	Records      []Record        // appended to the history
+	Tasks        []Task          // inserted or replaced by (job, N)
+	CloseTasks   bool            // every other open task of the job becomes TaskClosed
+	Result       *Result         // a branch's result
+	Outbox       []Message
+	Writes       []StoreWrite // to the stores of Job.Blueprint
+	Reads        []StoreRead  // must still stand, else a conflict
+}
+
+// Result is what one branch of a parallel group returned.
+type Result struct {
+	Group  int64           `json:"group"` // the step that opened the group
+	TaskID string          `json:"task_id"`
+	Type   string          `json:"task_type"`
+	Status string          `json:"status"`
+	Data   json.RawMessage `json:"data"`
+}
+
+// RecordKind says what a history record tells.
+type RecordKind string
+
+// The kinds of history records.
+const (
+	RecCreated   RecordKind = "created"
+	RecStep      RecordKind = "step"             // a handler ran
+	RecTaskEnd   RecordKind = "task_returned"    // a worker's result was taken
+	RecTaskFail  RecordKind = "task_failed"      // a try failed; Next is empty when it is tried again
+	RecRetry     RecordKind = "task_requeued"    // the next try entered the queue
+	RecTimer     RecordKind = "timer"            // a wait ended by its date
+	RecApproval  RecordKind = "decision"         // a person decided
+	RecChild     RecordKind = "sub_job_ended"    // the child ended
+	RecCancelAsk RecordKind = "cancel_requested" // a cancel is under way
+	RecCancelled RecordKind = "cancel_settled"   // it took effect
+	RecReopened  RecordKind = "reopened"         // a person ran a terminal job again
+	RecClosed    RecordKind = "closed"           // a person ended it for good
+	RecMigrated  RecordKind = "migrated"         // moved to another revision
+)
+
+// Record is one entry of a job's history: only what the event changed.
+type Record struct {
+	N        int64                      `json:"n"` // 1-based within the job, no gaps
+	At       time.Time                  `json:"at"`
+	Kind     RecordKind                 `json:"kind"`
+	Step     int64                      `json:"step,omitempty"`
+	State    string                     `json:"state"`          // where the job stood
+	Next     string                     `json:"next,omitempty"` // where it went; empty: stayed
+	Status   Status                     `json:"status"`         // after the event
+	Duration float64                    `json:"duration_ms,omitempty"`
+	Handler  string                     `json:"handler,omitempty"`
+	Set      map[string]json.RawMessage `json:"set,omitempty"`   // keys of state_history set
+	Unset    []string                   `json:"unset,omitempty"` // keys removed
+	Task     *TaskNote                  `json:"task,omitempty"`
+	Tasks    []TaskNote                 `json:"tasks,omitempty"` // dispatched by the step
+	Error    *Error                     `json:"error,omitempty"`
+	By       string                     `json:"by,omitempty"`
+	Detail   string                     `json:"detail,omitempty"`
+	Log      []LogLine                  `json:"log,omitempty"`
+	Acts     []Act                      `json:"acts,omitempty"`
+}
+
+// TaskNote is what history keeps of a task.
+type TaskNote struct {
+	N        int     `json:"n"`
+	ID       string  `json:"task_id,omitempty"`
+	Type     string  `json:"task_type"`
+	Worker   string  `json:"worker,omitempty"`
+	Attempt  int     `json:"attempt,omitempty"`
+	Status   string  `json:"status,omitempty"`
+	Priority float64 `json:"priority,omitempty"`
+	Emulated bool    `json:"emulated,omitempty"`
+}
+
+// MessageKind says who an outbox message is for.
+type MessageKind string
+
+// What crosses shards or leaves the process.
+const (
+	MsgChildStart  MessageKind = "child_start"  // Body: ChildStart
+	MsgChildCancel MessageKind = "child_cancel" // To: the child's id
+	MsgChildEnded  MessageKind = "child_ended"  // Body: ChildEnd; To: the parent's id
+	MsgApproval    MessageKind = "approval"     // Body: ApprovalRequest
+	MsgWebhook     MessageKind = "webhook"      // Body: the payload; To: the URL
+)
+
+// Message is one row of the outbox: delivered at least once, recognisable by ID.
+type Message struct {
+	ID       string          `json:"id"` // derived from its cause, so doing it again changes nothing
+	JobID    string          `json:"job_id"`
+	Kind     MessageKind     `json:"kind"`
+	To       string          `json:"to,omitempty"`
+	Body     json.RawMessage `json:"body,omitempty"`
+	Due      time.Time       `json:"due"` // not before
+	Attempts int             `json:"attempts,omitempty"`
+	Error    string          `json:"error,omitempty"` // of the last try
+}
+
+// ChildStart is the body of MsgChildStart.
+type ChildStart struct {
+	ChildID         string            `json:"child_id"`
+	Blueprint       string            `json:"blueprint"`
+	Revision        string            `json:"revision"` // the parent's; used when it holds the blueprint too
+	InitialData     json.RawMessage   `json:"initial_data"`
+	Parent          Ref               `json:"parent"`
+	Depth           int               `json:"depth"`
+	Client          Client            `json:"client"`
+	Trace           map[string]string `json:"trace,omitempty"`
+	DispatchTimeout float64           `json:"dispatch_timeout,omitempty"`
+	ResultTimeout   float64           `json:"result_timeout,omitempty"`
+}
+
+// ChildEnd is the body of MsgChildEnded.
+type ChildEnd struct {
+	ChildID      string          `json:"job_id"`
+	Step         int64           `json:"step"` // the parent's step that waits
+	Status       Status          `json:"status"`
+	StateHistory json.RawMessage `json:"state_history"`
+	Error        *Error          `json:"error"`
+}
+
+// ApprovalRequest is the body of MsgApproval.
+type ApprovalRequest struct {
+	JobID       string          `json:"job_id"`
+	Step        int64           `json:"step"`
+	Blueprint   string          `json:"blueprint"`
+	Integration string          `json:"integration"`
+	Message     string          `json:"message"`
+	Decisions   []string        `json:"decisions"` // sorted
+	Until       *time.Time      `json:"until,omitempty"`
+	Extra       json.RawMessage `json:"extra,omitempty"`
+}

@@ -1,0 +1,194 @@
+// Package store says what Orrery needs from a durable store, as small roles.
+//
+// Words: a shard is the unit of commit; a job's id names its shard, and a Change never
+// leaves it. What crosses shards goes through the outbox. The drivers (memory, sqlite,
+// later redis and postgres) implement Store and pass the one suite in storetest; what a
+// driver cannot do it declares in Features.
+//
+// Who is authoritative: the rows. Everything the engine keeps in memory is rebuilt from
+// them at start.
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"orrery/engine/job"
+)
+
+// Errors that every driver returns (wrapped with what it was about).
+var (
+	// ErrConflict: the job's version, or a value that the step read, is no longer what
+	// the Change was built on. Load again and decide again.
+	ErrConflict = errors.New("the job was changed meanwhile")
+	// ErrExists: a Change with Base 0 meets a job that is there already.
+	ErrExists = errors.New("the job exists already")
+	// ErrNotFound: no such row.
+	ErrNotFound = errors.New("not found")
+	// ErrFull: the disk (or quota) is full. Nothing was written; it may work later.
+	ErrFull = errors.New("the store is full")
+	// ErrClosed: the store was closed.
+	ErrClosed = errors.New("the store is closed")
+)
+
+// Store is everything one driver offers.
+type Store interface {
+	Committer
+	Jobs
+	Tasks
+	Wakes
+	Outbox
+	Blueprints
+	Workers
+	Values
+	Keys
+	Features() Features
+	Close() error
+}
+
+// Features are the differences between drivers that callers may ask about.
+type Features struct {
+	Name    string // "sqlite", "memory"
+	Durable bool   // survives the process
+	Shared  bool   // several processes may use it at once
+}
+
+// Committer writes. Both methods keep the order in which one goroutine calls them.
+type Committer interface {
+	// Commit applies the change and returns when it is durable. Errors: ErrConflict and
+	// ErrExists (nothing written), ErrFull (nothing written), ErrClosed.
+	Commit(ctx context.Context, c *job.Change) error
+	// HandOut notes that a task went to a worker. It is written with the next batch, and
+	// nobody waits: a crash may lose it, then the task is queued as before. A hand-out
+	// whose task is no longer queued, or has had as many hand-outs, is dropped.
+	HandOut(t job.Task)
+	// AddProgress appends to a task's progress, keeping the newest 100 entries a task;
+	// written with the next batch, nobody waits.
+	AddProgress(jobID string, p Progress)
+}
+
+// Progress is one report of a worker about a running task.
+type Progress struct {
+	Progress  float64   `json:"progress"`
+	Message   string    `json:"message"`
+	Timestamp time.Time `json:"timestamp"`
+	TaskID    string    `json:"task_id"`
+}
+
+// Data is the large part of a job: two JSON objects.
+type Data struct {
+	Initial json.RawMessage
+	History json.RawMessage // state_history, without progress_updates
+}
+
+// Jobs reads jobs. A missing job is ErrNotFound everywhere.
+type Jobs interface {
+	Job(ctx context.Context, id string) (*job.Job, error)
+	// Load reads the row and the data in one consistent view.
+	Load(ctx context.Context, id string) (*job.Job, Data, error)
+	// List gives jobs, newest first.
+	List(ctx context.Context, q Query) (Page, error)
+	// Counts gives the number of jobs by status; statuses without jobs are absent.
+	Counts(ctx context.Context) (map[job.Status]int64, error)
+	// Records gives history records with N > after, in order, at most limit.
+	Records(ctx context.Context, id string, after int64, limit int) ([]job.Record, error)
+	// Results gives the results of one parallel group, by task id.
+	Results(ctx context.Context, id string, group int64) ([]job.Result, error)
+	// Progress gives all progress entries of the job in order of arrival.
+	Progress(ctx context.Context, id string) ([]Progress, error)
+	// Children gives the ids of jobs whose Parent is the job, in order of id.
+	Children(ctx context.Context, id string) ([]string, error)
+}
+
+// Query selects jobs; zero fields select everything.
+type Query struct {
+	Status    []job.Status
+	Blueprint string
+	Client    string // Client.ID
+	Limit     int    // 1 to 1000
+	Cursor    string // from the page before
+}
+
+// Page is a part of a list; Cursor is "" on the last one.
+type Page struct {
+	Jobs   []job.Job
+	Cursor string
+}
+
+// Tasks reads tasks.
+type Tasks interface {
+	Task(ctx context.Context, jobID string, n int) (*job.Task, error)
+	// OpenTasks gives the open tasks of a job in order of N.
+	OpenTasks(ctx context.Context, jobID string) ([]job.Task, error)
+	// ScanTasks calls fn for every task in the given state over all jobs, in no order,
+	// until fn returns false. Used at start to fill the queue and the leases.
+	ScanTasks(ctx context.Context, s job.TaskState, fn func(job.Task) bool) error
+}
+
+// Wakes finds what must be looked at.
+type Wakes interface {
+	// Ready gives ids of jobs with a step due, oldest id first, after the given id ("" at first).
+	Ready(ctx context.Context, after string, limit int) ([]string, error)
+	// Due gives what is due at or before now, earliest first, at most limit.
+	Due(ctx context.Context, now time.Time, limit int) ([]Wake, error)
+	// NextDue tells the earliest date in the future; ok is false when there is none.
+	NextDue(ctx context.Context) (at time.Time, ok bool, err error)
+}
+
+// Wake is one due date: of the job itself (Task 0: Job.Due) or of an open task (Task.Due).
+type Wake struct {
+	JobID string
+	Task  int
+	At    time.Time
+}
+
+// Outbox holds what still has to leave the shard.
+type Outbox interface {
+	// Messages gives messages due at or before now, earliest first, at most limit.
+	Messages(ctx context.Context, now time.Time, limit int) ([]job.Message, error)
+	// Delivered removes messages; ids that are gone already do not matter.
+	Delivered(ctx context.Context, ids ...string) error
+	// Postpone keeps a message for a later try (Due, Attempts and Error as given).
+	Postpone(ctx context.Context, m job.Message) error
+}
+
+// Blueprints keeps the source text of every revision that a job may still need.
+type Blueprints interface {
+	// PutRevision keeps a revision; keeping it again changes nothing.
+	PutRevision(ctx context.Context, r Revision) error
+	Revision(ctx context.Context, hash string) (*Revision, error)
+}
+
+// Revision is a file with all it loads, as text.
+type Revision struct {
+	Hash    string            `json:"hash"`
+	Main    string            `json:"main"`  // root-relative name of the file
+	Files   map[string]string `json:"files"` // root-relative name -> text
+	Created time.Time         `json:"created"`
+}
+
+// Workers keeps the registry: ages A and B never register again.
+type Workers interface {
+	// PutWorker keeps or replaces a worker's registration (opaque JSON, at most 256 KiB).
+	PutWorker(ctx context.Context, id string, body json.RawMessage, seen time.Time) error
+	AllWorkers(ctx context.Context) (map[string]json.RawMessage, error)
+	DeleteWorker(ctx context.Context, id string) error
+}
+
+// Values reads the data stores of blueprints; they are written by Commit only.
+type Values interface {
+	// Value gives a key's value and version; an absent key is (nil, 0, nil).
+	Value(ctx context.Context, blueprint, store, key string) (json.RawMessage, int64, error)
+	// Keys gives the keys of a store in order.
+	ValueKeys(ctx context.Context, blueprint, store string) ([]string, error)
+}
+
+// Keys holds small facts with a life of their own: idempotency keys, secrets, which task
+// types a real worker has served.
+type Keys interface {
+	// Claim sets the key if it is absent or past its end, and gives the value that then
+	// stands. ttl 0 keeps it for ever. It is durable when it returns.
+	Claim(ctx context.Context, key string, value []byte, ttl time.Duration, now time.Time) (stands []byte, claimed bool, err error)
+}
