@@ -1,0 +1,210 @@
+// Reading JSON with the tolerance that all ages need: null is absent, unknown
+// is ignored, nesting is bounded, and a fault names the member it is in.
+
+package protocol
+
+import (
+	"bytes"
+	"encoding/json"
+	"math"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// object is a decoded JSON object whose members are still text. path is where
+// it stands in the message, for errors.
+type object struct {
+	path    string
+	members map[string]json.RawMessage
+}
+
+// decodeObject reads body as one JSON object.
+func decodeObject(body []byte) (object, error) {
+	if err := checkDepth(body); err != nil {
+		return object{}, err
+	}
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(body, &members); err != nil || members == nil {
+		return object{}, &Error{Code: CodeBadJSON, What: "the body must be one JSON object, sent as application/json"}
+	}
+	return object{members: members}, nil
+}
+
+// checkDepth counts brackets outside texts. It runs before the decoder, whose
+// own bound is far higher, so that hostile nesting costs one pass and no memory.
+func checkDepth(body []byte) error {
+	depth, inText := 0, false
+	for i := 0; i < len(body); i++ {
+		switch c := body[i]; {
+		case inText && c == '\\':
+			i++
+		case c == '"':
+			inText = !inText
+		case inText:
+		case c == '{' || c == '[':
+			if depth++; depth > MaxDepth {
+				return &Error{Code: CodeTooDeep, What: "objects and lists nest deeper than " + strconv.Itoa(MaxDepth) + "; send flatter data"}
+			}
+		case c == '}' || c == ']':
+			depth--
+		}
+	}
+	return nil
+}
+
+// present tells a member that says something from one that is absent or null.
+func present(raw json.RawMessage) bool {
+	trimmed := bytes.TrimSpace(raw)
+	return len(trimmed) > 0 && !bytes.Equal(trimmed, []byte("null"))
+}
+
+func (o object) has(name string) bool { return present(o.members[name]) }
+
+// raw returns the member as it was written, nil when absent.
+func (o object) raw(name string) json.RawMessage {
+	if !o.has(name) {
+		return nil
+	}
+	return bytes.TrimSpace(o.members[name])
+}
+
+func (o object) at(name string) string {
+	if o.path == "" {
+		return name
+	}
+	return o.path + "." + name
+}
+
+func (o object) bad(name, want string) error {
+	return &Error{Code: CodeBadField, Field: o.at(name), What: "must be " + want + "; leave it out if it is not known"}
+}
+
+func (o object) text(name string) (string, error) {
+	if !o.has(name) {
+		return "", nil
+	}
+	var s string
+	if json.Unmarshal(o.members[name], &s) != nil {
+		return "", o.bad(name, "a text")
+	}
+	return s, nil
+}
+
+// id reads a worker id; absent gives "".
+func (o object) id(name string) (string, error) {
+	s, err := o.text(name)
+	if err == nil && s != "" && !ValidID(s) {
+		return "", &Error{Code: CodeBadWorkerID, Field: o.at(name), What: "a worker id is 1 to 128 letters, digits, _ or -; set WORKER_ID so"}
+	}
+	return s, err
+}
+
+// number reads a finite number; absent gives nil.
+func (o object) number(name string) (*float64, error) {
+	if !o.has(name) {
+		return nil, nil
+	}
+	var f float64
+	if json.Unmarshal(o.members[name], &f) != nil {
+		return nil, o.bad(name, "a number")
+	}
+	return &f, nil
+}
+
+// count reads a number that is meant as a whole one. Anything below 1 or beyond
+// a sane size means "unknown" and gives 0, as when it is absent.
+func (o object) count(name string) (int, error) {
+	f, err := o.number(name)
+	if err != nil || f == nil || *f < 1 || *f > math.MaxInt32 {
+		return 0, err
+	}
+	return int(*f), nil
+}
+
+// child reads a nested object; absent gives an empty one.
+func (o object) child(name string) (object, error) {
+	inner := object{path: o.at(name)}
+	if !o.has(name) {
+		return inner, nil
+	}
+	if json.Unmarshal(o.members[name], &inner.members) != nil {
+		return object{}, o.bad(name, "an object")
+	}
+	return inner, nil
+}
+
+// list reads a bounded list; ok tells whether the member was there.
+func (o object) list(name string) (items []json.RawMessage, ok bool, err error) {
+	if !o.has(name) {
+		return nil, false, nil
+	}
+	if json.Unmarshal(o.members[name], &items) != nil {
+		return nil, false, o.bad(name, "a list")
+	}
+	if len(items) > MaxNames {
+		return nil, false, &Error{Code: CodeTooMany, Field: o.at(name), What: "has " + strconv.Itoa(len(items)) + " entries, at most " + strconv.Itoa(MaxNames) + " are taken"}
+	}
+	return items, true, nil
+}
+
+// names reads a list of names, each written as a text or as an object with a
+// "name". Repetitions are dropped, the order is kept. The result is not nil
+// when the member was there.
+func (o object) names(name string) (out []string, ok bool, err error) {
+	items, ok, err := o.list(name)
+	if err != nil || !ok {
+		return nil, ok, err
+	}
+	out = make([]string, 0, len(items))
+	seen := make(map[string]bool, len(items))
+	for _, item := range items {
+		s, err := nameOf(item)
+		if err != nil || s == "" {
+			return nil, false, o.bad(name, "a list of names, or of objects with a name")
+		}
+		if !seen[s] {
+			seen[s] = true
+			out = append(out, s)
+		}
+	}
+	return out, true, nil
+}
+
+func nameOf(item json.RawMessage) (string, error) {
+	if len(item) > 0 && item[0] == '{' {
+		var named struct {
+			Name string `json:"name"`
+		}
+		err := json.Unmarshal(item, &named)
+		return named.Name, err
+	}
+	var s string
+	err := json.Unmarshal(item, &s)
+	return s, err
+}
+
+// looseText gives a text's value and any other JSON value as it is written, so
+// that a field meant for people survives whatever a worker puts there.
+func looseText(raw json.RawMessage) string {
+	if !present(raw) {
+		return ""
+	}
+	var s string
+	if json.Unmarshal(raw, &s) != nil {
+		s = string(bytes.TrimSpace(raw))
+	}
+	return cut(s)
+}
+
+// cut shortens a text for people to MaxTextBytes, between characters.
+func cut(s string) string {
+	if len(s) <= MaxTextBytes {
+		return s
+	}
+	end := MaxTextBytes
+	for end > 0 && !utf8.RuneStart(s[end]) {
+		end--
+	}
+	return strings.ToValidUTF8(s[:end], "") + "..."
+}
