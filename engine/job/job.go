@@ -41,6 +41,7 @@ type Job struct {
 	EndedAt      *time.Time `json:"ended_at,omitempty"`
 	CancelAsked  *time.Time `json:"cancel_requested_at,omitempty"` // until settled
 	Compensating bool       `json:"compensating,omitempty"`        // a cancel was settled into a state that goes on
+	Closed       bool       `json:"closed,omitempty"`              // a person ended it for good; it is never reopened
 	Due          *time.Time `json:"due,omitempty"`                 // when the timer must look at the job: the earlier of Wait.Until and the end of a cancel's grace
 	Recent       []string   `json:"recent,omitempty"`              // the last ten states, for the limit's message
 }

@@ -1,0 +1,210 @@
+package job
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+// This file applies what happens to tasks: results, failures, retries.
+
+func (w *move) returned(e Returned) error {
+	j := &w.c.Job
+	if err := w.expects(e.Task); err != nil {
+		return err
+	}
+	t := e.Task
+	t.State, t.Due = TaskDone, nil
+	note := note(t, e.Status, e.Emulated)
+	rec := Record{Kind: RecTaskEnd, Task: &note}
+	if j.CancelAsked != nil {
+		w.c.Tasks = []Task{t}
+		return w.whileCancelling(e.Others, rec)
+	}
+	if t.Branch && e.Status == "success" {
+		w.branchDone(t, e, rec)
+		return nil
+	}
+	if !t.Branch {
+		merged, err := Merge(e.Before, e.Data)
+		if err != nil { // not an object: a worker may answer a list or a text, which has no keys to merge
+			merged = nil
+		}
+		if tooBig := w.keepHistory(merged, e.Before, &rec); tooBig != nil {
+			w.c.Tasks = []Task{t}
+			tooBig.TaskID, tooBig.Attempts = t.ID, t.Attempt
+			w.fail(tooBig, Quarantined, rec)
+			return nil
+		}
+	}
+	w.c.Tasks = []Task{t}
+	w.follow(t, e.Status, rec)
+	return nil
+}
+
+// expects checks that the job waits for just this task.
+func (w *move) expects(t Task) error {
+	j := &w.c.Job
+	if j.Wait == nil || t.JobID != j.ID {
+		return &Illegal{Status: j.Status, Why: "the job waits for no task"}
+	}
+	if !t.Branch && j.Wait.Task != t.N {
+		return &Illegal{Status: j.Status, Why: fmt.Sprintf("the job waits for task %d, not for task %d", j.Wait.Task, t.N)}
+	}
+	if t.Branch && (j.Status != WaitingParallel || j.Wait.Step != t.Step) {
+		return &Illegal{Status: j.Status, Why: "the group of that task is closed"}
+	}
+	return nil
+}
+
+// branchDone takes one branch's success; the last one enters the aggregator.
+func (w *move) branchDone(t Task, e Returned, rec Record) {
+	j := &w.c.Job
+	data := e.Data
+	if data == nil {
+		data = json.RawMessage("null")
+	}
+	w.c.Tasks = []Task{t}
+	w.c.Result = &Result{Group: t.Step, TaskID: t.ID, Type: t.Type, Status: e.Status, Data: data}
+	open := *j.Wait // the row that came in is not ours to change
+	open.Open--
+	j.Wait = &open
+	if open.Open > 0 {
+		open.Detail = fmt.Sprintf("%d of %d parallel tasks have not succeeded yet before %q", open.Open, open.Total, open.Into)
+		j.Wait = &open
+		w.record(rec)
+		return
+	}
+	if err := w.enter(open.Into); err != nil {
+		w.fail(err, Quarantined, rec)
+		return
+	}
+	w.record(rec)
+}
+
+// follow takes the transition of a status; without one the job fails.
+func (w *move) follow(t Task, status string, rec Record) {
+	target, ok := t.Transitions[status]
+	if !ok {
+		known := slices.Sorted(maps.Keys(t.Transitions))
+		w.fail(&Error{Code: CodeUnhandledStatus, TaskID: t.ID, Attempts: t.Attempt, Message: fmt.Sprintf(
+			"the worker answered task %q with status %q, for which there is no transition; known: %s", t.Type, status, strings.Join(known, ", "))}, Failed, rec)
+		return
+	}
+	w.leaveFor(target, rec)
+}
+
+// leaveFor enters a state from a wait, closing what is still open.
+func (w *move) leaveFor(target string, rec Record) {
+	w.c.CloseTasks = true
+	if err := w.enter(target); err != nil {
+		w.fail(err, Quarantined, rec)
+		return
+	}
+	w.record(rec)
+}
+
+func note(t Task, status string, emulated bool) TaskNote {
+	return TaskNote{N: t.N, ID: t.ID, Type: t.Type, Worker: t.Worker, Attempt: t.Attempt, Status: status, Emulated: emulated}
+}
+
+func (w *move) taskFailed(e TaskFailed) error {
+	j := &w.c.Job
+	if err := w.expects(e.Task); err != nil {
+		return err
+	}
+	t, err := e.Task, e.Err
+	err.Attempts, err.TaskID, err.State = t.Attempt, t.ID, w.from
+	t.LastError, t.Due = &err, nil
+	note := note(t, "failure", e.Emulated)
+	rec := Record{Kind: RecTaskFail, Task: &note, Error: &err}
+	if j.CancelAsked != nil {
+		t.State = TaskClosed
+		w.c.Tasks = []Task{t}
+		return w.whileCancelling(e.Others, rec)
+	}
+	policy := w.Retry
+	if t.Retry != nil {
+		policy = *t.Retry
+	}
+	if e.Free && !policy.Never {
+		t.Attempt--
+		w.requeue(t)
+		w.record(rec)
+		return nil
+	}
+	if t.Attempt <= policy.Max && !policy.Never && policy.retries(err.Code) {
+		w.tryAgain(t, policy.backoff(t.Attempt, e.Jitter), policy, rec)
+		return nil
+	}
+	t.State = TaskClosed
+	w.c.Tasks = []Task{t}
+	w.giveUp(t, &err, rec)
+	return nil
+}
+
+// retries says whether a policy tries again after an error code. DISPATCH_TIMEOUT and
+// NO_SUITABLE_WORKER never are: no attempt was made.
+func (p RetryPolicy) retries(code string) bool {
+	if len(p.Only) > 0 && code != CodeDispatchTimeout && code != CodeNoSuitableWorker {
+		return slices.Contains(p.Only, code)
+	}
+	return judge(code) == tryAgain
+}
+
+func (w *move) requeue(t Task) {
+	j := &w.c.Job
+	t.State, t.Due = TaskQueued, t.Dispatch
+	w.c.Tasks = []Task{t}
+	if !t.Branch {
+		w.wait(Wait{For: WaitingWorker, Task: t.N, Until: t.Due, Transitions: j.Wait.Transitions,
+			Detail: fmt.Sprintf("task %q is queued for a worker again", t.Type)})
+	}
+}
+
+func (w *move) tryAgain(t Task, after time.Duration, p RetryPolicy, rec Record) {
+	at := w.now.Add(after)
+	t.State, t.Due = TaskRetry, &at
+	w.c.Tasks = []Task{t}
+	rec.Detail = fmt.Sprintf("try %d of %d failed; the next one begins at %s", t.Attempt, p.Max+1, at.Format(time.RFC3339Nano))
+	if !t.Branch {
+		w.wait(Wait{For: AwaitingRetry, Task: t.N, Until: &at, Transitions: w.c.Job.Wait.Transitions, Detail: fmt.Sprintf(
+			"try %d of %d of task %q failed with %s: %s", t.Attempt, p.Max+1, t.Type, t.LastError.Code, t.LastError.Message)})
+	}
+	w.record(rec)
+}
+
+// giveUp ends a task's tries: the job takes "failure" or stops where it stands.
+func (w *move) giveUp(t Task, err *Error, rec Record) {
+	j := &w.c.Job
+	status := Quarantined
+	if judge(err.Code) == invalid {
+		status = Failed
+	}
+	if judge(err.Code) == tryAgain && t.Attempt > 1 {
+		err.Message = fmt.Sprintf("%s (after %d attempts)", err.Message, t.Attempt)
+	}
+	target, ok := t.Transitions["failure"]
+	if !ok {
+		w.fail(err, status, rec)
+		return
+	}
+	j.Error = err
+	if w.isEnd(target) {
+		j.Ending = status
+	}
+	w.leaveFor(target, rec)
+}
+
+func (w *move) retryDue(e RetryDue) error {
+	if err := w.expects(e.Task); err != nil {
+		return err
+	}
+	note := note(e.Task, "", false)
+	w.requeue(e.Task)
+	w.record(Record{Kind: RecRetry, Task: &note})
+	return nil
+}
