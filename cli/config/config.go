@@ -1,0 +1,136 @@
+package config
+
+import (
+	"fmt"
+	"log/slog"
+	"net"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// This file holds the checked configuration, as the rest of the program sees it.
+
+// Tokens that hold on loopback when nothing else was configured. The worker's is the one an
+// unconfigured Python worker SDK sends, so that it works against a fresh server.
+const (
+	DefaultClientToken = "dev-client-token"
+	DefaultWorkerToken = "your-secret-worker-token"
+)
+
+// Config is everything a server is told from outside. Load makes it; its zero value is not usable.
+type Config struct {
+	Host              string // where to listen; loopback by default
+	Port              int    // 0 lets the system choose
+	Store             StoreURL
+	BlueprintsDir     string
+	BlueprintEnv      []string // variables that scripts may read with env.get
+	TaskFilesDir      string
+	Strict            bool // refuse to start with a bad blueprint
+	ClientAPI         bool // ENABLE_CLIENT_API
+	ClientToken       Secret
+	WorkerToken       Secret
+	ClientsPath       string // "" when there is no such file
+	WorkersPath       string // "" when there is no such file
+	Clients           []Client
+	Workers           []Worker
+	WorkerTimeout     time.Duration // one attempt of a task
+	WorkerPollTimeout time.Duration // how long a poll is held, at most 30 s
+	WorkerTTL         time.Duration // a worker silent for so long has lost its tasks
+	CancelGrace       time.Duration // how long a worker may take to stop a cancelled task
+	JobMaxRetries     int           // tries after the first
+	Runners           int           // steps at once; 0 lets the engine choose
+	TLSCert, TLSKey   string        // both or none
+	LogLevel          slog.Level
+	LogFormat         string // "text" or "json"
+	InstanceID        string
+	Zone              *time.Location // readable logs and schedules; the API is UTC
+	Warnings          []string       // each one line, for the log at start
+
+	explicit map[string]bool // settings that somebody set
+}
+
+// Addr gives host:port to listen on.
+func (c *Config) Addr() string { return net.JoinHostPort(c.Host, strconv.Itoa(c.Port)) }
+
+// Loopback reports whether the server is reachable from this machine only.
+func (c *Config) Loopback() bool { return loopbackHost(c.Host) }
+
+// Set reports whether a setting was given by flag, environment or file.
+func (c *Config) Set(name string) bool { return c.explicit[name] }
+
+// String lists every setting, secrets masked, for `orrery doctor` and the log.
+func (c *Config) String() string {
+	var b strings.Builder
+	for _, s := range settings {
+		if s.show != nil {
+			fmt.Fprintf(&b, "%s=%s\n", s.name, s.show(c))
+		}
+	}
+	fmt.Fprintf(&b, "clients=%d workers=%d\n", len(c.Clients), len(c.Workers))
+	return b.String()
+}
+
+func loopbackHost(host string) bool {
+	if host == "localhost" {
+		return true
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
+}
+
+// Secret is text that is never printed: every way of formatting it gives a mask.
+type Secret string
+
+// Reveal gives the text itself.
+func (s Secret) Reveal() string { return string(s) }
+
+// String masks the text and tells only whether there is one.
+func (s Secret) String() string {
+	if s == "" {
+		return "(none)"
+	}
+	return "(hidden)"
+}
+
+// GoString masks the text for %#v.
+func (s Secret) GoString() string { return s.String() }
+
+// MarshalText masks the text for JSON and structured logs.
+func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// LogValue masks the text for slog.
+func (s Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }
+
+// Fault is one reason not to start.
+type Fault struct {
+	Name    string // the setting, or file:line
+	Problem string
+	Example string // "" when an example would say nothing new
+}
+
+func (f Fault) String() string {
+	if f.Example == "" {
+		return f.Name + ": " + f.Problem
+	}
+	return f.Name + ": " + f.Problem + "; for example " + f.Example
+}
+
+// Faults is the error of Load: every fault that was found, in the order of settings.
+type Faults []Fault
+
+// Error puts each fault on a line of its own after a line that counts them.
+func (f Faults) Error() string {
+	lines := make([]string, 0, len(f)+1)
+	noun := "faults"
+	if len(f) == 1 {
+		noun = "fault"
+	}
+	lines = append(lines, fmt.Sprintf("the configuration has %d %s", len(f), noun))
+	for _, one := range f {
+		lines = append(lines, "  "+one.String())
+	}
+	return strings.Join(lines, "\n")
+}
+
+var _ error = Faults(nil)

@@ -1,0 +1,247 @@
+package config
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// This file tests where settings come from and what stops a start.
+
+// in runs the test in an empty folder with the given files.
+func in(t *testing.T, files map[string]string) {
+	t.Helper()
+	t.Chdir(t.TempDir())
+	for name, text := range files {
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func load(t *testing.T, src Source) *Config {
+	t.Helper()
+	if src.Environ == nil {
+		src.Environ = []string{}
+	}
+	c, err := Load(src)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func faultsOf(t *testing.T, src Source) Faults {
+	t.Helper()
+	if src.Environ == nil {
+		src.Environ = []string{}
+	}
+	c, err := Load(src)
+	var f Faults
+	if !errors.As(err, &f) {
+		t.Fatalf("Load gave %v, %v; want faults", c, err)
+	}
+	return f
+}
+
+func TestDefaults(t *testing.T) {
+	in(t, nil)
+	c := load(t, Source{})
+	if c.Addr() != "127.0.0.1:8080" || !c.Loopback() || c.Store != (StoreURL{StoreSQLite, ".orrery/orrery.db"}) {
+		t.Errorf("addr %s, store %s", c.Addr(), c.Store)
+	}
+	if c.WorkerTimeout != 5*time.Minute || c.WorkerTTL != 45*time.Second || c.CancelGrace != 30*time.Second || c.JobMaxRetries != 3 {
+		t.Errorf("times %v %v %v, retries %d", c.WorkerTimeout, c.WorkerTTL, c.CancelGrace, c.JobMaxRetries)
+	}
+	if c.ClientToken.Reveal() != DefaultClientToken || c.WorkerToken.Reveal() != DefaultWorkerToken || !c.ClientAPI {
+		t.Error("the default tokens do not hold on loopback")
+	}
+	if len(c.Warnings) != 0 || c.Set("API_PORT") || c.InstanceID == "" {
+		t.Errorf("warnings %v, instance %q", c.Warnings, c.InstanceID)
+	}
+}
+
+func TestPrecedence(t *testing.T) {
+	file := map[string]string{DefaultFile: "api_port = 1001\nworker_ttl_seconds = 7.5\nblueprint_env = [\"A\", \"B\"]\nstrict = true\n"}
+	in(t, file)
+	if c := load(t, Source{}); c.Port != 1001 || c.WorkerTTL != 7500*time.Millisecond || !slices.Equal(c.BlueprintEnv, []string{"A", "B"}) || !c.Strict {
+		t.Errorf("file: %s", c)
+	}
+	env := []string{"API_PORT=1002", "WORKER_TOKEN=alias", "API_HOST="}
+	if c := load(t, Source{Environ: env}); c.Port != 1002 || c.WorkerToken.Reveal() != "alias" || c.Host != "127.0.0.1" {
+		t.Errorf("environment: %s", c)
+	}
+	env = append(env, "GLOBAL_WORKER_TOKEN=proper")
+	c := load(t, Source{Environ: env, Flags: map[string]string{"API_PORT": "1003"}})
+	if c.Port != 1003 || c.WorkerToken.Reveal() != "proper" || !c.Set("API_PORT") {
+		t.Errorf("flags: %s", c)
+	}
+	c = load(t, Source{Environ: env, Flags: map[string]string{"LISTEN": "[::1]:0"}, Defaults: map[string]string{"BLUEPRINTS_DIR": "examples"}})
+	if c.Addr() != "[::1]:0" || !c.Loopback() || c.BlueprintsDir != "examples" {
+		t.Errorf("listen: %s", c)
+	}
+}
+
+func TestAllFaultsAtOnce(t *testing.T) {
+	in(t, map[string]string{DefaultFile: "api_portt = 1\nlog_format = 3\n"})
+	f := faultsOf(t, Source{Environ: []string{
+		"API_PORT=high", "STORE_URL=redis://:geheim@host", "WORKER_TTL_SECONDS=-1", "LOG_LEVEL=loud", "TLS_CERT_PATH=x", "TZ=Mars/Base",
+		"CLIENTS_CONFIG_PATH=nowhere.toml", "BLUEPRINT_ENV=A=B", "CLIENT_TOKEN=with space", "ENABLE_CLIENT_API=perhaps",
+	}})
+	text := f.Error()
+	for _, want := range []string{
+		"orrery.toml:1", "api_portt", "orrery.toml:2: log_format", "API_PORT", `"high"`, "STORE_URL", "no redis store yet", "WORKER_TTL_SECONDS",
+		"LOG_LEVEL", "TLS_KEY_PATH", "Mars/Base", "CLIENTS_CONFIG_PATH", "BLUEPRINT_ENV", "CLIENT_TOKEN", "ENABLE_CLIENT_API", "for example API_PORT=8080",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in:\n%s", want, text)
+		}
+	}
+	for _, secret := range []string{"geheim", "with space"} {
+		if strings.Contains(text, secret) {
+			t.Errorf("a secret is printed: %s", text)
+		}
+	}
+	if len(f) != 12 {
+		t.Errorf("%d faults, want 12:\n%s", len(f), text)
+	}
+}
+
+func TestBeyondLoopback(t *testing.T) {
+	in(t, nil)
+	f := faultsOf(t, Source{Environ: []string{"API_HOST=0.0.0.0"}})
+	if len(f) != 2 || f[0].Name != "CLIENT_TOKEN" || f[1].Name != "GLOBAL_WORKER_TOKEN" {
+		t.Errorf("faults: %v", f)
+	}
+	load(t, Source{Environ: []string{"API_HOST=0.0.0.0", "CLIENT_TOKEN=a", "GLOBAL_WORKER_TOKEN=b"}})
+	f = faultsOf(t, Source{Environ: []string{"CLIENT_TOKEN=a", "GLOBAL_WORKER_TOKEN=b"}, Flags: map[string]string{"LISTEN": ":8080"}})
+	if len(f) != 1 || f[0].Name != "API_HOST" {
+		t.Errorf("an empty host: %v", f)
+	}
+	if c := load(t, Source{Environ: []string{"API_HOST=0.0.0.0", "ENABLE_CLIENT_API=false", "GLOBAL_WORKER_TOKEN=b"}}); c.ClientAPI {
+		t.Error("the client API is on")
+	}
+}
+
+func TestIdleVariablesAreOneWarning(t *testing.T) {
+	in(t, nil)
+	c := load(t, Source{Environ: []string{"REDIS_HOST=x", "WATCHER_INTERVAL_SECONDS=20", "RATE_LIMITING_ENABLED=true", "S3_REGION=", "HOME=/"}})
+	want := "RATE_LIMITING_ENABLED, REDIS_HOST, WATCHER_INTERVAL_SECONDS"
+	if len(c.Warnings) != 1 || !strings.HasSuffix(c.Warnings[0], ": "+want) {
+		t.Errorf("warnings %q", c.Warnings)
+	}
+}
+
+func TestPrincipals(t *testing.T) {
+	in(t, map[string]string{
+		"clients.toml": "[client_premium]\ntoken = \"vip\"\nplan = \"premium\"\nmonthly_attempts = 100000\nlanguages = [\"en\", \"de\"]\n\n[ops]\ntoken = \"o\"\nrole = \"operator\"\n",
+		"workers.toml": "[worker-001]\ntoken = \"w1\"\nnote = \"any\"\n",
+	})
+	c := load(t, Source{})
+	if len(c.Clients) != 2 || len(c.Workers) != 1 {
+		t.Fatalf("%d clients, %d workers", len(c.Clients), len(c.Workers))
+	}
+	premium, ops := c.Clients[0], c.Clients[1]
+	if premium.Name != "client_premium" || premium.Role != "client" || premium.MonthlyAttempts != 100000 || premium.Token.Reveal() != "vip" {
+		t.Errorf("premium: %+v", premium)
+	}
+	var params map[string]any
+	if err := json.Unmarshal(premium.Params, &params); err != nil || params["plan"] != "premium" || params["token"] != nil || len(params["languages"].([]any)) != 2 {
+		t.Errorf("params %s, %v", premium.Params, err)
+	}
+	if ops.Role != "operator" || ops.MonthlyAttempts != -1 {
+		t.Errorf("ops: %+v", ops)
+	}
+	if c.Workers[0].ID != "worker-001" || c.Workers[0].Token.Reveal() != "w1" {
+		t.Errorf("workers: %+v", c.Workers)
+	}
+	if c.ClientToken != "" || c.WorkerToken != "" {
+		t.Error("a default token holds beside the files")
+	}
+	dev := load(t, Source{Defaults: map[string]string{"CLIENT_TOKEN": DefaultClientToken}})
+	if dev.ClientToken.Reveal() != DefaultClientToken {
+		t.Error("a default that was asked for was dropped")
+	}
+}
+
+func TestBadPrincipals(t *testing.T) {
+	in(t, nil)
+	path := filepath.Join(t.TempDir(), "clients.toml")
+	text := "loose = 1\n[a]\nplan = 3\ntoken = \"same\"\n[b]\ntoken = \"same\"\nrole = \"king\"\n[c]\nmonthly_attempts = -5\n[d]\ntoken = \"\"\n"
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, faults := LoadClients(path)
+	got := strings.ReplaceAll(faults.Error(), path, "F")
+	for _, want := range []string{"F:1: \"loose\"", "F:3: plan of [a]", "F:6: [b] has the same token as [a]", "F:7: role of [b]", "F:8: [c] has no token", "F:9: monthly_attempts", "F:11: the token of [d]"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %q in:\n%s", want, got)
+		}
+	}
+	if strings.Contains(got, "\"same\"") {
+		t.Error("a token is printed")
+	}
+	if err := os.WriteFile(path, []byte("[ok]\ntoken = \"x\"\n[\"bad id\"]\ntoken = \"y\"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if workers, faults := LoadWorkers(path); len(workers) != 1 || len(faults) != 1 || !strings.HasSuffix(faults[0].Name, ":3") {
+		t.Errorf("workers %v, faults %v", workers, faults)
+	}
+	if err := os.WriteFile(path, []byte("[ok]\ntoken = = 3\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, faults := LoadWorkers(path); len(faults) != 1 || !strings.HasSuffix(faults[0].Name, ":2") {
+		t.Errorf("syntax: %v", faults)
+	}
+}
+
+func TestSecretsDoNotPrint(t *testing.T) {
+	in(t, nil)
+	c := load(t, Source{Environ: []string{"CLIENT_TOKEN=geheim1", "GLOBAL_WORKER_TOKEN=geheim2"}})
+	asJSON, err := json.Marshal(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{c.String(), fmt.Sprintf("%v %+v %#v %s", *c, *c, *c, c.ClientToken), string(asJSON)} {
+		if strings.Contains(text, "geheim") {
+			t.Errorf("printed: %s", text)
+		}
+	}
+	if !strings.Contains(c.String(), "CLIENT_TOKEN=(hidden)") {
+		t.Errorf("the list lacks the masked token:\n%s", c)
+	}
+}
+
+func TestParseStoreURL(t *testing.T) {
+	for text, want := range map[string]StoreURL{
+		"sqlite:x.db": {StoreSQLite, "x.db"}, "sqlite:///var/x.db": {StoreSQLite, "/var/x.db"}, "memory:": {StoreMemory, ""},
+	} {
+		if got, err := ParseStoreURL(text); err != nil || got != want {
+			t.Errorf("%s gave %v, %v", text, got, err)
+		}
+	}
+	for _, text := range []string{"", "x.db", "sqlite:", "memory:x", "postgres://u:p@h/d", "mysql://x"} {
+		if got, err := ParseStoreURL(text); err == nil {
+			t.Errorf("%q gave %v", text, got)
+		}
+	}
+}
+
+func TestSettingsAreDescribed(t *testing.T) {
+	seen := map[string]bool{}
+	for _, s := range Settings() {
+		if s.Help == "" || seen[s.Name] {
+			t.Errorf("%s: help %q, seen before: %v", s.Name, s.Help, seen[s.Name])
+		}
+		seen[s.Name] = true
+	}
+	if !seen["STORE_URL"] || !seen["GLOBAL_WORKER_TOKEN"] {
+		t.Error("settings are missing")
+	}
+}

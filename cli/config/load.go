@@ -1,0 +1,260 @@
+package config
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/BurntSushi/toml"
+)
+
+// This file joins the four sources of settings and checks what they say together.
+
+// DefaultFile is read when it is there and no other file was named.
+const DefaultFile = "orrery.toml"
+
+// Source is where settings come from.
+type Source struct {
+	Flags    map[string]string // by setting name; only those that were given
+	Environ  []string          // NAME=value; nil takes the process's own
+	File     string            // a settings file that must exist; "" takes DefaultFile if it is there
+	Defaults map[string]string // by setting name: instead of the table's, for `orrery dev`
+}
+
+// Load reads and checks everything. The error is Faults with all that is wrong; the Config
+// is nil then.
+func Load(src Source) (*Config, error) {
+	l := loader{src: src, cfg: &Config{explicit: map[string]bool{}}, env: environment(src.Environ)}
+	l.readFile()
+	for _, s := range settings {
+		l.apply(s)
+	}
+	l.tokens()
+	l.checkTogether()
+	l.warnIdle()
+	if len(l.faults) > 0 {
+		return nil, l.faults
+	}
+	return l.cfg, nil
+}
+
+type loader struct {
+	src    Source
+	cfg    *Config
+	env    map[string]string
+	file   map[string]string // by setting name
+	path   string            // of the settings file
+	lines  string            // its text
+	faults Faults
+}
+
+func environment(environ []string) map[string]string {
+	if environ == nil {
+		environ = os.Environ()
+	}
+	out := make(map[string]string, len(environ))
+	for _, pair := range environ {
+		if name, value, ok := strings.Cut(pair, "="); ok {
+			out[name] = value
+		}
+	}
+	return out
+}
+
+func (l *loader) fault(name, example, problem string, args ...any) {
+	l.faults = append(l.faults, Fault{Name: name, Problem: fmt.Sprintf(problem, args...), Example: example})
+}
+
+// readFile takes orrery.toml in; its keys are the settings' names in lower case.
+func (l *loader) readFile() {
+	l.path = cmp.Or(l.src.File, DefaultFile)
+	text, err := os.ReadFile(l.path)
+	if errors.Is(err, fs.ErrNotExist) && l.src.File == "" {
+		return
+	}
+	if err != nil {
+		l.fault(l.path, "", "cannot be read: %v", err)
+		return
+	}
+	l.lines = string(text)
+	var values map[string]any
+	if _, err := toml.Decode(l.lines, &values); err != nil {
+		l.faults = append(l.faults, tomlFault(l.path, err))
+		return
+	}
+	l.file = map[string]string{}
+	for _, key := range slices.Sorted(maps.Keys(values)) {
+		at := slices.IndexFunc(settings, func(s setting) bool { return s.key() == key && key != "" })
+		if at < 0 {
+			l.fault(place(l.path, lineOf(l.lines, "", key)), "api_port = 8080", "knows no setting %q; the keys are the variables' names in lower case", key)
+			continue
+		}
+		value, ok := plain(values[key])
+		if !ok {
+			l.fault(place(l.path, lineOf(l.lines, "", key)), key+" = \""+settings[at].example+"\"", "%s must be a text, a number, true, false or a list of texts", key)
+			continue
+		}
+		l.file[settings[at].name] = value
+	}
+}
+
+// plain gives the text of a scalar, or of a list of texts with commas.
+func plain(v any) (string, bool) {
+	switch v := v.(type) {
+	case string:
+		return v, true
+	case bool:
+		return strconv.FormatBool(v), true
+	case int64:
+		return strconv.FormatInt(v, 10), true
+	case float64:
+		return strconv.FormatFloat(v, 'f', -1, 64), true
+	case []any:
+		var parts []string
+		for _, one := range v {
+			s, ok := one.(string)
+			if !ok {
+				return "", false
+			}
+			parts = append(parts, s)
+		}
+		return strings.Join(parts, ","), true
+	}
+	return "", false
+}
+
+// apply sets one setting from the first source that has it. An empty variable counts as
+// not set, because container tools pass variables on that way.
+func (l *loader) apply(s setting) {
+	value, from := s.def, ""
+	if d, ok := l.src.Defaults[s.name]; ok {
+		value = d
+	}
+	if v, ok := l.file[s.name]; ok {
+		value, from = v, place(l.path, lineOf(l.lines, "", s.key()))+": "+s.key()
+	}
+	if !s.flag {
+		for _, name := range append(slices.Clone(s.aliases), s.name) {
+			if v := l.env[name]; v != "" {
+				value, from = v, name
+			}
+		}
+	}
+	if v, ok := l.src.Flags[s.name]; ok {
+		value, from = v, "--"+strings.ReplaceAll(strings.ToLower(s.name), "_", "-")
+	}
+	if from != "" {
+		l.cfg.explicit[s.name] = true
+	}
+	// --listen was applied before; only a flag of the same rank may overrule it.
+	if l.cfg.explicit["LISTEN"] && (s.name == nameHost || s.name == "API_PORT") {
+		if _, ok := l.src.Flags[s.name]; !ok {
+			return
+		}
+	}
+	if err := s.set(l.cfg, value); err != nil {
+		l.fault(cmp.Or(from, s.name), s.name+"="+s.example, "%v", err)
+	}
+}
+
+// tokens reads the two files of those who may come in. A file that lists them replaces the
+// default of the shared token: only one that was set on purpose holds beside it.
+func (l *loader) tokens() {
+	c := l.cfg
+	var faults Faults
+	if c.ClientsPath = l.present(nameClients, c.ClientsPath); c.ClientsPath != "" {
+		c.Clients, faults = LoadClients(c.ClientsPath)
+		l.faults = append(l.faults, faults...)
+		if !c.explicit[nameClientToken] && len(c.Clients) > 0 && l.src.Defaults[nameClientToken] == "" {
+			c.ClientToken = ""
+		}
+	}
+	if c.WorkersPath = l.present(nameWorkers, c.WorkersPath); c.WorkersPath != "" {
+		c.Workers, faults = LoadWorkers(c.WorkersPath)
+		l.faults = append(l.faults, faults...)
+		if !c.explicit[nameWorkerToken] && len(c.Workers) > 0 && l.src.Defaults[nameWorkerToken] == "" {
+			c.WorkerToken = ""
+		}
+	}
+	for _, one := range c.Clients {
+		if one.Token == c.ClientToken {
+			l.fault(c.ClientsPath, "", "the client %q has the same token as %s; give one of them another", one.Name, nameClientToken)
+		}
+	}
+}
+
+// present gives path when there is such a file, and "" when it is the default and absent.
+func (l *loader) present(name, path string) string {
+	if path == "" {
+		return ""
+	}
+	_, err := os.Stat(path)
+	switch {
+	case err == nil:
+		return path
+	case errors.Is(err, fs.ErrNotExist) && !l.cfg.explicit[name]:
+		return ""
+	}
+	l.fault(name, "", "the file cannot be read: %v", err)
+	return ""
+}
+
+func (l *loader) checkTogether() {
+	c := l.cfg
+	if c.Host == "" || strings.ContainsAny(c.Host, " /") {
+		l.fault(nameHost, nameHost+"=127.0.0.1", "%q is no address", c.Host)
+	}
+	if (c.TLSCert == "") != (c.TLSKey == "") {
+		l.fault(nameTLSCert+", "+nameTLSKey, nameTLSCert+"=server.crt "+nameTLSKey+"=server.key", "one is set without the other")
+	}
+	if c.WorkerPollTimeout > 30*time.Second {
+		c.WorkerPollTimeout = 30 * time.Second
+		c.Warnings = append(c.Warnings, "WORKER_POLL_TIMEOUT_SECONDS is above 30: polls are held 30 s, longer ones are given up by workers")
+	}
+	if !c.Loopback() {
+		const why = "is the default, which everybody knows, and %s=%s can be reached from other machines"
+		if c.ClientAPI && c.ClientToken == DefaultClientToken {
+			l.fault(nameClientToken, nameClientToken+"=\"$(openssl rand -hex 32)\"", why, nameHost, c.Host)
+		}
+		if c.WorkerToken == DefaultWorkerToken {
+			l.fault(nameWorkerToken, nameWorkerToken+"=\"$(openssl rand -hex 32)\"", why, nameHost, c.Host)
+		}
+	}
+	if c.InstanceID == "" {
+		host, err := os.Hostname()
+		if err != nil {
+			host = "orrery"
+		}
+		c.InstanceID = host
+	}
+}
+
+// warnIdle names every variable that somebody set for nothing, in one line.
+func (l *loader) warnIdle() {
+	var found []string
+	for name, value := range l.env {
+		if value != "" && isIdle(name) {
+			found = append(found, name)
+		}
+	}
+	if len(found) > 0 {
+		slices.Sort(found)
+		l.cfg.Warnings = append(l.cfg.Warnings, "set, but without any effect in this build: "+strings.Join(found, ", "))
+	}
+}
+
+func isIdle(name string) bool {
+	for _, pattern := range idle {
+		if prefix, open := strings.CutSuffix(pattern, "*"); open && strings.HasPrefix(name, prefix) || name == pattern {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,193 @@
+package config
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/BurntSushi/toml"
+)
+
+// This file reads clients.toml (recipe 17) and workers.toml (recipe 24).
+
+// Roles that a client may have.
+var Roles = []string{"client", "viewer", "approver", "operator", "admin"}
+
+// Client is one table of clients.toml.
+type Client struct {
+	Name            string
+	Token           Secret
+	Plan            string
+	Role            string          // one of Roles; "client" when the file says nothing
+	MonthlyAttempts int64           // jobs a calendar month (UTC); -1 without end
+	Params          json.RawMessage // an object: every key of the table but the token
+}
+
+// Worker is one table of workers.toml.
+type Worker struct {
+	ID    string
+	Token Secret
+}
+
+var workerID = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
+
+// LoadClients reads clients.toml. All faults are given at once, each with file and line.
+func LoadClients(path string) ([]Client, Faults) {
+	t, faults := readTables(path)
+	var out []Client
+	for _, name := range t.names {
+		if c, ok := t.client(name, &faults); ok {
+			out = append(out, c)
+		}
+	}
+	return out, faults
+}
+
+// LoadWorkers reads workers.toml. All faults are given at once, each with file and line.
+func LoadWorkers(path string) ([]Worker, Faults) {
+	t, faults := readTables(path)
+	var out []Worker
+	for _, id := range t.names {
+		if !workerID.MatchString(id) {
+			faults = append(faults, Fault{t.at(id, ""), fmt.Sprintf("%q is no worker id: 1 to 128 letters, digits, _ or -", id), "[worker-001]"})
+			continue
+		}
+		if token, ok := t.token(id, &faults); ok {
+			out = append(out, Worker{ID: id, Token: token})
+		}
+	}
+	return out, faults
+}
+
+// tables is a TOML file that holds nothing but tables with a token each.
+type tables struct {
+	path, text string
+	names      []string // sorted
+	by         map[string]map[string]any
+	holder     map[Secret]string // who has a token already
+}
+
+func readTables(path string) (tables, Faults) {
+	t := tables{path: path, by: map[string]map[string]any{}, holder: map[Secret]string{}}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return t, Faults{{path, "cannot be read: " + err.Error(), ""}}
+	}
+	t.text = string(text)
+	var values map[string]any
+	if _, err := toml.Decode(t.text, &values); err != nil {
+		return t, Faults{tomlFault(path, err)}
+	}
+	var faults Faults
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		table, ok := values[name].(map[string]any)
+		if !ok {
+			faults = append(faults, Fault{place(path, lineOf(t.text, "", name)), fmt.Sprintf("%q stands outside a table; every entry belongs under a name", name), "[name]"})
+			continue
+		}
+		t.names = append(t.names, name)
+		t.by[name] = table
+	}
+	return t, faults
+}
+
+func (t tables) at(table, key string) string { return place(t.path, lineOf(t.text, table, key)) }
+
+// token reads the token of one table; two tables with one token would be one person.
+func (t tables) token(name string, faults *Faults) (Secret, bool) {
+	const example = `token = "the output of openssl rand -hex 32"`
+	raw, given := t.by[name]["token"]
+	text, ok := raw.(string)
+	switch {
+	case !given:
+		*faults = append(*faults, Fault{t.at(name, ""), fmt.Sprintf("[%s] has no token", name), example})
+		return "", false
+	case !ok || text == "" || strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' }):
+		*faults = append(*faults, Fault{t.at(name, "token"), fmt.Sprintf("the token of [%s] must be a text of visible ASCII characters", name), example})
+		return "", false
+	}
+	if other := t.holder[Secret(text)]; other != "" {
+		*faults = append(*faults, Fault{t.at(name, "token"), fmt.Sprintf("[%s] has the same token as [%s]", name, other), example})
+		return "", false
+	}
+	t.holder[Secret(text)] = name
+	return Secret(text), true
+}
+
+func (t tables) client(name string, faults *Faults) (Client, bool) {
+	table := t.by[name]
+	c := Client{Name: name, Role: "client", MonthlyAttempts: -1}
+	before := len(*faults)
+	c.Token, _ = t.token(name, faults)
+	wrong := func(key, want, example string) {
+		*faults = append(*faults, Fault{t.at(name, key), fmt.Sprintf("%s of [%s] must be %s", key, name, want), example})
+	}
+	var ok bool
+	if v, given := table["plan"]; given {
+		if c.Plan, ok = v.(string); !ok {
+			wrong("plan", "a text", `plan = "premium"`)
+		}
+	}
+	if v, given := table["role"]; given {
+		if c.Role, ok = v.(string); !ok || !slices.Contains(Roles, c.Role) {
+			wrong("role", "one of "+strings.Join(Roles, ", "), `role = "viewer"`)
+		}
+	}
+	if v, given := table["monthly_attempts"]; given {
+		if c.MonthlyAttempts, ok = v.(int64); !ok || c.MonthlyAttempts < 0 {
+			wrong("monthly_attempts", "a whole number, 0 or more", "monthly_attempts = 1000")
+		}
+	}
+	params := maps.Clone(table)
+	delete(params, "token")
+	var err error
+	if c.Params, err = json.Marshal(params); err != nil { // TOML knows inf and nan, JSON does not
+		*faults = append(*faults, Fault{t.at(name, ""), fmt.Sprintf("[%s] holds a value that is no JSON: %v", name, err), "rate = 1.5"})
+	}
+	return c, len(*faults) == before
+}
+
+// at2 joins a file and a line; line 0 is unknown.
+func place(path string, line int) string {
+	if line == 0 {
+		return path
+	}
+	return path + ":" + strconv.Itoa(line)
+}
+
+func tomlFault(path string, err error) Fault {
+	var parse toml.ParseError
+	if errors.As(err, &parse) {
+		// The message of a duplicate or bad value names keys, never values of other keys.
+		return Fault{place(path, parse.Position.Line), "is no valid TOML: " + parse.Message, ""}
+	}
+	return Fault{path, "is no valid TOML: " + err.Error(), ""}
+}
+
+// lineOf finds where [table] begins, or where key is set in it; 0 when it is written in a
+// form this simple search does not know (inline tables, dotted keys).
+func lineOf(text, table, key string) int {
+	current := ""
+	for i, line := range strings.Split(text, "\n") {
+		line = strings.TrimSpace(line)
+		if name, ok := strings.CutPrefix(line, "["); ok {
+			name, _, _ = strings.Cut(name, "]")
+			current = strings.Trim(strings.TrimSpace(name), `"'`)
+			if current == table && key == "" {
+				return i + 1
+			}
+			continue
+		}
+		name, _, ok := strings.Cut(line, "=")
+		if ok && key != "" && current == table && strings.Trim(strings.TrimSpace(name), `"'`) == key {
+			return i + 1
+		}
+	}
+	return 0
+}

@@ -1,0 +1,231 @@
+package config
+
+import (
+	"fmt"
+	"log/slog"
+	"math"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// This file is the one table of settings: names, defaults, and how each text is read.
+
+// setting is one row of the table.
+type setting struct {
+	name    string
+	aliases []string // other names of the same thing, from the cookbook
+	def     string
+	example string // a value that would be right
+	help    string
+	flag    bool // only on the command line
+	set     func(c *Config, text string) error
+	show    func(c *Config) string // nil: not listed
+}
+
+// Names of the settings that other code of this package asks about.
+const (
+	nameHost        = "API_HOST"
+	nameClientToken = "CLIENT_TOKEN"
+	nameWorkerToken = "GLOBAL_WORKER_TOKEN"
+	nameClients     = "CLIENTS_CONFIG_PATH"
+	nameWorkers     = "WORKERS_CONFIG_PATH"
+	nameTLSCert     = "TLS_CERT_PATH"
+	nameTLSKey      = "TLS_KEY_PATH"
+)
+
+var settings = []setting{
+	{name: "LISTEN", example: "127.0.0.1:8080", flag: true, help: "host:port, instead of API_HOST and API_PORT", set: setListen},
+	text(nameHost, "127.0.0.1", "0.0.0.0", "address to listen on", func(c *Config) *string { return &c.Host }),
+	{name: "API_PORT", def: "8080", example: "8080", help: "port to listen on, 0 for any free one",
+		set:  func(c *Config, v string) (err error) { c.Port, err = whole(v, 0, 65535); return },
+		show: func(c *Config) string { return strconv.Itoa(c.Port) }},
+	{name: "STORE_URL", def: "sqlite:.orrery/orrery.db", example: "sqlite:.orrery/orrery.db", help: "where jobs are kept",
+		set:  func(c *Config, v string) (err error) { c.Store, err = ParseStoreURL(v); return },
+		show: func(c *Config) string { return c.Store.String() }},
+	text("BLUEPRINTS_DIR", "blueprints", "./blueprints", "folder of the blueprints", func(c *Config) *string { return &c.BlueprintsDir }),
+	{name: "BLUEPRINT_ENV", example: "REGION,FEATURE_X", help: "variables that scripts may read, with commas",
+		set: setBlueprintEnv, show: func(c *Config) string { return strings.Join(c.BlueprintEnv, ",") }},
+	text("TASK_FILES_DIR", ".orrery/files", "/var/lib/orrery/files", "folder of the jobs' files", func(c *Config) *string { return &c.TaskFilesDir }),
+	toggle("STRICT", "false", "refuse to start with a bad blueprint", func(c *Config) *bool { return &c.Strict }),
+	toggle("ENABLE_CLIENT_API", "true", "serve clients at /api", func(c *Config) *bool { return &c.ClientAPI }),
+	secret(nameClientToken, nil, DefaultClientToken, "token of the one admin client", func(c *Config) *Secret { return &c.ClientToken }),
+	secret(nameWorkerToken, []string{"WORKER_TOKEN"}, DefaultWorkerToken, "token that all workers share", func(c *Config) *Secret { return &c.WorkerToken }),
+	text(nameClients, "clients.toml", "/etc/orrery/clients.toml", "file of the clients", func(c *Config) *string { return &c.ClientsPath }),
+	text(nameWorkers, "workers.toml", "/etc/orrery/workers.toml", "file of the workers' own tokens", func(c *Config) *string { return &c.WorkersPath }),
+	seconds("WORKER_TIMEOUT_SECONDS", "300", "how long an attempt of a task may take", func(c *Config) *time.Duration { return &c.WorkerTimeout }),
+	seconds("WORKER_POLL_TIMEOUT_SECONDS", "30", "how long a worker's poll is held (at most 30)", func(c *Config) *time.Duration { return &c.WorkerPollTimeout }),
+	seconds("WORKER_TTL_SECONDS", "45", "how long a silent worker counts as alive", func(c *Config) *time.Duration { return &c.WorkerTTL }),
+	seconds("CANCEL_GRACE_SECONDS", "30", "how long a worker may take to stop a cancelled task", func(c *Config) *time.Duration { return &c.CancelGrace }),
+	{name: "JOB_MAX_RETRIES", def: "3", example: "3", help: "tries of a task after the first",
+		set:  func(c *Config, v string) (err error) { c.JobMaxRetries, err = whole(v, 0, 1000); return },
+		show: func(c *Config) string { return strconv.Itoa(c.JobMaxRetries) }},
+	{name: "EXECUTOR_MAX_CONCURRENT_JOBS", def: "0", example: "100", help: "steps that run at once, 0 for as many as fit the machine",
+		set:  func(c *Config, v string) (err error) { c.Runners, err = whole(v, 0, 100_000); return },
+		show: func(c *Config) string { return strconv.Itoa(c.Runners) }},
+	text(nameTLSCert, "", "/etc/orrery/server.crt", "certificate; with it the server speaks HTTPS", func(c *Config) *string { return &c.TLSCert }),
+	text(nameTLSKey, "", "/etc/orrery/server.key", "private key of the certificate", func(c *Config) *string { return &c.TLSKey }),
+	{name: "LOG_LEVEL", def: "INFO", example: "INFO", help: "DEBUG, INFO, WARNING or ERROR", set: setLogLevel,
+		show: func(c *Config) string { return c.LogLevel.String() }},
+	{name: "LOG_FORMAT", def: "text", example: "json", help: "text or json", set: setLogFormat,
+		show: func(c *Config) string { return c.LogFormat }},
+	text("INSTANCE_ID", "", "orrery-1", "name of this process in logs; the machine's by default", func(c *Config) *string { return &c.InstanceID }),
+	{name: "TZ", def: "Local", example: "Europe/Madrid", help: "time zone of readable logs", set: setZone,
+		show: func(c *Config) string { return c.Zone.String() }},
+}
+
+// idle are variables of the original, and of the contract, that change nothing in this
+// build. A name that ends in * stands for all that begin so.
+var idle = []string{
+	"REDIS_*", "HISTORY_DATABASE_URI", "SCHEDULES_CONFIG_PATH", "WATCHER_*", "WORKER_HEALTH_CHECK_INTERVAL_SECONDS",
+	"S3_*", "RATE_LIMIT*", "TLS_ENABLED", "TLS_CA_PATH", "TLS_REQUIRE_CLIENT_CERT", "WORKER_AUTH_MODE",
+}
+
+// Setting describes one setting for help texts.
+type Setting struct {
+	Name     string   // environment variable
+	Key      string   // in orrery.toml; "" when it is only a flag
+	Flag     string   // on the command line, without dashes before it
+	Aliases  []string // further environment variables
+	Default  string
+	Help     string
+	IsSecret bool
+}
+
+// Settings lists every setting in the order of help texts.
+func Settings() []Setting {
+	out := make([]Setting, 0, len(settings))
+	for _, s := range settings {
+		one := Setting{Name: s.name, Key: s.key(), Flag: strings.ReplaceAll(strings.ToLower(s.name), "_", "-"), Aliases: s.aliases, Default: s.def, Help: s.help}
+		one.IsSecret = s.name == nameClientToken || s.name == nameWorkerToken
+		out = append(out, one)
+	}
+	return out
+}
+
+func (s setting) key() string {
+	if s.flag {
+		return ""
+	}
+	return strings.ToLower(s.name)
+}
+
+func text(name, def, example, help string, at func(*Config) *string) setting {
+	return setting{name: name, def: def, example: example, help: help,
+		set:  func(c *Config, v string) error { *at(c) = v; return nil },
+		show: func(c *Config) string { return *at(c) }}
+}
+
+func toggle(name, def, help string, at func(*Config) *bool) setting {
+	return setting{name: name, def: def, example: "true", help: help,
+		set: func(c *Config, v string) error {
+			switch strings.ToLower(v) {
+			case "true", "1", "yes", "on":
+				*at(c) = true
+			case "false", "0", "no", "off":
+				*at(c) = false
+			default:
+				return fmt.Errorf("%q is neither true nor false", v)
+			}
+			return nil
+		},
+		show: func(c *Config) string { return strconv.FormatBool(*at(c)) }}
+}
+
+func secret(name string, aliases []string, def, help string, at func(*Config) *Secret) setting {
+	return setting{name: name, aliases: aliases, def: def, example: "the output of `openssl rand -hex 32`", help: help,
+		set: func(c *Config, v string) error {
+			if strings.ContainsFunc(v, func(r rune) bool { return r <= ' ' || r > '~' }) {
+				return fmt.Errorf("holds a space or a character that a header cannot carry")
+			}
+			*at(c) = Secret(v)
+			return nil
+		},
+		show: func(c *Config) string { return at(c).String() }}
+}
+
+func seconds(name, def, help string, at func(*Config) *time.Duration) setting {
+	return setting{name: name, def: def, example: def, help: help,
+		set: func(c *Config, v string) error {
+			f, err := strconv.ParseFloat(v, 64)
+			if err != nil || math.IsNaN(f) || f <= 0 || f > 366*24*3600 {
+				return fmt.Errorf("%q is no number of seconds above 0 and up to 366 days", v)
+			}
+			*at(c) = time.Duration(f * float64(time.Second))
+			return nil
+		},
+		show: func(c *Config) string { return strconv.FormatFloat(at(c).Seconds(), 'f', -1, 64) }}
+}
+
+func whole(v string, least, most int) (int, error) {
+	n, err := strconv.Atoi(v)
+	if err != nil || n < least || n > most {
+		return 0, fmt.Errorf("%q is no whole number from %d to %d", v, least, most)
+	}
+	return n, nil
+}
+
+func setListen(c *Config, v string) error {
+	if v == "" {
+		return nil
+	}
+	host, port, err := net.SplitHostPort(v)
+	if err != nil {
+		return fmt.Errorf("%q is no host:port", v)
+	}
+	if c.Port, err = whole(port, 0, 65535); err != nil {
+		return fmt.Errorf("the port %w", err)
+	}
+	c.Host = host
+	return nil
+}
+
+func setBlueprintEnv(c *Config, v string) error {
+	for _, name := range strings.Split(v, ",") {
+		if name = strings.TrimSpace(name); name == "" {
+			continue
+		}
+		if strings.ContainsAny(name, "= \t") {
+			return fmt.Errorf("%q is no name of a variable", name)
+		}
+		if !slices.Contains(c.BlueprintEnv, name) {
+			c.BlueprintEnv = append(c.BlueprintEnv, name)
+		}
+	}
+	return nil
+}
+
+func setLogLevel(c *Config, v string) error {
+	switch strings.ToUpper(v) {
+	case "DEBUG":
+		c.LogLevel = slog.LevelDebug
+	case "INFO":
+		c.LogLevel = slog.LevelInfo
+	case "WARNING", "WARN":
+		c.LogLevel = slog.LevelWarn
+	case "ERROR", "CRITICAL":
+		c.LogLevel = slog.LevelError
+	default:
+		return fmt.Errorf("%q is none of DEBUG, INFO, WARNING, ERROR", v)
+	}
+	return nil
+}
+
+func setLogFormat(c *Config, v string) error {
+	if v != "text" && v != "json" {
+		return fmt.Errorf("%q is neither text nor json", v)
+	}
+	c.LogFormat = v
+	return nil
+}
+
+func setZone(c *Config, v string) error {
+	zone, err := time.LoadLocation(v)
+	if err != nil {
+		return fmt.Errorf("%q is no known time zone", v)
+	}
+	c.Zone = zone
+	return nil
+}
