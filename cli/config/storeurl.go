@@ -33,7 +33,7 @@ func ParseStoreURL(text string) (StoreURL, error) {
 	case "sqlite":
 		path := strings.TrimPrefix(rest, "//")
 		if path == "" {
-			return StoreURL{}, fmt.Errorf("names no file after sqlite:")
+			return StoreURL{}, fmt.Errorf("names no file after its scheme")
 		}
 		return StoreURL{Kind: StoreSQLite, Path: path}, nil
 	case "memory":
@@ -42,7 +42,7 @@ func ParseStoreURL(text string) (StoreURL, error) {
 		}
 		return StoreURL{Kind: StoreMemory}, nil
 	case "redis", "rediss", "redis-cluster", "postgres", "postgresql":
-		return StoreURL{}, fmt.Errorf("this build has no %s store yet, only sqlite: and memory:", scheme)
+		return StoreURL{}, fmt.Errorf("this build has no %s store yet; sqlite: and memory: are there", scheme)
 	}
-	return StoreURL{}, fmt.Errorf("knows no store %q, only sqlite: and memory:", scheme)
+	return StoreURL{}, fmt.Errorf("knows no store %q; sqlite: and memory: are there", scheme)
 }
