@@ -58,16 +58,21 @@ type Features struct {
 // Committer writes. Both methods keep the order in which one goroutine calls them.
 type Committer interface {
 	// Commit applies the change and returns when it is durable. Errors: ErrConflict and
-	// ErrExists (nothing written), ErrFull (nothing written), ErrClosed.
+	// ErrExists (nothing written), ErrFull (nothing written), ErrClosed. A context that
+	// ends counts until the change is queued; then the outcome is awaited, so that the
+	// answer is true.
 	Commit(ctx context.Context, c *job.Change) error
 	// HandOut notes that a task went to a worker. It is written with the next batch, and
 	// nobody waits: a crash may lose it, then the task is queued as before. A hand-out
 	// whose task is no longer queued, or has had as many hand-outs, is dropped.
 	HandOut(t job.Task)
-	// AddProgress appends to a task's progress, keeping the newest 100 entries a task;
-	// written with the next batch, nobody waits.
+	// AddProgress appends to a task's progress, keeping the newest ProgressKept entries a
+	// task; written with the next batch, nobody waits. Of an unknown job it is dropped.
 	AddProgress(jobID string, p Progress)
 }
+
+// ProgressKept is the number of progress entries that stay of a task.
+const ProgressKept = 100
 
 // Progress is one report of a worker about a running task.
 type Progress struct {
@@ -133,7 +138,8 @@ type Wakes interface {
 	Ready(ctx context.Context, after string, limit int) ([]string, error)
 	// Due gives what is due at or before now, earliest first, at most limit.
 	Due(ctx context.Context, now time.Time, limit int) ([]Wake, error)
-	// NextDue tells the earliest date in the future; ok is false when there is none.
+	// NextDue tells the earliest date of all, past ones included; ok is false when there
+	// is none.
 	NextDue(ctx context.Context) (at time.Time, ok bool, err error)
 }
 

@@ -1,0 +1,339 @@
+package memory
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"orrery/engine/job"
+	"orrery/engine/store"
+)
+
+// This file holds the reads of jobs, tasks and what is due.
+
+// find gives a job's row; the caller holds the lock.
+func (s *Store) find(id string) (*row, error) {
+	r := s.jobs[id]
+	if r == nil {
+		return nil, fmt.Errorf("job %s: %w", id, store.ErrNotFound)
+	}
+	return r, nil
+}
+
+func (r *row) job() (*job.Job, error) {
+	j := new(job.Job)
+	return j, store.Decode(store.Format, r.body, j)
+}
+
+func (r *row) task(n int) (job.Task, error) {
+	var t job.Task
+	err := store.Decode(store.Format, r.bodies[n], &t)
+	if t.State != r.tasks[n] { // closed with all the others
+		t.State, t.Due = r.tasks[n], nil
+	}
+	return t, err
+}
+
+// Job gives the row.
+func (s *Store) Job(ctx context.Context, id string) (*job.Job, error) {
+	j, _, err := s.Load(ctx, id)
+	return j, err
+}
+
+// Load gives the row and its data.
+func (s *Store) Load(ctx context.Context, id string) (*job.Job, store.Data, error) {
+	if err := s.begin(ctx); err != nil {
+		return nil, store.Data{}, err
+	}
+	defer s.mu.Unlock()
+	r, err := s.find(id)
+	if err != nil {
+		return nil, store.Data{}, err
+	}
+	j, err := r.job()
+	return j, store.Data{Initial: clone(r.initial), History: clone(r.history)}, err
+}
+
+// List sorts all ids; the cursor is the id of the last job given.
+func (s *Store) List(ctx context.Context, q store.Query) (store.Page, error) {
+	var p store.Page
+	if _, ok := job.ParseID(q.Cursor); q.Cursor != "" && !ok {
+		return p, fmt.Errorf("list jobs: %q is no cursor of an earlier page", q.Cursor)
+	}
+	if err := s.begin(ctx); err != nil {
+		return p, err
+	}
+	defer s.mu.Unlock()
+	ids := slices.Sorted(maps.Keys(s.jobs))
+	slices.Reverse(ids)
+	for _, id := range ids {
+		r := s.jobs[id]
+		if q.Cursor != "" && id >= q.Cursor ||
+			q.Blueprint != "" && r.blueprint != q.Blueprint ||
+			q.Client != "" && r.client != q.Client ||
+			len(q.Status) > 0 && !slices.Contains(q.Status, r.status) {
+			continue
+		}
+		if len(p.Jobs) == q.PageSize() { // there is one more
+			p.Cursor = p.Jobs[len(p.Jobs)-1].ID
+			break
+		}
+		j, err := r.job()
+		if err != nil {
+			return store.Page{}, err
+		}
+		p.Jobs = append(p.Jobs, *j)
+	}
+	return p, nil
+}
+
+// Counts counts the jobs by status.
+func (s *Store) Counts(ctx context.Context) (map[job.Status]int64, error) {
+	if err := s.begin(ctx); err != nil {
+		return nil, err
+	}
+	defer s.mu.Unlock()
+	n := map[job.Status]int64{}
+	for _, r := range s.jobs {
+		n[r.status]++
+	}
+	return n, nil
+}
+
+// Records gives a part of the history.
+func (s *Store) Records(ctx context.Context, id string, after int64, limit int) ([]job.Record, error) {
+	if err := s.begin(ctx); err != nil {
+		return nil, err
+	}
+	defer s.mu.Unlock()
+	r, err := s.find(id)
+	if err != nil {
+		return nil, err
+	}
+	var out []job.Record
+	for i := max(after, 0); i < int64(len(r.records)) && len(out) < limit; i++ {
+		var rec job.Record
+		if err := store.Decode(store.Format, r.records[i], &rec); err != nil {
+			return nil, err
+		}
+		out = append(out, rec)
+	}
+	return out, nil
+}
+
+// Results gives the results of a group by task id.
+func (s *Store) Results(ctx context.Context, id string, group int64) ([]job.Result, error) {
+	if err := s.begin(ctx); err != nil {
+		return nil, err
+	}
+	defer s.mu.Unlock()
+	r, err := s.find(id)
+	if err != nil {
+		return nil, err
+	}
+	var out []job.Result
+	for _, task := range slices.Sorted(maps.Keys(r.results[group])) {
+		var res job.Result
+		if err := store.Decode(store.Format, r.results[group][task], &res); err != nil {
+			return nil, err
+		}
+		out = append(out, res)
+	}
+	return out, nil
+}
+
+// Progress gives the entries in order of arrival.
+func (s *Store) Progress(ctx context.Context, id string) ([]store.Progress, error) {
+	if err := s.begin(ctx); err != nil {
+		return nil, err
+	}
+	defer s.mu.Unlock()
+	r, err := s.find(id)
+	if err != nil {
+		return nil, err
+	}
+	return slices.Clone(r.progress), nil
+}
+
+// Children gives the ids of a job's children.
+func (s *Store) Children(ctx context.Context, id string) ([]string, error) {
+	if err := s.begin(ctx); err != nil {
+		return nil, err
+	}
+	defer s.mu.Unlock()
+	if _, err := s.find(id); err != nil {
+		return nil, err
+	}
+	ids := slices.Clone(s.children[id])
+	slices.Sort(ids)
+	return ids, nil
+}
+
+// Task gives one task.
+func (s *Store) Task(ctx context.Context, jobID string, n int) (*job.Task, error) {
+	if err := s.begin(ctx); err != nil {
+		return nil, err
+	}
+	defer s.mu.Unlock()
+	r, err := s.find(jobID)
+	if err != nil {
+		return nil, err
+	}
+	if _, ok := r.tasks[n]; !ok {
+		return nil, fmt.Errorf("task %d of job %s: %w", n, jobID, store.ErrNotFound)
+	}
+	t, err := r.task(n)
+	return &t, err
+}
+
+// OpenTasks gives a job's open tasks.
+func (s *Store) OpenTasks(ctx context.Context, jobID string) ([]job.Task, error) {
+	if err := s.begin(ctx); err != nil {
+		return nil, err
+	}
+	defer s.mu.Unlock()
+	r, err := s.find(jobID)
+	if err != nil {
+		return nil, err
+	}
+	var out []job.Task
+	for _, n := range slices.Sorted(maps.Keys(r.tasks)) {
+		if !r.tasks[n].Open() {
+			continue
+		}
+		t, err := r.task(n)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, t)
+	}
+	return out, nil
+}
+
+// ScanTasks copies first, so that fn may use the store.
+func (s *Store) ScanTasks(ctx context.Context, state job.TaskState, fn func(job.Task) bool) error {
+	if err := s.begin(ctx); err != nil {
+		return err
+	}
+	var found []job.Task
+	for _, r := range s.jobs {
+		for n, st := range r.tasks {
+			if st != state {
+				continue
+			}
+			t, err := r.task(n)
+			if err != nil {
+				s.mu.Unlock()
+				return err
+			}
+			found = append(found, t)
+		}
+	}
+	s.mu.Unlock()
+	for _, t := range found {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if !fn(t) {
+			return nil
+		}
+	}
+	return nil
+}
+
+// Ready gives the next ids after the given one.
+func (s *Store) Ready(ctx context.Context, after string, limit int) ([]string, error) {
+	if err := s.begin(ctx); err != nil {
+		return nil, err
+	}
+	defer s.mu.Unlock()
+	var ids []string
+	for id := range s.ready {
+		if id > after {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	return ids[:min(len(ids), limit)], nil
+}
+
+// Due gives what is due, earliest first.
+func (s *Store) Due(ctx context.Context, now time.Time, limit int) ([]store.Wake, error) {
+	if err := s.begin(ctx); err != nil {
+		return nil, err
+	}
+	defer s.mu.Unlock()
+	var out []store.Wake
+	for id, at := range s.jobDue {
+		if !at.After(now) {
+			out = append(out, store.Wake{JobID: id, At: at})
+		}
+	}
+	for k, at := range s.taskDue {
+		if !at.After(now) {
+			out = append(out, store.Wake{JobID: k.job, Task: k.n, At: at})
+		}
+	}
+	slices.SortFunc(out, func(a, b store.Wake) int {
+		if c := a.At.Compare(b.At); c != 0 {
+			return c
+		}
+		if c := strings.Compare(a.JobID, b.JobID); c != 0 {
+			return c
+		}
+		return a.Task - b.Task
+	})
+	return out[:min(len(out), limit)], nil
+}
+
+// NextDue gives the earliest date.
+func (s *Store) NextDue(ctx context.Context) (at time.Time, ok bool, err error) {
+	if err := s.begin(ctx); err != nil {
+		return at, false, err
+	}
+	defer s.mu.Unlock()
+	for _, d := range s.jobDue {
+		if !ok || d.Before(at) {
+			at, ok = d, true
+		}
+	}
+	for _, d := range s.taskDue {
+		if !ok || d.Before(at) {
+			at, ok = d, true
+		}
+	}
+	return at, ok, nil
+}
+
+// Value gives a key of a data store.
+func (s *Store) Value(ctx context.Context, blueprint, name, key string) (json.RawMessage, int64, error) {
+	if err := s.begin(ctx); err != nil {
+		return nil, 0, err
+	}
+	defer s.mu.Unlock()
+	v, ok := s.values[valueKey{blueprint, name, key}]
+	if !ok {
+		return nil, 0, nil
+	}
+	return json.RawMessage(v.text), v.version, nil
+}
+
+// ValueKeys gives the keys of a data store in order.
+func (s *Store) ValueKeys(ctx context.Context, blueprint, name string) ([]string, error) {
+	if err := s.begin(ctx); err != nil {
+		return nil, err
+	}
+	defer s.mu.Unlock()
+	var keys []string
+	for k := range s.values {
+		if k.blueprint == blueprint && k.store == name {
+			keys = append(keys, k.key)
+		}
+	}
+	slices.Sort(keys)
+	return keys, nil
+}

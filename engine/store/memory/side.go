@@ -1,0 +1,160 @@
+package memory
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"orrery/engine/job"
+	"orrery/engine/store"
+)
+
+// This file holds what stands beside the jobs: outbox, revisions, workers and claims.
+
+// Messages gives what is due, earliest first, in the order of arrival among equals.
+func (s *Store) Messages(ctx context.Context, now time.Time, limit int) ([]job.Message, error) {
+	if err := s.begin(ctx); err != nil {
+		return nil, err
+	}
+	defer s.mu.Unlock()
+	var due []*letter
+	for _, l := range s.outbox {
+		if !l.due.After(now) {
+			due = append(due, l)
+		}
+	}
+	slices.SortFunc(due, func(a, b *letter) int {
+		if c := a.due.Compare(b.due); c != 0 {
+			return c
+		}
+		return int(a.n - b.n)
+	})
+	var out []job.Message
+	for _, l := range due[:min(len(due), limit)] {
+		var m job.Message
+		if err := store.Decode(store.Format, l.body, &m); err != nil {
+			return nil, err
+		}
+		out = append(out, m)
+	}
+	return out, nil
+}
+
+// Delivered removes messages.
+func (s *Store) Delivered(ctx context.Context, ids ...string) error {
+	if err := s.begin(ctx); err != nil {
+		return err
+	}
+	defer s.mu.Unlock()
+	for _, id := range ids {
+		delete(s.outbox, id)
+	}
+	return nil
+}
+
+// Postpone replaces a message that is still there.
+func (s *Store) Postpone(ctx context.Context, m job.Message) error {
+	body, err := store.Encode(&m)
+	if err != nil {
+		return err
+	}
+	if err := s.begin(ctx); err != nil {
+		return err
+	}
+	defer s.mu.Unlock()
+	if l := s.outbox[m.ID]; l != nil {
+		l.due, l.body = m.Due, body
+	}
+	return nil
+}
+
+// PutRevision keeps a revision once.
+func (s *Store) PutRevision(ctx context.Context, r store.Revision) error {
+	body, err := store.Encode(&r)
+	if err != nil {
+		return err
+	}
+	if err := s.begin(ctx); err != nil {
+		return err
+	}
+	defer s.mu.Unlock()
+	if _, ok := s.revisions[r.Hash]; !ok {
+		s.revisions[r.Hash] = body
+	}
+	return nil
+}
+
+// Revision gives a revision.
+func (s *Store) Revision(ctx context.Context, hash string) (*store.Revision, error) {
+	if err := s.begin(ctx); err != nil {
+		return nil, err
+	}
+	defer s.mu.Unlock()
+	body, ok := s.revisions[hash]
+	if !ok {
+		return nil, fmt.Errorf("revision %s: %w", hash, store.ErrNotFound)
+	}
+	r := new(store.Revision)
+	return r, store.Decode(store.Format, body, r)
+}
+
+// PutWorker keeps a registration.
+func (s *Store) PutWorker(ctx context.Context, id string, body json.RawMessage, _ time.Time) error {
+	if err := store.CheckWorker(id, body); err != nil {
+		return err
+	}
+	if err := s.begin(ctx); err != nil {
+		return err
+	}
+	defer s.mu.Unlock()
+	s.workers[id] = string(body)
+	return nil
+}
+
+// AllWorkers gives every registration by worker id.
+func (s *Store) AllWorkers(ctx context.Context) (map[string]json.RawMessage, error) {
+	if err := s.begin(ctx); err != nil {
+		return nil, err
+	}
+	defer s.mu.Unlock()
+	out := make(map[string]json.RawMessage, len(s.workers))
+	for id, body := range s.workers {
+		out[id] = json.RawMessage(body)
+	}
+	return out, nil
+}
+
+// DeleteWorker forgets a worker.
+func (s *Store) DeleteWorker(ctx context.Context, id string) error {
+	if err := s.begin(ctx); err != nil {
+		return err
+	}
+	defer s.mu.Unlock()
+	delete(s.workers, id)
+	return nil
+}
+
+// Claim sets a key that is free, and clears what is past its end on the way.
+func (s *Store) Claim(ctx context.Context, key string, value []byte, ttl time.Duration, now time.Time) ([]byte, bool, error) {
+	if err := s.begin(ctx); err != nil {
+		return nil, false, err
+	}
+	defer s.mu.Unlock()
+	for k, c := range s.claims {
+		if !c.until.IsZero() && !c.until.After(now) {
+			delete(s.claims, k)
+		}
+	}
+	if c, ok := s.claims[key]; ok {
+		return bytes.Clone(c.value), false, nil
+	}
+	c := claim{value: bytes.Clone(value)}
+	if ttl > 0 {
+		c.until = now.Add(ttl)
+	}
+	s.claims[key] = c
+	return bytes.Clone(value), true, nil
+}

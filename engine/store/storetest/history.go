@@ -1,0 +1,106 @@
+package storetest
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"orrery/engine/job"
+)
+
+// This file tests what a job gathers: records, results of branches, children.
+
+var historyTests = []test{
+	{"records keep their order, without gaps", recordsInOrder},
+	{"a record reads back whole", recordWhole},
+	{"results of a group", groupResults},
+	{"children", children},
+}
+
+func recordsInOrder(b *bed) {
+	j := b.create()
+	other := b.create()
+	for range 12 {
+		j = b.step(j)
+		other = b.step(other, func(c *job.Change) { // three at once
+			for range 2 {
+				c.Job.Records++
+				c.Records = append(c.Records, job.Record{N: c.Job.Records, Kind: job.RecTimer, State: "s"})
+			}
+		})
+	}
+	for _, jj := range []job.Job{j, other} {
+		var all []job.Record
+		for {
+			page, err := b.Records(b.ctx, jj.ID, int64(len(all)), 5)
+			b.must(err)
+			if len(page) == 0 {
+				break
+			}
+			all = append(all, page...)
+		}
+		if int64(len(all)) != jj.Records {
+			b.Fatalf("%d records, want %d", len(all), jj.Records)
+		}
+		for i, r := range all {
+			if r.N != int64(i)+1 {
+				b.Fatalf("record %d stands at place %d", r.N, i+1)
+			}
+		}
+	}
+	none, err := b.Records(b.ctx, j.ID, 1000, 5)
+	b.must(err)
+	if len(none) != 0 {
+		b.Fatalf("records after the last one: %v", none)
+	}
+}
+
+func recordWhole(b *bed) {
+	want := job.Record{
+		N: 2, At: at(1), Kind: job.RecStep, Step: 1, State: "start", Next: "später", Status: job.WaitingWorker, Duration: 1.25, Handler: "h",
+		Set: map[string]json.RawMessage{"a": json.RawMessage(`2.0`)}, Unset: []string{"b"}, Task: &job.TaskNote{N: 1, Type: "pack"},
+		Tasks: []job.TaskNote{{N: 2, Type: "x", Priority: 1.5}}, Error: &job.Error{Code: "E", Message: "m"}, By: "ada", Detail: "d",
+		Log: []job.LogLine{{Level: "info", Message: "<b>"}}, Acts: []job.Act{{What: "http", Detail: "GET"}},
+	}
+	j := b.step(b.create(), func(c *job.Change) { c.Records[0] = want })
+	got, err := b.Records(b.ctx, j.ID, 1, 5)
+	b.must(err)
+	b.same("record", got, []job.Record{want})
+}
+
+func groupResults(b *bed) {
+	j := b.create(tasks(30))
+	var want []job.Result
+	for i := range 30 {
+		res := job.Result{Group: int64(1 + i%2), TaskID: fmt.Sprintf("task-%02d", 29-i), Type: "pack", Status: "success", Data: json.RawMessage(fmt.Sprintf(`{"i":%d}`, i))}
+		if res.Group == 1 {
+			want = append([]job.Result{res}, want...)
+		}
+		j = b.step(j, func(c *job.Change) { c.Result = &res })
+	}
+	got, err := b.Results(b.ctx, j.ID, 1)
+	b.must(err)
+	b.same("results by task id", got, want)
+	none, err := b.Results(b.ctx, j.ID, 77)
+	b.must(err)
+	if len(none) != 0 {
+		b.Fatalf("results of a group that never was: %v", none)
+	}
+}
+
+func children(b *bed) {
+	mother := b.create()
+	var want []string
+	for i := range 5 {
+		c := b.create(func(c *job.Change) { c.Job.Parent = &job.Ref{JobID: mother.ID, Step: int64(i)} })
+		want = append(want, c.ID)
+	}
+	b.create()
+	got, err := b.Children(b.ctx, mother.ID)
+	b.must(err)
+	b.same("children", got, want)
+	none, err := b.Children(b.ctx, want[0])
+	b.must(err)
+	if len(none) != 0 {
+		b.Fatalf("children of a child: %v", none)
+	}
+}
