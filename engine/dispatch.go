@@ -14,13 +14,16 @@ import (
 // Dispatcher brings queued tasks to workers. Its memory is rebuilt from the store at start.
 // None of its methods blocks or calls back into the engine before it returns.
 type Dispatcher interface {
+	// Recover gives back, at start, the tasks that were at workers; their leases go on for
+	// one WORKER_TTL at least.
+	Recover(leased []job.Task)
 	// Offer puts a queued task into its type's queue, or replaces it there.
 	Offer(t job.Task)
 	// Withdraw takes a task back (n 0: all tasks of the job): out of the queue, and a worker
 	// that has it is told to stop; its result will not count.
 	Withdraw(jobID string, n int)
 	// AskCancel tells every worker that has a task of the job to stop, and gives how many
-	// have one. Their leases stay: a result still counts. Queued tasks stay where they are.
+	// have one. Their leases stay: a result still counts. Queued tasks leave the queue.
 	AskCancel(jobID string) (atWorkers int)
 	// AtWorkers gives how many tasks of the job are at workers now.
 	AtWorkers(jobID string) int

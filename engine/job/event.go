@@ -43,11 +43,11 @@ type Returned struct {
 
 // TaskFailed is a try that failed: reported by its worker, timed out, lost or impossible.
 type TaskFailed struct {
-	Task   Task
-	Err    Error
-	Free   bool    // the try does not count: nobody ever confirmed it
-	Jitter float64 // 0.5 to 1, chosen by the caller, so that Next stays pure
-	Others int     // tasks of the job still at workers
+	Task     Task
+	Err      Error
+	Free     bool    // the try does not count: nobody ever confirmed it
+	Jitter   float64 // 0.5 to 1, chosen by the caller, so that Next stays pure
+	Others   int     // tasks of the job still at workers
 	Emulated bool
 }
 

@@ -204,6 +204,13 @@ func (w *move) retryDue(e RetryDue) error {
 		return err
 	}
 	note := note(e.Task, "", false)
+	if w.c.Job.CancelAsked != nil { // other branches are still stopping; this one need not begin
+		t := e.Task
+		t.State, t.Due = TaskClosed, nil
+		w.c.Tasks = []Task{t}
+		w.record(Record{Kind: RecTaskFail, Task: &note, Detail: "not tried again: the job is being cancelled"})
+		return nil
+	}
 	w.requeue(e.Task)
 	w.record(Record{Kind: RecRetry, Task: &note})
 	return nil

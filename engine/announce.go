@@ -1,0 +1,170 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"orrery/engine/blueprint"
+	"orrery/engine/job"
+	"orrery/engine/store"
+)
+
+// This file delivers the outbox: what one job's commit means for others, at least once.
+
+const outboxBatch = 256
+
+func (e *Engine) runOutbox(ctx context.Context) {
+	for ctx.Err() == nil {
+		nap := longestNap
+		n, err := e.announce(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil:
+			e.cfg.Log.Error("the outbox could not be read; it is tried again", "error", err)
+			nap = retryStore
+		case n > 0:
+			continue
+		}
+		t := e.cfg.Clock.NewTimer(nap)
+		select {
+		case <-t.C():
+		case <-e.outbox:
+		case <-ctx.Done():
+		}
+		t.Stop()
+	}
+}
+
+// announce delivers what is due and gives how many messages it dealt with.
+func (e *Engine) announce(ctx context.Context) (int, error) {
+	messages, err := e.store.Messages(ctx, e.cfg.Clock.Now(), outboxBatch)
+	if err != nil {
+		return 0, err
+	}
+	var done []string
+	for _, m := range messages {
+		if err := e.deliver(ctx, m); err != nil {
+			if ctx.Err() != nil {
+				break
+			}
+			if err := e.postpone(ctx, m, err); err != nil {
+				return 0, err
+			}
+			continue
+		}
+		done = append(done, m.ID)
+	}
+	if len(done) == 0 {
+		return len(messages), nil
+	}
+	return len(messages), e.store.Delivered(ctx, done...)
+}
+
+// postpone keeps a message that could not be delivered, for 1 s, 2 s, 4 s ... 5 min later.
+func (e *Engine) postpone(ctx context.Context, m job.Message, cause error) error {
+	e.cfg.Log.Warn("a message could not be delivered; it is tried again", "message", m.ID, "kind", m.Kind, "error", cause)
+	m.Attempts++
+	m.Error = cause.Error()
+	wait := min(time.Second<<min(m.Attempts-1, 10), 5*time.Minute)
+	m.Due = e.cfg.Clock.Now().Add(wait)
+	return e.store.Postpone(ctx, m)
+}
+
+func (e *Engine) deliver(ctx context.Context, m job.Message) error {
+	switch m.Kind {
+	case job.MsgChildStart:
+		return e.startChild(ctx, m)
+	case job.MsgChildEnded:
+		return e.childEnded(ctx, m)
+	case job.MsgChildCancel:
+		err := e.Cancel(ctx, m.To, "parent "+m.JobID)
+		if code := FaultCode(err); code == Ended || code == NotFound {
+			return nil
+		}
+		return err
+	case job.MsgApproval:
+		e.cfg.Log.Info("a person is asked", "job", m.JobID, "integration", m.To,
+			"decide with", "orrery approvals approve "+m.JobID+" DECISION")
+		return nil
+	}
+	return fmt.Errorf("this program can not deliver messages of kind %q", m.Kind)
+}
+
+// childBlueprint finds what run_blueprint names: in the parent's own revision, else the newest.
+func (e *Engine) childBlueprint(ctx context.Context, name, parentRevision string) (*blueprint.Blueprint, error) {
+	if bp, err := e.cfg.Blueprints.AtRevision(ctx, parentRevision, name); err == nil {
+		return bp, nil
+	}
+	return e.cfg.Blueprints.Pin(ctx, name)
+}
+
+func (e *Engine) startChild(ctx context.Context, m job.Message) error {
+	var s job.ChildStart
+	if err := json.Unmarshal(m.Body, &s); err != nil {
+		return fmt.Errorf("message %s: %w", m.ID, err)
+	}
+	if s.Depth > e.cfg.Limits.Depth {
+		return e.childFailed(ctx, s, job.Error{Code: job.CodeSubJobDepth, Message: fmt.Sprintf(
+			"run_blueprint(%q): sub-blueprints are nested %d deep; the limit is %d", s.Blueprint, s.Depth, e.cfg.Limits.Depth)})
+	}
+	bp, err := e.childBlueprint(ctx, s.Blueprint, s.Revision)
+	if FaultCode(err) == UnknownBlueprint || errors.Is(err, blueprint.ErrUnknown) {
+		return e.childFailed(ctx, s, job.Error{Code: job.CodeUnknownBlueprint, Message: err.Error()})
+	}
+	if err != nil {
+		return err
+	}
+	err = e.create(ctx, bp, job.Created{
+		ID: s.ChildID, Blueprint: bp.Name, Revision: bp.Revision, InitialData: s.InitialData, Client: s.Client,
+		DispatchTimeout: s.DispatchTimeout, ResultTimeout: s.ResultTimeout, Trace: s.Trace, Parent: &s.Parent, Depth: s.Depth,
+	})
+	if errors.Is(err, store.ErrExists) {
+		return nil // started before a crash that kept the message
+	}
+	if err == nil {
+		e.cancelOrphan(ctx, s)
+	}
+	return err
+}
+
+// cancelOrphan stops a child whose parent was cancelled between its step and the start.
+func (e *Engine) cancelOrphan(ctx context.Context, s job.ChildStart) {
+	parent, err := e.store.Job(ctx, s.Parent.JobID)
+	if err != nil || (parent.Wait != nil && parent.Wait.Child == s.ChildID) {
+		return
+	}
+	if err := e.Cancel(ctx, s.ChildID, "parent "+s.Parent.JobID); err != nil && FaultCode(err) != Ended {
+		e.cfg.Log.Error("a child without a waiting parent could not be cancelled", "job", s.ChildID, "error", err)
+	}
+}
+
+// childFailed tells the parent that its child could not even start.
+func (e *Engine) childFailed(ctx context.Context, s job.ChildStart, reason job.Error) error {
+	return e.tellParent(ctx, s.Parent.JobID, job.ChildEnd{ChildID: s.ChildID, Step: s.Parent.Step, Status: job.Failed, StateHistory: json.RawMessage("{}"), Error: &reason})
+}
+
+func (e *Engine) childEnded(ctx context.Context, m job.Message) error {
+	child, data, err := e.store.Load(ctx, m.JobID)
+	if err != nil {
+		return err
+	}
+	if child.Parent == nil || !child.Status.Terminal() {
+		return nil // reopened meanwhile: its next end is announced by itself
+	}
+	return e.tellParent(ctx, m.To, job.ChildEnd{ChildID: child.ID, Step: child.Parent.Step, Status: child.Status, StateHistory: data.History, Error: child.Error})
+}
+
+func (e *Engine) tellParent(ctx context.Context, parentID string, end job.ChildEnd) error {
+	err := e.change(ctx, parentID, func(_ *job.Job, data store.Data) (job.Event, error) {
+		return job.ChildEnded{End: end, Before: data.History}, nil
+	})
+	var illegal *job.Illegal
+	if errors.As(err, &illegal) || errors.Is(err, store.ErrNotFound) {
+		return nil // told before, or the parent has gone on without it
+	}
+	return err
+}

@@ -1,0 +1,14 @@
+// Package engine runs jobs: it is the life of a job from its acceptance to its end.
+//
+// Read path.go first: its functions stand in the order in which a job meets them.
+// steps.go runs the steps that are due, timers.go what has become due, announce.go what
+// leaves a job's shard, admin.go what people ask for; view.go, history.go and why.go show it.
+//
+// Words: a step is one run of a handler; an event is anything that can move a job; a
+// change is what an event does to the store. The package job decides what an event means,
+// the store is authoritative, and everything kept here in memory (the list of ready jobs,
+// the watchers) is rebuilt from the store at start.
+//
+// The engine declares Dispatcher, which brings tasks to workers, and offers Desk to it;
+// only the command line joins the two.
+package engine

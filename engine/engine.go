@@ -1,0 +1,204 @@
+package engine
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"orrery/engine/blueprint"
+	"orrery/engine/clock"
+	"orrery/engine/job"
+	"orrery/engine/sandbox"
+	"orrery/engine/store"
+)
+
+// This file holds the engine, what it is built from, and its start and stop.
+
+// Catalog finds blueprints. *blueprint.Catalog implements it.
+type Catalog interface {
+	// Pin gives the newest revision of a blueprint and keeps its source in the store, so
+	// that a job which starts on it can end on it.
+	Pin(ctx context.Context, name string) (*blueprint.Blueprint, error)
+	// AtRevision gives a blueprint as it was in a kept revision.
+	AtRevision(ctx context.Context, hash, name string) (*blueprint.Blueprint, error)
+}
+
+// Config is what an engine is made of. Zero values of the optional part mean Defaults.
+type Config struct {
+	Store      store.Store
+	Blueprints Catalog
+	Dispatcher Dispatcher
+
+	Clock         clock.Clock
+	Log           *slog.Logger
+	Env           func(name string) (string, bool) // what scripts may read; nil: nothing
+	MaxRetries    int                              // JOB_MAX_RETRIES
+	WorkerTimeout float64                          // seconds an attempt may take; WORKER_TIMEOUT_SECONDS
+	CancelGrace   time.Duration                    // CANCEL_GRACE_SECONDS
+	Runners       int                              // steps under way at once
+	Limits        Limits
+	Jitter        func() float64 // 0.5 to 1, for retries
+}
+
+// Limits bounds jobs; sandbox.Limits bounds a single step.
+type Limits struct {
+	Streak       int   // transitions in a row without a wait
+	Steps        int64 // steps in a job's life
+	HistoryBytes int   // state_history
+	InitialBytes int   // initial_data
+	Depth        int   // sub-blueprints in sub-blueprints
+	Step         sandbox.Limits
+}
+
+// DefaultLimits are those of the contract.
+func DefaultLimits() Limits {
+	return Limits{Streak: 1000, Steps: 100_000, HistoryBytes: 1 << 20, InitialBytes: 1 << 20, Depth: 10, Step: sandbox.DefaultLimits()}
+}
+
+func (c Config) withDefaults() Config {
+	if c.Clock == nil {
+		c.Clock = clock.Real{}
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.MaxRetries == 0 {
+		c.MaxRetries = job.DefaultRetry.Max
+	}
+	if c.WorkerTimeout == 0 {
+		c.WorkerTimeout = 300
+	}
+	if c.CancelGrace == 0 {
+		c.CancelGrace = 30 * time.Second
+	}
+	if c.Runners == 0 {
+		c.Runners = 64 // steps mostly wait for the disk; the processors bound the rest
+	}
+	if c.Limits.Streak == 0 {
+		c.Limits = DefaultLimits()
+	}
+	if c.Jitter == nil {
+		c.Jitter = jitter
+	}
+	return c
+}
+
+// Engine runs jobs. Its methods may be called from any goroutine.
+type Engine struct {
+	cfg     Config
+	store   store.Store
+	locks   locks
+	ready   *readyList
+	watch   watchers
+	timers  chan struct{} // something became due earlier than known
+	outbox  chan struct{} // a message was posted
+	secret  []byte        // signs approval links
+	cancel  context.CancelFunc
+	working sync.WaitGroup
+}
+
+var _ Desk = (*Engine)(nil)
+
+// New puts an engine together; nothing runs before Start (or Settle).
+func New(cfg Config) (*Engine, error) {
+	if cfg.Store == nil || cfg.Blueprints == nil || cfg.Dispatcher == nil {
+		return nil, errors.New("engine: Store, Blueprints and Dispatcher are needed")
+	}
+	e := &Engine{
+		cfg: cfg.withDefaults(), store: cfg.Store, ready: newReadyList(),
+		timers: make(chan struct{}, 1), outbox: make(chan struct{}, 1),
+	}
+	fresh := make([]byte, 32)
+	rand.Read(fresh)
+	secret, _, err := cfg.Store.Claim(context.Background(), "secret/approval", fresh, 0, e.cfg.Clock.Now())
+	if err != nil {
+		return nil, fmt.Errorf("keep the key that signs approval links: %w", err)
+	}
+	e.secret = secret
+	return e, nil
+}
+
+// Start takes up what the store holds and begins to work in the background.
+func (e *Engine) Start(ctx context.Context) error {
+	if err := e.recover(ctx); err != nil {
+		return err
+	}
+	ctx, e.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	for range e.cfg.Runners {
+		e.goes(func() { e.runSteps(ctx) })
+	}
+	e.goes(func() { e.runTimers(ctx) })
+	e.goes(func() { e.runOutbox(ctx) })
+	return nil
+}
+
+func (e *Engine) goes(f func()) { e.working.Go(f) }
+
+// Stop lets running steps finish and returns when all background work has ended, or with
+// the context's error.
+func (e *Engine) Stop(ctx context.Context) error {
+	if e.cancel == nil {
+		return nil
+	}
+	e.cancel()
+	e.ready.close()
+	done := make(chan struct{})
+	go func() { e.working.Wait(); close(done) }()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("steps are still running: %w", ctx.Err())
+	}
+}
+
+// recover fills the memory of engine and dispatcher from the store.
+func (e *Engine) recover(ctx context.Context) error {
+	var leased []job.Task
+	err := e.store.ScanTasks(ctx, job.TaskLeased, func(t job.Task) bool {
+		leased = append(leased, t)
+		return true
+	})
+	if err != nil {
+		return fmt.Errorf("read the tasks at workers: %w", err)
+	}
+	e.cfg.Dispatcher.Recover(leased)
+	err = e.store.ScanTasks(ctx, job.TaskQueued, func(t job.Task) bool {
+		e.cfg.Dispatcher.Offer(t)
+		return true
+	})
+	if err != nil {
+		return fmt.Errorf("read the queued tasks: %w", err)
+	}
+	e.ready.overflow() // the list is read from the store by the first runner
+	return nil
+}
+
+// machine gives the rules for a job on one blueprint.
+func (e *Engine) machine(bp *blueprint.Blueprint) job.Machine {
+	retry := job.DefaultRetry
+	retry.Max = e.cfg.MaxRetries
+	m := job.Machine{
+		CancelGrace: e.cfg.CancelGrace, Retry: retry, MaxStreak: e.cfg.Limits.Streak,
+		MaxSteps: e.cfg.Limits.Steps, MaxHistory: e.cfg.Limits.HistoryBytes,
+	}
+	if bp != nil { // a nil *Blueprint in the interface would not be nil
+		m.Chart = bp
+	}
+	return m
+}
+
+// chartOf loads the blueprint that a job runs on; without it (nil) states go unchecked, and
+// the job's next step says what is missing.
+func (e *Engine) chartOf(ctx context.Context, j *job.Job) *blueprint.Blueprint {
+	bp, err := e.cfg.Blueprints.AtRevision(ctx, j.Revision, j.Blueprint)
+	if err != nil {
+		e.cfg.Log.Error("the revision of a job can not be loaded", "job", j.ID, "revision", j.Revision, "error", err)
+		return nil
+	}
+	return bp
+}

@@ -1,0 +1,166 @@
+package engine
+
+import (
+	"context"
+	"sync"
+)
+
+// This file keeps the list of jobs with a step due and runs them.
+
+// maxReady bounds the list in memory; what does not fit is read from the store again.
+const maxReady = 20_000
+
+// readyList is a queue of job ids without repetition.
+type readyList struct {
+	mu       sync.Mutex
+	wake     *sync.Cond
+	ids      []string
+	known    map[string]bool
+	spilled  bool // the store may hold ready jobs that the list does not
+	reading  bool // a runner is reading them
+	isClosed bool
+}
+
+func newReadyList() *readyList {
+	l := &readyList{known: map[string]bool{}}
+	l.wake = sync.NewCond(&l.mu)
+	return l
+}
+
+func (l *readyList) push(id string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.known[id] {
+		return
+	}
+	if len(l.ids) >= maxReady {
+		l.spilled = true
+		return
+	}
+	l.known[id] = true
+	l.ids = append(l.ids, id)
+	l.wake.Signal()
+}
+
+// overflow makes the next runner read the list from the store.
+func (l *readyList) overflow() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.spilled = true
+	l.wake.Signal()
+}
+
+// pop gives the next id. With wait it blocks until there is one or the list is closed
+// ("" and false). refill says that the caller must read the store first.
+func (l *readyList) pop(wait bool) (id string, refill, ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for {
+		switch {
+		case l.isClosed:
+			return "", false, false
+		case len(l.ids) > 0:
+			id = l.ids[0]
+			l.ids = l.ids[1:]
+			delete(l.known, id)
+			return id, false, true
+		case l.spilled && !l.reading:
+			l.spilled, l.reading = false, true
+			return "", true, true
+		case !wait:
+			return "", false, false
+		}
+		l.wake.Wait()
+	}
+}
+
+func (l *readyList) refilled() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.reading = false
+	l.wake.Broadcast()
+}
+
+func (l *readyList) close() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.isClosed = true
+	l.wake.Broadcast()
+}
+
+// runSteps is one runner: it works until the list is closed.
+func (e *Engine) runSteps(ctx context.Context) {
+	for e.runOne(ctx, true) {
+	}
+}
+
+// runOne runs one ready job; false means that there is none (or, with wait, the end).
+func (e *Engine) runOne(ctx context.Context, wait bool) bool {
+	id, refill, ok := e.ready.pop(wait)
+	if !ok {
+		return false
+	}
+	if refill {
+		e.refill(ctx)
+		return true
+	}
+	if err := e.step(ctx, id); err != nil && ctx.Err() == nil {
+		e.cfg.Log.Error("a step could not be kept; it is tried again", "job", id, "error", err)
+		e.later(ctx, func() { e.ready.push(id) })
+	}
+	return true
+}
+
+func (e *Engine) refill(ctx context.Context) {
+	defer e.ready.refilled()
+	ids, err := e.store.Ready(ctx, "", maxReady)
+	if err != nil {
+		if ctx.Err() == nil {
+			e.cfg.Log.Error("ready jobs could not be read; it is tried again", "error", err)
+			e.later(ctx, e.ready.overflow)
+		}
+		return
+	}
+	for _, id := range ids {
+		e.ready.push(id)
+	}
+	if len(ids) == maxReady {
+		e.ready.overflow()
+	}
+}
+
+// later runs f in a second: the store did not take a write, and may do so then.
+func (e *Engine) later(ctx context.Context, f func()) {
+	e.goes(func() {
+		t := e.cfg.Clock.NewTimer(retryStore)
+		defer t.Stop()
+		select {
+		case <-t.C():
+			f()
+		case <-ctx.Done():
+		}
+	})
+}
+
+// Settle runs, in the caller's goroutine, all that is ready, due or waiting to be
+// announced now, until nothing is. It is for engines that were not started: `orrery run`
+// and tests, where the same input must give the same order.
+func (e *Engine) Settle(ctx context.Context) error {
+	for {
+		busy := false
+		for e.runOne(ctx, false) {
+			busy = true
+		}
+		n, err := e.announce(ctx)
+		if err != nil {
+			return err
+		}
+		fired, err := e.fireDue(ctx)
+		if err != nil {
+			return err
+		}
+		if !busy && n == 0 && fired == 0 {
+			return ctx.Err()
+		}
+	}
+}
