@@ -24,18 +24,19 @@ var directions = []direction{
 	{"cli/...", []string{"cli/...", "api/...", "workers/...", "engine/...", "starlib/..."}},
 	{"api/...", []string{"api/...", "workers/...", "engine/...", "starlib/..."}},
 
-	{"workers/...", []string{"workers/...", "engine", "engine/job", "engine/clock", "engine/store"}},
+	{"workers/...", []string{"workers/...", "engine", "engine/job", "engine/clock", "engine/killpoint", "engine/store"}},
 	{"workers/protocol", []string{"engine/job"}},
 	{"workers/client", []string{"workers/protocol"}},
 
 	{"engine", []string{"engine/...", "starlib/..."}},
 	{"engine/job", nil},
 	{"engine/clock", nil},
+	{"engine/killpoint", nil},
 	{"engine/analysis", []string{"starlib/..."}},
 	{"engine/draw", []string{"engine/analysis"}},
 	{"engine/sandbox", []string{"starlib/...", "engine/job", "engine/clock"}},
 	{"engine/blueprint", []string{"engine/analysis", "engine/sandbox", "starlib/...", "engine/job", "engine/clock", "engine/store"}},
-	{"engine/store/...", []string{"engine/store/...", "engine/job", "engine/clock"}},
+	{"engine/store/...", []string{"engine/store/...", "engine/job", "engine/clock", "engine/killpoint"}},
 	{"engine/store", []string{"engine/job"}},
 	{"engine/simulate", []string{"engine/...", "starlib/..."}},
 	{"engine/killtest/...", []string{"engine/...", "workers/..."}},
@@ -102,7 +103,7 @@ func TestDirectionOfNarrowestWins(t *testing.T) {
 }
 
 // leaves are the packages that everything else stands on: standard library only, tests included.
-var leaves = []string{"engine/job", "engine/clock"}
+var leaves = []string{"engine/job", "engine/clock", "engine/killpoint"}
 
 func TestLeavesUseTheStandardLibraryOnly(t *testing.T) {
 	for _, f := range source(t).files {
