@@ -1,0 +1,228 @@
+package workers
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/hex"
+	"encoding/json"
+	"sync"
+	"time"
+
+	"orrery/workers/protocol"
+)
+
+// This file decides who may speak for a worker. Tokens are kept as SHA-256 only.
+
+// Lifetimes of issued tokens, and how many of them a worker may have at once.
+const (
+	accessLife  = time.Hour
+	refreshLife = 24 * time.Hour
+	maxIssued   = 16
+)
+
+type digest = [sha256.Size]byte
+
+// tokens knows the configured tokens and those that were issued.
+type tokens struct {
+	mu     sync.RWMutex
+	shared *digest // nil: no shared token
+	own    map[string]digest
+	issued map[digest]issue
+	byID   map[string][]digest // oldest first
+}
+
+// issue is a token given out by /_worker/auth/token, bound to one worker.
+type issue struct {
+	worker  string
+	expires time.Time
+	refresh bool
+}
+
+func newTokens(shared string, own map[string]string) *tokens {
+	t := &tokens{issued: map[digest]issue{}, byID: map[string][]digest{}}
+	if shared != "" {
+		d := sha256.Sum256([]byte(shared))
+		t.shared = &d
+	}
+	t.setOwn(own)
+	return t
+}
+
+func (t *tokens) setOwn(own map[string]string) {
+	next := make(map[string]digest, len(own))
+	for id, token := range own {
+		next[id] = sha256.Sum256([]byte(token))
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for id := range t.byID { // whoever proved an older token must prove the new one
+		if t.own[id] != next[id] {
+			t.revoke(id)
+		}
+	}
+	t.own = next
+}
+
+func (t *tokens) revoke(id string) {
+	for _, d := range t.byID[id] {
+		delete(t.issued, d)
+	}
+	delete(t.byID, id)
+}
+
+// individual tells whether the worker has a token of its own.
+func (t *tokens) individual(id string) bool {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	_, ok := t.own[id]
+	return ok
+}
+
+func same(a, b digest) bool { return subtle.ConstantTimeCompare(a[:], b[:]) == 1 }
+
+// check is the one rule: a worker with a token of its own proves itself with that, any other
+// with the shared one; a token issued to the worker counts too.
+func (t *tokens) check(id, token string, now time.Time) bool {
+	if id == "" || token == "" {
+		return false
+	}
+	d := sha256.Sum256([]byte(token))
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	// The digest is the key: what a lookup's time tells about a hash helps nobody to a token.
+	if i, ok := t.issued[d]; ok && !i.refresh && i.worker == id && now.Before(i.expires) {
+		return true
+	}
+	if own, ok := t.own[id]; ok {
+		return same(own, d)
+	}
+	return t.shared != nil && same(*t.shared, d)
+}
+
+// owner finds whose token this is: a worker's own or issued one, or the shared one ("").
+func (t *tokens) owner(token string, now time.Time) (id string, ok bool) {
+	if token == "" {
+		return "", false
+	}
+	d := sha256.Sum256([]byte(token))
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	if i, found := t.issued[d]; found && !i.refresh && now.Before(i.expires) {
+		return i.worker, true
+	}
+	for worker, own := range t.own { // all of them, so that time tells nothing
+		if same(own, d) {
+			id, ok = worker, true
+		}
+	}
+	if ok {
+		return id, true
+	}
+	return "", t.shared != nil && same(*t.shared, d)
+}
+
+// issueFor makes a new pair; the oldest tokens of the worker go when it has too many.
+func (t *tokens) issueFor(id string, now time.Time) protocol.Token {
+	access, refresh := secret(), secret()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.put(access, issue{id, now.Add(accessLife), false})
+	t.put(refresh, issue{id, now.Add(refreshLife), true})
+	return protocol.Token{Access: access, Refresh: refresh, ExpiresIn: int(accessLife / time.Second), WorkerID: id}
+}
+
+func (t *tokens) put(token string, i issue) {
+	d := sha256.Sum256([]byte(token))
+	t.issued[d] = i
+	list := append(t.byID[i.worker], d)
+	if len(list) > maxIssued {
+		delete(t.issued, list[0])
+		list = list[1:]
+	}
+	t.byID[i.worker] = list
+}
+
+// redeem takes a refresh token, which counts once, and gives the worker it was issued to.
+func (t *tokens) redeem(token string, now time.Time) (id string, ok bool) {
+	d := sha256.Sum256([]byte(token))
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	i, found := t.issued[d]
+	if !found || !i.refresh || !now.Before(i.expires) {
+		return "", false
+	}
+	delete(t.issued, d)
+	return i.worker, true
+}
+
+// expire forgets tokens that have ended.
+func (t *tokens) expire(now time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for id, list := range t.byID {
+		kept := list[:0]
+		for _, d := range list {
+			if i, ok := t.issued[d]; ok && now.Before(i.expires) {
+				kept = append(kept, d)
+			} else {
+				delete(t.issued, d)
+			}
+		}
+		if t.byID[id] = kept; len(kept) == 0 {
+			delete(t.byID, id)
+		}
+	}
+}
+
+func secret() string {
+	var b [32]byte
+	rand.Read(b[:]) // never fails (crypto/rand, Go 1.24 and later)
+	return hex.EncodeToString(b[:])
+}
+
+// Authenticate tells whether the token may speak for the worker.
+func (h *Hub) Authenticate(workerID, token string) bool {
+	return h.auth.check(workerID, token, h.clock.Now())
+}
+
+// WebSocketAuth identifies a connection that names no worker (ages A and B): an individual or
+// issued token tells the worker, the shared one makes it anonymous.
+func (h *Hub) WebSocketAuth(token string) (Identity, bool) {
+	id, ok := h.auth.owner(token, h.clock.Now())
+	return Identity{WorkerID: id}, ok
+}
+
+// SetTokens replaces the individual tokens (workers.toml was read again). Tokens issued to
+// workers whose entry changed end at once.
+func (h *Hub) SetTokens(own map[string]string) { h.auth.setOwn(own) }
+
+// AuthToken answers POST /_worker/auth/token: an access token bound to the caller's id. Ages
+// that name no worker get one only with an individual token.
+func (h *Hub) AuthToken(_ context.Context, c Caller) ([]byte, error) {
+	id := c.WorkerID
+	if id == "" {
+		id, _ = h.auth.owner(c.Token, h.clock.Now())
+	}
+	if !h.Authenticate(id, c.Token) {
+		return nil, ErrUnauthorized
+	}
+	return protocol.TokenReply(h.auth.issueFor(id, h.clock.Now())), nil
+}
+
+// AuthRefresh answers POST /_worker/auth/token/refresh: a new pair for a refresh token, which
+// counts once.
+func (h *Hub) AuthRefresh(_ context.Context, c Caller, body []byte) ([]byte, error) {
+	var ask struct {
+		Refresh string `json:"refresh_token"`
+	}
+	if err := json.Unmarshal(body, &ask); err != nil {
+		return nil, badRequest(err)
+	}
+	id, ok := h.auth.redeem(ask.Refresh, h.clock.Now())
+	if !ok || c.WorkerID != "" && c.WorkerID != id {
+		return nil, ErrUnauthorized
+	}
+	return protocol.TokenReply(h.auth.issueFor(id, h.clock.Now())), nil
+}

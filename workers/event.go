@@ -1,0 +1,80 @@
+package workers
+
+import (
+	"context"
+	"time"
+
+	"orrery/engine/job"
+	"orrery/engine/store"
+	"orrery/workers/protocol"
+)
+
+// This file takes what workers tell about running tasks: progress and events of their own.
+
+// Event takes the body of POST /_worker/events.
+func (h *Hub) Event(ctx context.Context, c Caller, body []byte) ([]byte, error) {
+	ev, err := protocol.ParseEvent(body)
+	if err != nil {
+		return nil, badRequest(err)
+	}
+	id := c.WorkerID
+	if id == "" {
+		id = ev.WorkerID
+	}
+	if id == "" {
+		id = h.holder(ev.TaskID)
+	}
+	if ev.WorkerID != "" && ev.WorkerID != id || !h.Authenticate(id, c.Token) {
+		return nil, ErrUnauthorized
+	}
+	h.mu.Lock()
+	if w := h.workers[id]; w != nil {
+		h.touch(w)
+	}
+	h.mu.Unlock()
+	h.hearEvent(ctx, id, &ev)
+	return protocol.EventReply(), nil
+}
+
+// hearEvent notes an event of the worker's task. stale is true when it is about a task that
+// the worker has not got any more, and should stop.
+func (h *Hub) hearEvent(ctx context.Context, workerID string, ev *protocol.Event) (stale bool) {
+	h.mu.Lock()
+	e := h.find(ev.TaskID)
+	if e == nil || e.lease.worker.id != workerID {
+		h.mu.Unlock()
+		return ev.TaskID != ""
+	}
+	e.lease.confirmed, e.lease.misses = true, 0
+	id := e.lease.id
+	now := h.clock.Now()
+	wanted := ev.IsProgress() && e.lease.mayReport(now)
+	asked := e.lease.cancel
+	h.mu.Unlock()
+	if !ev.IsProgress() {
+		h.log.Debug("a worker sent an event", "type", ev.Type, "worker", workerID, "task_id", id)
+	}
+	if wanted {
+		h.desk.Progress(h.reported(e, id), store.Progress{Progress: ev.Progress, Message: ev.Message, Timestamp: now, TaskID: id})
+	}
+	return asked // it was told already; telling it again reaches those that connected since
+}
+
+// reported gives what a report is about; its params are not needed and not read for it.
+func (h *Hub) reported(e *entry, id string) job.Task {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if e.lease != nil && e.task != nil {
+		return e.stamped(*e.task)
+	}
+	return job.Task{JobID: e.key.job, N: e.key.n, ID: id, Type: e.class.taskType, State: job.TaskLeased, HandOut: e.handOut, Attempt: e.attempt}
+}
+
+// mayReport counts the reports of one second.
+func (l *lease) mayReport(now time.Time) bool {
+	if now.Sub(l.second) >= time.Second {
+		l.second, l.reports = now, 0
+	}
+	l.reports++
+	return l.reports <= progressPerSec
+}

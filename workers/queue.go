@@ -1,0 +1,275 @@
+package workers
+
+import (
+	"cmp"
+	"container/heap"
+	"slices"
+	"strconv"
+	"time"
+
+	"orrery/engine/job"
+)
+
+// This file holds what waits: entries, their classes, and one queue a task type.
+
+// taskKey names a task for good: its fence changes, this does not.
+type taskKey struct {
+	job string
+	n   int
+}
+
+// entry is a task that is queued or leased. Only small fields are always in memory.
+type entry struct {
+	key      taskKey
+	class    *class
+	priority float64
+	queued   time.Time
+	handOut  int
+	attempt  int
+	pos      int       // in the class's heap; -1 when not queued
+	task     *job.Task // the row; nil when it must be read again
+	bytes    int       // counted against queueBudget
+	lease    *lease    // nil while queued
+
+	prev, next *entry // of the same job
+}
+
+// before is the order of a queue: priority, then first dispatch, then job and number, so
+// that it does not depend on the order in which tasks are offered.
+func (e *entry) before(o *entry) bool {
+	if e.priority != o.priority {
+		return e.priority > o.priority
+	}
+	return cmp.Or(e.queued.Compare(o.queued), cmp.Compare(e.key.job, o.key.job), cmp.Compare(e.key.n, o.key.n)) < 0
+}
+
+// class is the tasks of one type with equal requirements; all of them fit the same workers.
+type class struct {
+	taskType string
+	key      string // within the type; "" without requirements
+	req      requirement
+	waiting  entryHeap
+	verdicts map[*ability]bool // memo of req.unmet
+}
+
+// suits tells whether the worker may do the tasks of this class.
+func (c *class) suits(w *worker) bool {
+	return c.fits(w.ability) && c.req.tooDear(w.reg.Costs, c.taskType) == ""
+}
+
+func (c *class) fits(a *ability) bool {
+	if !c.req.resourceful() {
+		return true
+	}
+	ok, known := c.verdicts[a]
+	if !known {
+		ok = c.req.unmet(a) == ""
+		if len(c.verdicts) >= 4096 { // kinds of workers come and go; the memo must not grow for ever
+			c.verdicts = nil
+		}
+		if c.verdicts == nil {
+			c.verdicts = map[*ability]bool{}
+		}
+		c.verdicts[a] = ok
+	}
+	return ok
+}
+
+// queue is the classes of one type that have tasks waiting.
+type queue struct {
+	classes map[string]*class
+	waiting int
+}
+
+// entryHeap is a heap of entries in the queue's order.
+type entryHeap []*entry
+
+var _ heap.Interface = (*entryHeap)(nil)
+
+func (q entryHeap) Len() int           { return len(q) }
+func (q entryHeap) Less(i, j int) bool { return q[i].before(q[j]) }
+func (q entryHeap) Swap(i, j int) {
+	q[i], q[j] = q[j], q[i]
+	q[i].pos, q[j].pos = i, j
+}
+
+// Push implements heap.Interface.
+func (q *entryHeap) Push(x any) {
+	e := x.(*entry)
+	e.pos = len(*q)
+	*q = append(*q, e)
+}
+
+// Pop implements heap.Interface.
+func (q *entryHeap) Pop() any {
+	last := len(*q) - 1
+	e := (*q)[last]
+	(*q)[last] = nil
+	*q = (*q)[:last]
+	e.pos = -1
+	return e
+}
+
+// Offer puts a queued task into its type's queue or gives it to an open poll at once. A task
+// that is leased in the store becomes a lease. An offer that is older than the hand-out that
+// stands is ignored.
+func (h *Hub) Offer(t job.Task) {
+	if t.State == job.TaskLeased {
+		h.Recover([]job.Task{t})
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if old := h.entries[taskKey{t.JobID, t.N}]; old != nil {
+		if old.lease != nil && old.handOut > t.HandOut {
+			return
+		}
+		h.drop(old)
+	}
+	e := h.add(&t)
+	h.enqueue(e)
+	if s := h.pick(e.class, t.Strategy); s != nil {
+		h.give(e, s.worker)
+	}
+}
+
+// add makes an entry for a task that has none.
+func (h *Hub) add(t *job.Task) *entry {
+	e := &entry{key: taskKey{t.JobID, t.N}, priority: t.Priority, queued: t.Queued, handOut: t.HandOut, attempt: t.Attempt, pos: -1}
+	e.class = h.classOf(t)
+	e.bytes = 1024 + len(t.Params) + len(t.Resources)
+	if len(t.Params) <= keepTaskBytes && h.kept+e.bytes <= queueBudget {
+		e.task = t
+		h.kept += e.bytes
+	} else {
+		e.bytes = 0
+	}
+	h.entries[e.key] = e
+	if first := h.byJob[e.key.job]; first != nil {
+		e.next, first.prev = first, e
+	}
+	h.byJob[e.key.job] = e
+	return e
+}
+
+// drop takes an entry out of everything: queue or lease, and the job's list.
+func (h *Hub) drop(e *entry) {
+	h.dequeue(e)
+	h.endLease(e)
+	h.kept -= e.bytes
+	e.bytes = 0
+	delete(h.entries, e.key)
+	if e.next != nil {
+		e.next.prev = e.prev
+	}
+	switch {
+	case e.prev != nil:
+		e.prev.next = e.next
+	case e.next != nil:
+		h.byJob[e.key.job] = e.next
+	default:
+		delete(h.byJob, e.key.job)
+	}
+	e.prev, e.next = nil, nil
+}
+
+// classOf finds or makes the class of a task; a new one joins its queue by enqueue.
+func (h *Hub) classOf(t *job.Task) *class {
+	key := ""
+	if t.MaxCost != nil {
+		key = strconv.FormatFloat(*t.MaxCost, 'g', -1, 64)
+	}
+	if !isEmptyJSON(t.Resources) {
+		key += " " + string(t.Resources)
+	}
+	if q := h.queues[t.Type]; q != nil && q.classes[key] != nil {
+		return q.classes[key]
+	}
+	return &class{taskType: t.Type, key: key, req: parseRequirement(t)}
+}
+
+func (h *Hub) enqueue(e *entry) {
+	q := h.queues[e.class.taskType]
+	if q == nil {
+		q = &queue{classes: map[string]*class{}}
+		h.queues[e.class.taskType] = q
+	}
+	if c := q.classes[e.class.key]; c != nil {
+		e.class = c
+	} else {
+		q.classes[e.class.key] = e.class
+	}
+	heap.Push(&e.class.waiting, e)
+	q.waiting++
+	if !h.served[e.class.taskType] {
+		select {
+		case h.news <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// dequeue takes a queued entry out of its queue; classes and queues vanish when empty.
+func (h *Hub) dequeue(e *entry) {
+	if e.pos < 0 {
+		return
+	}
+	c := e.class
+	heap.Remove(&c.waiting, e.pos)
+	q := h.queues[c.taskType]
+	q.waiting--
+	if len(c.waiting) == 0 {
+		delete(q.classes, c.key)
+	}
+	if len(q.classes) == 0 {
+		delete(h.queues, c.taskType)
+	}
+}
+
+// firstFor finds the first queued task that the worker may do, over all types it takes.
+func (h *Hub) firstFor(w *worker) *entry {
+	var best *entry
+	for _, taskType := range w.available {
+		q := h.queues[taskType]
+		if q == nil {
+			continue
+		}
+		for _, c := range q.classes {
+			if (best == nil || c.waiting[0].before(best)) && c.suits(w) {
+				best = c.waiting[0]
+			}
+		}
+	}
+	return best
+}
+
+// Withdraw takes a task back (n 0: all tasks of the job). A worker that has it is told to
+// stop; its result will be answered as stale.
+func (h *Hub) Withdraw(jobID string, n int) {
+	h.mu.Lock()
+	var stops []stop
+	all := []*entry{h.entries[taskKey{jobID, n}]}
+	if n == 0 {
+		all = h.ofJob(jobID)
+	}
+	for _, e := range all {
+		if e == nil {
+			continue
+		}
+		if e.lease != nil {
+			stops = append(stops, h.stopOf(e))
+		}
+		h.drop(e)
+	}
+	h.mu.Unlock()
+	push(stops)
+}
+
+func (h *Hub) ofJob(jobID string) []*entry {
+	var all []*entry
+	for e := h.byJob[jobID]; e != nil; e = e.next {
+		all = append(all, e)
+	}
+	slices.SortFunc(all, func(a, b *entry) int { return cmp.Compare(a.key.n, b.key.n) })
+	return all
+}

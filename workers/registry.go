@@ -1,0 +1,264 @@
+package workers
+
+import (
+	"context"
+	"encoding/json"
+	"maps"
+	"slices"
+	"time"
+
+	"orrery/workers/protocol"
+)
+
+// This file holds registration and heartbeats, and keeps the registry in the store.
+
+// servedRecord names the registry's row that lists the types a real worker ever served. A
+// worker id can not contain a dot.
+const servedRecord = ".served"
+
+// maxServed bounds that list: the row has at most 256 KiB.
+const maxServed = 2000
+
+// record is a worker's row in the store.
+type record struct {
+	Registration   protocol.Registration `json:"registration"`
+	Age            protocol.Age          `json:"age"`
+	Version        string                `json:"version,omitempty"`
+	Seen           time.Time             `json:"seen"`
+	NamesAvailable bool                  `json:"names_available,omitempty"`
+	Results        tally                 `json:"results"`
+}
+
+// load fills the registry at start. A row that can not be read is left out and said so.
+func (h *Hub) load(rows map[string]json.RawMessage) {
+	for id, body := range rows {
+		if id == servedRecord {
+			var types []string
+			if err := json.Unmarshal(body, &types); err != nil {
+				h.log.Warn("the list of task types served by real workers can not be read; emulation may take some of them again", "error", err)
+			}
+			for _, t := range types {
+				h.served[t] = true
+			}
+			continue
+		}
+		var r record
+		if err := json.Unmarshal(body, &r); err != nil || !protocol.ValidID(id) {
+			h.log.Warn("a stored worker can not be read and is left out until it registers again", "worker", id, "error", err)
+			continue
+		}
+		w := h.worker(id)
+		w.known, w.age, w.version, w.seen, w.saved = true, r.Age, r.Version, r.Seen, r.Seen
+		w.namesAvailable, w.results = r.NamesAvailable, r.Results
+		r.Registration.ID = id
+		h.describe(w, r.Registration)
+		w.available = firstAvailable(&r.Registration)
+	}
+}
+
+func firstAvailable(reg *protocol.Registration) []string {
+	if reg.HasAvailable {
+		return reg.AvailableSkills
+	}
+	return reg.Skills
+}
+
+// Register takes a worker in. For age A it also means that the worker has begun anew: what
+// it had is lost.
+func (h *Hub) Register(ctx context.Context, c Caller, body []byte) ([]byte, error) {
+	reg, err := protocol.ParseRegister(body)
+	if err != nil {
+		return nil, badRequest(err)
+	}
+	if c.WorkerID != "" && c.WorkerID != reg.ID || !h.Authenticate(reg.ID, c.Token) {
+		return nil, ErrUnauthorized
+	}
+	h.mu.Lock()
+	w := h.worker(reg.ID)
+	var lost []loss
+	if c.Age == protocol.AgeA {
+		lost = lossesOf(w, "its worker started anew: it registered again")
+	}
+	w.known, w.offline, w.emulated, w.age, w.version, w.status = true, false, false, c.Age, c.Version, ""
+	h.describe(w, reg)
+	w.available = firstAvailable(&reg)
+	h.touch(w)
+	w.dirty = true
+	h.refresh(w)
+	h.mu.Unlock()
+
+	h.log.Info("a worker registered", "worker", reg.ID, "type", reg.Type, "age", c.Age.String(), "skills", len(reg.Skills))
+	h.lose(ctx, lost)
+	h.save(ctx, w) // a worker whose row can not be written works all the same; the sweep tries again
+	return protocol.RegisterReply(c.Version, ""), nil
+}
+
+// Heartbeat takes a partial update of a worker. Ages A and B never register again and are
+// taken in from it; an unknown worker of age C gets ErrUnknownWorker and registers.
+func (h *Hub) Heartbeat(ctx context.Context, c Caller, body []byte) ([]byte, error) {
+	began := h.clock.Now()
+	hb, err := protocol.ParseHeartbeat(body)
+	if err != nil {
+		return nil, badRequest(err)
+	}
+	id := c.WorkerID
+	if id == "" {
+		id = hb.WorkerID
+	}
+	if hb.WorkerID != "" && hb.WorkerID != id || !protocol.ValidID(id) || !h.Authenticate(id, c.Token) {
+		return nil, ErrUnauthorized
+	}
+	h.mu.Lock()
+	w := h.workers[id]
+	if w == nil || !w.known {
+		if c.Age.ReRegisters() || hb.Empty {
+			h.mu.Unlock()
+			return nil, ErrUnknownWorker
+		}
+		w = h.worker(id)
+		w.known, w.age, w.version, w.dirty = true, c.Age, c.Version, true
+		h.log.Info("a worker was taken in from its heartbeat", "worker", id, "age", c.Age.String())
+	}
+	h.touch(w)
+	h.apply(w, &hb)
+	cancel, lost := h.reconcile(w, &hb, began)
+	h.refresh(w)
+	age := w.age
+	h.mu.Unlock()
+
+	h.lose(ctx, lost)
+	if !age.HeartbeatCancels() {
+		cancel = nil
+	}
+	return protocol.HeartbeatReply(cancel, false), nil
+}
+
+// apply writes a heartbeat's fields into the worker.
+func (h *Hub) apply(w *worker, hb *protocol.Heartbeat) {
+	if hb.Status != "" {
+		w.status = hb.Status
+		w.offline = hb.Status == protocol.StatusOffline
+		w.dirty = w.dirty || w.offline
+	}
+	if hb.Load != nil {
+		w.load = hb.Load
+	}
+	if hb.Usage != nil {
+		w.usage = hb.Usage
+	}
+	w.namesAvailable = w.namesAvailable || hb.HasAvailable
+	if skills, said := hb.Available(w.age, w.namesAvailable); said {
+		w.available = skills
+	}
+	skills, cache := w.hotSkills, w.hotCache
+	if hb.HasHotSkills {
+		skills = hb.HotSkills
+	}
+	if hb.HasHotCache {
+		cache = hb.HotCache
+	}
+	w.setHot(skills, cache)
+	if reg, changed := merged(w, hb); changed {
+		h.describe(w, reg)
+		w.setHot(skills, cache)
+		w.dirty = true
+	}
+}
+
+// merged gives the registration after a heartbeat: the catalogue of C, skills that A and B
+// show for the first time, prices.
+func merged(w *worker, hb *protocol.Heartbeat) (protocol.Registration, bool) {
+	reg, changed := w.reg, false
+	if skills, said := hb.Catalogue(w.age); said && !slices.Equal(skills, reg.Skills) {
+		reg.Skills, changed = skills, true
+	} else if !w.age.ReRegisters() && hb.HasSkills {
+		for _, s := range hb.Skills { // their list shrinks while they are busy, so it only adds
+			if !slices.Contains(reg.Skills, s) {
+				reg.Skills, changed = append(slices.Clip(reg.Skills), s), true
+			}
+		}
+	}
+	if hb.MaxConcurrent > 0 && hb.MaxConcurrent != reg.MaxConcurrent {
+		reg.MaxConcurrent, changed = hb.MaxConcurrent, true
+	}
+	if c := hb.Costs; (c.PerSkill != nil || c.PerSecond != nil || c.Flat != nil) && !sameCosts(c, reg.Costs) {
+		reg.Costs, changed = c, true
+	}
+	return reg, changed
+}
+
+func sameCosts(a, b protocol.Costs) bool {
+	same := func(x, y *float64) bool { return x == y || x != nil && y != nil && *x == *y }
+	return maps.Equal(a.PerSkill, b.PerSkill) && same(a.PerSecond, b.PerSecond) && same(a.Flat, b.Flat)
+}
+
+// reconcile compares the tasks that a heartbeat lists with the worker's leases: which ones
+// the worker must stop, and which ones it evidently has not got.
+func (h *Hub) reconcile(w *worker, hb *protocol.Heartbeat, began time.Time) (cancel []string, lost []loss) {
+	listed := make(map[string]bool, len(hb.CurrentTasks))
+	for _, id := range hb.CurrentTasks {
+		listed[id] = true
+		if e := h.find(id); e == nil || e.lease.worker != w {
+			cancel = append(cancel, id)
+		}
+	}
+	for e := range w.leases {
+		l := e.lease
+		if l.cancel {
+			cancel = append(cancel, l.id)
+		}
+		switch {
+		case !hb.HasCurrentTasks || !w.age.ListsTasks():
+		case listed[l.id]:
+			l.confirmed, l.misses = true, 0
+		case began.After(l.at) && l.returning == nil:
+			if l.misses++; l.misses >= 2 {
+				lost = append(lost, loss{e, l.id, "two heartbeats of its worker did not list it"})
+			}
+		}
+	}
+	slices.Sort(cancel)
+	return cancel, lost
+}
+
+// save writes a worker's row. A failure is logged and left to the next sweep.
+func (h *Hub) save(ctx context.Context, w *worker) {
+	h.saving.Lock()
+	defer h.saving.Unlock()
+	h.mu.Lock()
+	r := record{Registration: w.reg, Age: w.age, Version: w.version, Seen: w.seen, NamesAvailable: w.namesAvailable, Results: w.results}
+	w.dirty, w.saved = false, w.seen
+	h.mu.Unlock()
+	body, err := json.Marshal(r)
+	if err == nil {
+		err = h.records.PutWorker(ctx, w.id, body, r.Seen)
+	}
+	if err != nil {
+		h.log.Warn("a worker could not be written to the registry and is tried again", "worker", w.id, "error", err)
+		h.mu.Lock()
+		w.dirty = true
+		h.mu.Unlock()
+	}
+}
+
+// saveServed writes the list of types that real workers served.
+func (h *Hub) saveServed(ctx context.Context) {
+	h.mu.Lock()
+	types := make([]string, 0, len(h.served))
+	for t := range h.served {
+		types = append(types, t)
+	}
+	h.servedDirty = false
+	h.mu.Unlock()
+	slices.Sort(types)
+	body, err := json.Marshal(types[:min(len(types), maxServed)])
+	if err == nil {
+		err = h.records.PutWorker(ctx, servedRecord, body, h.clock.Now())
+	}
+	if err != nil {
+		h.log.Warn("the list of task types served by real workers could not be written and is tried again", "error", err)
+		h.mu.Lock()
+		h.servedDirty = true
+		h.mu.Unlock()
+	}
+}

@@ -1,0 +1,224 @@
+package workers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"orrery/engine"
+	"orrery/engine/job"
+	"orrery/engine/store"
+	"orrery/workers/protocol"
+)
+
+// This file takes results: the fence decides, the desk makes them durable.
+
+// Result takes a worker's result. The reply is always meant for status 200, also when the
+// result does not count. Errors: ErrUnauthorized, a bad request, and ErrStoreFull when it
+// could not be made durable within 20 s.
+func (h *Hub) Result(ctx context.Context, c Caller, body []byte) ([]byte, error) {
+	r, err := protocol.ParseResult(body)
+	if err != nil {
+		return nil, badRequest(err)
+	}
+	id := r.WorkerID
+	if id == "" {
+		id = c.WorkerID
+	}
+	if id == "" { // hand-written workers may leave it out; the lease says who it is
+		id = h.holder(r.TaskID)
+	}
+	if c.WorkerID != "" && c.WorkerID != id || !h.Authenticate(id, c.Token) {
+		return nil, ErrUnauthorized
+	}
+	h.mu.Lock()
+	if w := h.workers[id]; w != nil {
+		h.touch(w)
+	}
+	h.mu.Unlock()
+	out, err := h.finish(ctx, r.TaskID, outcomeOf(&r, id))
+	if err != nil {
+		return nil, err
+	}
+	return protocol.ResultReply(out), nil
+}
+
+// holder gives the id of the worker that has the task, or "".
+func (h *Hub) holder(taskID string) string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if e := h.find(taskID); e != nil {
+		return e.lease.worker.id
+	}
+	return ""
+}
+
+func outcomeOf(r *protocol.Result, worker string) engine.Outcome {
+	o := engine.Outcome{Status: r.Status, Data: r.Data, Worker: worker, Metadata: r.DataMetadata}
+	if r.Error != nil {
+		o.Error = &job.Error{Code: r.Error.Code, Message: r.Error.Message}
+		if r.Error.Details != nil {
+			o.Error.Details = r.Error.Details
+		}
+	}
+	return o
+}
+
+// finish brings a result to the desk. Repetitions that arrive while the first is being
+// written wait for it and are then answered the same.
+func (h *Hub) finish(ctx context.Context, taskID string, o engine.Outcome) (protocol.Outcome, error) {
+	for {
+		h.mu.Lock()
+		e := h.find(taskID)
+		if e == nil {
+			known := h.accepted.has(taskID)
+			h.mu.Unlock()
+			if known {
+				return protocol.Outcome{}, nil
+			}
+			return h.absent(ctx, taskID, o)
+		}
+		l := e.lease
+		if l.worker.id != o.Worker {
+			h.mu.Unlock()
+			return wrongWorker(taskID), nil
+		}
+		if wait := l.returning; wait != nil {
+			h.mu.Unlock()
+			select {
+			case <-wait:
+				continue
+			case <-ctx.Done():
+				return protocol.Outcome{}, ErrStoreFull
+			}
+		}
+		l.returning = make(chan struct{})
+		h.mu.Unlock()
+		return h.settle(ctx, e, l, o)
+	}
+}
+
+func wrongWorker(taskID string) protocol.Outcome {
+	return protocol.Outcome{Ignored: protocol.ReasonWrongWorker, Message: "task " + taskID + " is at another worker"}
+}
+
+// settle writes the result of a lease that is marked as returning, and ends the lease.
+func (h *Hub) settle(ctx context.Context, e *entry, l *lease, o engine.Outcome) (protocol.Outcome, error) {
+	t, err := h.whole(ctx, e, l.id)
+	var taken engine.Taken
+	switch {
+	case errors.Is(err, errGone):
+	case errors.Is(err, store.ErrNotFound):
+		taken = engine.Taken{Reason: protocol.ReasonJobNotFound, Message: "the job is not known any more"}
+	case err == nil:
+		taken, err = h.bring(ctx, t, o)
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	close(l.returning)
+	l.returning = nil
+	switch {
+	case errors.Is(err, errGone):
+		return protocol.Outcome{Ignored: protocol.ReasonStaleTask, Message: "the task was taken back"}, nil
+	case err != nil && !errors.Is(err, store.ErrNotFound):
+		h.log.Error("a result could not be stored; the worker must send it again", "task_id", l.id, "worker", o.Worker, "error", err)
+		return protocol.Outcome{}, fmt.Errorf("%w (%w)", ErrStoreFull, err)
+	}
+	if e.lease == l { // the engine may have withdrawn or offered it again meanwhile
+		h.drop(e)
+	}
+	if !taken.Accepted {
+		return protocol.Outcome{Ignored: taken.Reason, Message: taken.Message}, nil
+	}
+	h.accepted.add(l.id)
+	if o.Status != protocol.ResultCancelled {
+		l.worker.results.add(o.Status != protocol.ResultFailure)
+		h.reseat(l.worker)
+	}
+	return protocol.Outcome{}, nil
+}
+
+// bring gives the result to the desk, again and again for up to 20 s while it can not be
+// written: workers of age B do not send a result twice.
+func (h *Hub) bring(ctx context.Context, t job.Task, o engine.Outcome) (engine.Taken, error) {
+	end := h.clock.Now().Add(resultHold)
+	for wait := 250 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
+		taken, err := h.desk.Returned(ctx, t, o)
+		if err == nil {
+			return taken, nil
+		}
+		left := end.Sub(h.clock.Now())
+		if left <= 0 || ctx.Err() != nil {
+			return taken, err
+		}
+		timer := h.clock.NewTimer(min(wait, left))
+		select {
+		case <-timer.C():
+		case <-ctx.Done():
+		}
+		timer.Stop()
+	}
+}
+
+// absent answers a result for a fence that no lease in memory has: the row decides.
+func (h *Hub) absent(ctx context.Context, taskID string, o engine.Outcome) (protocol.Outcome, error) {
+	k, ok := parseFence(taskID)
+	if !ok {
+		return protocol.Outcome{Ignored: protocol.ReasonJobNotFound, Message: "this server gives out no such task id"}, nil
+	}
+	row, err := h.desk.Task(ctx, k.job, k.n)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return protocol.Outcome{Ignored: protocol.ReasonJobNotFound, Message: "the job or task is not known"}, nil
+	case err != nil:
+		return protocol.Outcome{}, fmt.Errorf("%w (%w)", ErrStoreFull, err)
+	case row.ID == taskID && row.Worker != o.Worker:
+		return wrongWorker(taskID), nil
+	case row.ID == taskID && row.State == job.TaskDone: // accepted before a restart
+		return protocol.Outcome{}, nil
+	case row.ID == taskID && row.State == job.TaskClosed:
+		return protocol.Outcome{Ignored: protocol.ReasonJobTerminated, Message: "the task is no longer wanted"}, nil
+	case row.ID == taskID && row.State == job.TaskLeased && h.readopt(row):
+		return h.finish(ctx, taskID, o)
+	}
+	return protocol.Outcome{Ignored: protocol.ReasonStaleTask, Message: "the task was given to a worker again, or has ended"}, nil
+}
+
+// readopt takes up a lease that stands in the store alone; ok is false when memory knows
+// better meanwhile.
+func (h *Hub) readopt(row *job.Task) (ok bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.entries[taskKey{row.JobID, row.N}] != nil {
+		return false
+	}
+	h.adopt(row, true)
+	return true
+}
+
+// fences remembers the newest accepted fences.
+type fences struct {
+	ids  map[string]struct{}
+	ring []string
+	next int
+}
+
+func (f *fences) has(id string) bool {
+	_, ok := f.ids[id]
+	return ok
+}
+
+func (f *fences) add(id string) {
+	if f.ids == nil {
+		f.ids = map[string]struct{}{}
+	}
+	if len(f.ring) < acceptedKept {
+		f.ring = append(f.ring, id)
+	} else {
+		delete(f.ids, f.ring[f.next])
+		f.ring[f.next] = id
+		f.next = (f.next + 1) % acceptedKept
+	}
+	f.ids[id] = struct{}{}
+}
