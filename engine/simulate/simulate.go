@@ -1,0 +1,199 @@
+// Package simulate runs jobs inside this process, without a server: `orrery run` and
+// `orrery test` are built on it.
+//
+// Words: the outside of a job (its worker, the people who approve, the client who may
+// cancel) is played by a Scenario; where it says nothing, tasks are emulated: they succeed
+// with the data that Options.Emulate gives. Time is a fake clock that jumps to the next
+// date something is due, so a wait of thirty days takes none.
+//
+// Authoritative is the engine itself, over a store in memory: what happens here is what a
+// server would do with the same blueprint and the same outside. The package only decides
+// in which order the outside acts: first tasks, by priority and arrival, then people, then
+// the clock.
+package simulate
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"orrery/engine"
+	"orrery/engine/clock"
+	"orrery/engine/job"
+	"orrery/engine/store"
+	"orrery/engine/store/memory"
+)
+
+// This file holds the entry: what a simulation is given, and the runs one after another.
+
+// Options say what is simulated. Catalog and Blueprint are needed, the rest has defaults.
+type Options struct {
+	Catalog     engine.Catalog
+	Blueprint   string          // name
+	InitialData json.RawMessage // nil: the scenario's, else {}
+	Scenario    *Scenario       // nil: everything is emulated
+	Stores      []string        // names of the blueprint's data stores, for the report
+	Env         func(name string) (string, bool)
+	RealTime    bool      // waits last as long as they say
+	Start       time.Time // where the fake clock begins; zero: now
+	Log         *slog.Logger
+
+	// Fits says why the scenario's worker may not do a task ("" when it may); nil: it may
+	// do every task.
+	Fits func(worker json.RawMessage, t job.Task) (why string)
+	// Emulate answers tasks that no reply is scripted for; nil: success with empty data.
+	Emulate func(t job.Task) engine.Outcome
+	// Ask lets a person decide an approval; ok false (or nil): the first key is taken.
+	Ask func(q Question) (decision string, ok bool)
+	// Show gets the timeline while it happens; may be nil.
+	Show func(Event)
+}
+
+// Question is an approval that the scenario says nothing about.
+type Question struct {
+	JobID, State, Integration, Message string
+	Decisions                          []string // sorted; without "timeout" and "cancelled"
+}
+
+// Report is what a simulation leaves.
+type Report struct {
+	Runs   []JobReport
+	Stores map[string]map[string]json.RawMessage
+}
+
+// sim is one simulation under way.
+type sim struct {
+	Options
+	store   store.Store
+	clock   clock.Clock
+	fake    *clock.Fake // nil in real time
+	engine  *engine.Engine
+	queue   *queue
+	replies *replies
+	people  []Approval // decisions not taken yet
+
+	began     time.Time // of the present run, for offsets
+	cancelled bool      // the scenario's cancel was sent
+	unfit     map[taskKey]unfit
+	left      map[string]bool  // approvals that the scenario leaves to their deadline
+	tries     map[string][]Try // by job, in the order of the queue
+	served    map[string][]Try // by job, in the order of hand-out
+	seen      map[tryKey]bool
+	shown     map[string]int64 // job -> last record that was shown
+	stalls    int
+}
+
+// stallLimit is how often the clock may be nudged by a millisecond without anything new.
+const stallLimit = 1000
+
+// Run simulates the scenario's jobs, one after another, and reports them. The error is
+// about the simulation itself; a job that ends badly or can not go on is in the report.
+func Run(ctx context.Context, o Options) (*Report, error) {
+	s, err := newSim(o)
+	if err != nil {
+		return nil, err
+	}
+	defer s.store.Close()
+	report := &Report{}
+	for range max(s.Scenario.Runs, 1) {
+		run, err := s.run(ctx)
+		if err != nil {
+			return report, err
+		}
+		report.Runs = append(report.Runs, *run)
+	}
+	report.Stores, err = s.readStores(ctx)
+	return report, err
+}
+
+func newSim(o Options) (*sim, error) {
+	if o.Scenario == nil {
+		o.Scenario = &Scenario{}
+	}
+	if o.Emulate == nil {
+		o.Emulate = func(job.Task) engine.Outcome {
+			return engine.Outcome{Status: "success", Data: json.RawMessage(`{}`), Emulated: true}
+		}
+	}
+	if o.Show == nil {
+		o.Show = func(Event) {}
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	s := &sim{
+		Options: o, queue: newQueue(),
+		replies: newReplies(o.Scenario.Replies), people: o.Scenario.Approvals,
+		unfit: map[taskKey]unfit{}, left: map[string]bool{},
+		tries: map[string][]Try{}, served: map[string][]Try{}, seen: map[tryKey]bool{}, shown: map[string]int64{},
+	}
+	if o.RealTime {
+		s.clock = clock.Real{}
+	} else {
+		if o.Start.IsZero() {
+			o.Start = time.Now()
+		}
+		s.fake = clock.NewFake(o.Start)
+		s.clock = s.fake
+	}
+	s.store = memory.New()
+	var err error
+	s.engine, err = engine.New(engine.Config{
+		Store: s.store, Blueprints: o.Catalog, Dispatcher: s.queue,
+		Clock: s.clock, Log: o.Log, Env: o.Env,
+	})
+	return s, err
+}
+
+// run simulates one job to its end.
+func (s *sim) run(ctx context.Context) (*JobReport, error) {
+	s.began = s.clock.Now()
+	id, _, err := s.engine.Submit(ctx, s.request())
+	if err != nil {
+		return nil, fmt.Errorf("the job can not start: %w", err)
+	}
+	stuck, err := s.drive(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return s.reportJob(ctx, id, stuck)
+}
+
+func (s *sim) request() engine.Request {
+	r := engine.Request{Blueprint: s.Blueprint, InitialData: s.InitialData, Client: job.Client{ID: "run"}}
+	if r.InitialData == nil {
+		r.InitialData = s.Scenario.InitialData
+	}
+	if r.InitialData == nil {
+		r.InitialData = json.RawMessage(`{}`)
+	}
+	if c := s.Scenario.Client; c != nil {
+		r.Client.Plan, r.Client.Params = c.Plan, c.Params
+	}
+	return r
+}
+
+// readStores gives the data stores as the last run left them.
+func (s *sim) readStores(ctx context.Context) (map[string]map[string]json.RawMessage, error) {
+	out := map[string]map[string]json.RawMessage{}
+	for _, name := range s.Stores {
+		keys, err := s.store.ValueKeys(ctx, s.Blueprint, name)
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
+			return nil, err
+		}
+		out[name] = map[string]json.RawMessage{}
+		for _, key := range keys {
+			value, version, err := s.store.Value(ctx, s.Blueprint, name, key)
+			if err != nil {
+				return nil, err
+			}
+			if version != 0 {
+				out[name][key] = value
+			}
+		}
+	}
+	return out, nil
+}
