@@ -1,0 +1,243 @@
+package blueprint
+
+import (
+	"errors"
+	"fmt"
+	"path"
+	"sort"
+	"strings"
+	"time"
+
+	"go.starlark.net/resolve"
+	"go.starlark.net/starlark"
+	"go.starlark.net/syntax"
+
+	"orrery/engine/job"
+	"orrery/starlib"
+)
+
+// This file turns source text into a Program: parse everything, report everything that is
+// wrong with the text at once, and only then run the top levels, each file once.
+
+// Limits of loading.
+const (
+	MaxFileBytes = 1 << 20
+	MaxLoadDepth = 20
+	maxLoadSteps = 10_000_000
+	maxLoadTime  = 5 * time.Second
+)
+
+// dialect is the language of blueprint files (semantics part 1). It must not change: kept
+// revisions are compiled with it again.
+var dialect = &syntax.FileOptions{Set: true, TopLevelControl: true}
+
+// Compile loads the file main out of files, which holds it and everything that it may load
+// by root-relative names. The error is a *LoadError with every finding.
+func Compile(main string, files map[string]string) (*Program, error) {
+	l := &loader{files: files, units: map[string]*unit{}, used: map[string]string{}}
+	if _, ok := files[main]; !ok {
+		return nil, &LoadError{File: main, Findings: []Finding{{Rule: "load-error", Severity: SeverityError, File: main, Message: "there is no such file"}}}
+	}
+	l.parse(main, nil)
+	if len(l.findings) > 0 {
+		return nil, l.failed(main)
+	}
+	p := &Program{Main: main, Revision: revision(l.used), Files: l.used}
+	registry := l.run(main, p)
+	if registry != nil {
+		l.build(p, registry)
+	}
+	if len(l.findings) > 0 {
+		return nil, l.failed(main)
+	}
+	return p, nil
+}
+
+type loader struct {
+	files    map[string]string
+	used     map[string]string
+	units    map[string]*unit
+	findings []Finding
+}
+
+// unit is one parsed file.
+type unit struct {
+	program *starlark.Program
+	globals starlark.StringDict // after it ran
+}
+
+// failed gives the findings in the order of files and lines.
+func (l *loader) failed(main string) error {
+	sort.SliceStable(l.findings, func(i, k int) bool {
+		a, b := l.findings[i], l.findings[k]
+		if a.File != b.File {
+			return a.File < b.File
+		}
+		if a.Line != b.Line {
+			return a.Line < b.Line
+		}
+		return a.Col < b.Col
+	})
+	return &LoadError{File: main, Findings: l.findings}
+}
+
+func (l *loader) report(f Finding) { l.findings = append(l.findings, f) }
+
+// parse reads a file and all it loads. chain holds the names from main to here.
+func (l *loader) parse(name string, chain []string) {
+	text := l.files[name]
+	l.used[name] = text
+	l.units[name] = nil
+	if len(text) > MaxFileBytes {
+		l.report(Finding{Rule: "load-error", Severity: SeverityError, File: name, Message: fmt.Sprintf("the file has %d bytes; the limit of a blueprint file is %d", len(text), MaxFileBytes)})
+		return
+	}
+	tree, err := dialect.Parse(name, text, 0)
+	if err != nil {
+		l.reportSyntax(name, err)
+		return
+	}
+	program, err := starlark.FileProgram(tree, starlib.Predeclared().Has)
+	if err != nil {
+		l.reportSyntax(name, err)
+	}
+	l.units[name] = &unit{program: program}
+	chain = append(chain, name)
+	for _, stmt := range tree.Stmts {
+		if load, ok := stmt.(*syntax.LoadStmt); ok {
+			l.follow(load, chain)
+		}
+	}
+}
+
+// follow parses what one load statement names.
+func (l *loader) follow(load *syntax.LoadStmt, chain []string) {
+	src := sources(l.files)
+	pos := load.Module.TokenPos
+	target, err := LoadName(load.ModuleName())
+	if err != nil {
+		l.report(src.at("load-error", pos, "%v", err))
+		return
+	}
+	for i, name := range chain {
+		if name == target {
+			l.report(src.at("load-error", pos, "the files load each other in a circle: %s", strings.Join(append(chain[i:len(chain):len(chain)], target), " -> ")))
+			return
+		}
+	}
+	if _, ok := l.files[target]; !ok {
+		l.report(src.at("load-error", pos, "there is no file %q in the blueprint directory", target))
+		return
+	}
+	if len(chain) >= MaxLoadDepth {
+		l.report(src.at("load-error", pos, "files load each other more than %d deep", MaxLoadDepth))
+		return
+	}
+	if _, done := l.units[target]; !done {
+		l.parse(target, chain)
+	}
+}
+
+// LoadName turns the argument of load() into a root-relative name; it never leaves the root.
+func LoadName(arg string) (string, error) {
+	name, ok := strings.CutPrefix(arg, "//")
+	if !ok {
+		return "", fmt.Errorf("the load path %q does not begin with // (the blueprint directory)", arg)
+	}
+	if name == "" || strings.ContainsAny(name, "\\:\x00") || path.IsAbs(name) || path.Clean(name) != name || name == ".." || strings.HasPrefix(name, "../") {
+		return "", fmt.Errorf("the load path %q is not a plain path below the blueprint directory", arg)
+	}
+	return name, nil
+}
+
+// reportSyntax takes the errors of parser and resolver.
+func (l *loader) reportSyntax(name string, err error) {
+	src := sources(l.files)
+	var one syntax.Error
+	var list resolve.ErrorList
+	switch {
+	case errors.As(err, &list):
+		for _, e := range list {
+			rule := "dialect"
+			if strings.HasPrefix(e.Msg, "undefined: ") {
+				rule = "unresolved-name"
+			}
+			l.report(src.at(rule, e.Pos, "%s", e.Msg))
+		}
+	case errors.As(err, &one):
+		l.report(src.at("syntax-error", one.Pos, "%s", one.Msg))
+	default:
+		l.report(Finding{Rule: "syntax-error", Severity: SeverityError, File: name, Message: err.Error()})
+	}
+}
+
+// run executes a file after what it loads, and gives what its own top level declared. A
+// failure is reported and gives nil.
+func (l *loader) run(name string, p *Program) *starlib.Registry {
+	registry := &starlib.Registry{}
+	thread := &starlark.Thread{Name: name}
+	thread.SetMaxExecutionSteps(maxLoadSteps)
+	thread.Load = func(_ *starlark.Thread, arg string) (starlark.StringDict, error) {
+		target, err := LoadName(arg)
+		if err != nil {
+			return nil, err
+		}
+		u := l.units[target]
+		if u.globals == nil && l.run(target, p) == nil {
+			return nil, errors.New("the loaded file failed")
+		}
+		return u.globals, nil
+	}
+	registry.Collect(thread)
+	starlib.SetPrinter(thread, func(level, message string) {
+		if len(p.Log) < 1000 {
+			p.Log = append(p.Log, job.LogLine{Level: level, Message: message})
+		}
+	})
+	stop := time.AfterFunc(maxLoadTime, func() { thread.Cancel(fmt.Sprintf("loading took longer than %s", maxLoadTime)) })
+	defer stop.Stop()
+	before := len(l.findings)
+	globals, err := l.execute(name, thread)
+	if err != nil {
+		if len(l.findings) == before { // else a loaded file has said it already
+			l.reportRun(name, err)
+		}
+		return nil
+	}
+	globals.Freeze()
+	for _, d := range registry.Blueprints {
+		d.Freeze() // also one that no global holds
+	}
+	l.units[name].globals = globals
+	return registry
+}
+
+// execute turns a panic of the interpreter into an error: a file must not end the server.
+func (l *loader) execute(name string, thread *starlark.Thread) (globals starlark.StringDict, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("the interpreter failed: %v", r)
+		}
+	}()
+	return l.units[name].program.Init(thread, starlib.Predeclared())
+}
+
+// reportRun takes an error of a top level, at the innermost place in a file.
+func (l *loader) reportRun(name string, err error) {
+	f := Finding{Rule: "top-level", Severity: SeverityError, File: name, Message: err.Error()}
+	var ee *starlark.EvalError
+	if errors.As(err, &ee) {
+		for i := range ee.CallStack {
+			pos := ee.CallStack.At(i).Pos
+			if _, ok := l.files[pos.Filename()]; !ok {
+				continue
+			}
+			f = sources(l.files).at("top-level", pos, "%s", ee.Msg)
+			break
+		}
+		if len(ee.CallStack) > 2 {
+			f.Detail = ee.Backtrace()
+		}
+	}
+	l.report(f)
+}

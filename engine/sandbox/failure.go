@@ -1,0 +1,111 @@
+package sandbox
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"go.starlark.net/starlark"
+	"go.starlark.net/syntax"
+
+	"orrery/engine/blueprint"
+	"orrery/engine/job"
+	"orrery/starlib"
+)
+
+// This file turns what went wrong into a job.Error with its place in the source.
+
+func (r *run) failure(err error) *job.Error {
+	e := &job.Error{Code: job.CodeScript, Message: err.Error(), State: r.step.State}
+	var (
+		eval    *starlark.EvalError
+		own     *misuse
+		raised  *starlib.Raised
+		limit   *starlib.LimitError
+		host    *starlib.HostError
+		stopped *interrupted
+	)
+	if errors.As(err, &eval) {
+		e.Message = eval.Msg
+	}
+	// A stopped thread reports its cancellation; why it was stopped says more.
+	if cause := r.stopCause(); cause != nil {
+		err = errors.Join(err, cause)
+		e.Message = cause.Error()
+	}
+	switch {
+	case errors.As(err, &limit):
+		e.Code, e.Message = limit.Code, limit.Text
+	case errors.As(err, &stopped):
+		e.Code, e.Message = job.CodeTransient, stopped.Error()
+	case errors.As(err, &host):
+		e.Code, e.Message = job.CodeTransient, host.Error()
+	case errors.As(err, &raised):
+		e.Details = map[string]any{"kind": raised.Kind, "details": raised.Details}
+	}
+	e.Message = explain(e.Message)
+	switch {
+	case eval != nil:
+		r.place(e, innermost(eval.CallStack, r.step.Blueprint.Program))
+		e.Trace = trace(eval, e, r.step.Blueprint.Program)
+	case errors.As(err, &own):
+		pos := own.h.Pos
+		if own.at != nil {
+			pos = own.at.Pos
+		}
+		r.place(e, pos)
+		e.Trace = fmt.Sprintf("%s: in %s\nError: %s\n%s", pos, own.h.Name, e.Message, caret(e, r.step.Blueprint.Program))
+	}
+	return e
+}
+
+func (r *run) stopCause() error {
+	if r.watch == nil {
+		return nil
+	}
+	if err := r.watch.fault(); err != nil {
+		return err
+	}
+	return r.scope.PrintFault()
+}
+
+func (r *run) place(e *job.Error, pos syntax.Position) {
+	if pos.IsValid() {
+		e.File, e.Line, e.Col = pos.Filename(), int(pos.Line), int(pos.Col)
+	}
+}
+
+// innermost gives the deepest place that is in a file, not in a builtin.
+func innermost(stack starlark.CallStack, p *blueprint.Program) syntax.Position {
+	for i := range stack {
+		pos := stack.At(i).Pos
+		if _, ok := p.Files[pos.Filename()]; ok {
+			return pos
+		}
+	}
+	return syntax.Position{}
+}
+
+// trace is the backtrace, ended by the message as it is shown and the line with a caret.
+func trace(eval *starlark.EvalError, e *job.Error, p *blueprint.Program) string {
+	text := strings.TrimSuffix(eval.Backtrace(), eval.Msg) + e.Message
+	return text + "\n" + caret(e, p)
+}
+
+func caret(e *job.Error, p *blueprint.Program) string {
+	line := p.Line(e.File, e.Line)
+	if line == "" {
+		return ""
+	}
+	return blueprint.Caret(line, e.Col)
+}
+
+// explain adds what to do where the interpreter's own words do not say it.
+func explain(message string) string {
+	for _, frozen := range []string{"frozen hash table", "frozen list", "frozen dict", "frozen set"} {
+		if strings.Contains(message, frozen) {
+			return message + " (initial_data, aggregation_results, client and values of the file's top level cannot be changed; use state_history, or a copy)"
+		}
+	}
+	return message
+}

@@ -1,0 +1,159 @@
+package starlib
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"go.starlark.net/starlark"
+	"go.starlark.net/starlarkstruct"
+
+	"orrery/engine/job"
+	"orrery/starlib/border"
+)
+
+// This file holds the ways in which a run fails that are more than a Starlark error, and
+// catch, which turns failures into values.
+
+// Codes of limits, as job.Error.Code.
+const (
+	CodeSteps      = "SCRIPT_STEPS_LIMIT"
+	CodeTime       = "SCRIPT_TIME_LIMIT"
+	CodeSleep      = "SLEEP_LIMIT"
+	CodeLog        = "LOG_LIMIT"
+	CodeDispatches = "DISPATCH_LIMIT"
+	CodeParams     = "PARAMS_LIMIT"
+	CodeData       = "DATA_LIMIT"
+	CodeElements   = "ELEMENTS_LIMIT"
+)
+
+// LimitError says which limit a run broke. It cannot be caught by the script.
+type LimitError struct {
+	Code string
+	Text string // names limit, value and what was asked
+}
+
+// Error gives the text alone; the code goes to job.Error.Code.
+func (e *LimitError) Error() string { return e.Text }
+
+// Raised is what fail_with raises.
+type Raised struct {
+	Kind    string
+	Message string
+	Details json.RawMessage
+}
+
+// Error shows kind and message.
+func (e *Raised) Error() string { return e.Kind + ": " + e.Message }
+
+// HostError is a failed read or act of the Host: passing, so the step is tried again.
+type HostError struct {
+	Call string
+	Err  error
+}
+
+// Error names the call that failed.
+func (e *HostError) Error() string { return e.Call + ": " + e.Err.Error() }
+
+// Unwrap gives the Host's own error.
+func (e *HostError) Unwrap() error { return e.Err }
+
+// KindUnavailable is the kind of a caught HostError; other errors than those of fail_with
+// have the kind KindError.
+const (
+	KindUnavailable = "unavailable"
+	KindError       = "error"
+)
+
+// encode writes a value with a limit whose breach has a code of its own.
+func encode(v starlark.Value, where string, limit int, code string) (json.RawMessage, error) {
+	text, err := border.Encode(v, where, limit)
+	var large *border.TooLarge
+	if errors.As(err, &large) {
+		return nil, &LimitError{Code: code, Text: large.Error()}
+	}
+	return text, err
+}
+
+func failWith(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	var kind, message string
+	var details starlark.Value = starlark.None
+	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "kind", &kind, "message", &message, "details?", &details); err != nil {
+		return nil, err
+	}
+	r := &Raised{Kind: kind, Message: message}
+	if details != starlark.None {
+		text, err := encode(details, "details", DefaultLimits().DataBytes, CodeData)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", b.Name(), err)
+		}
+		r.Details = text
+	}
+	return nil, r
+}
+
+// catch calls a function and gives a value with ok, value and error (kind, message,
+// details). Broken limits and a stopped run pass through it.
+func catch(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	if len(args) == 0 {
+		return nil, fmt.Errorf("%s: a function is missing: catch(fn, *args)", b.Name())
+	}
+	if _, ok := args[0].(starlark.Callable); !ok {
+		return nil, fmt.Errorf("%s: the first argument is %s, not a function: write catch(fn, arg), not catch(fn(arg))", b.Name(), args[0].Type())
+	}
+	v, err := starlark.Call(thread, args[0], args[1:], kwargs)
+	if err == nil {
+		return caught(true, v, starlark.None), nil
+	}
+	var limit *LimitError
+	if sc, ok := thread.Local(scopeKey).(*Scope); errors.As(err, &limit) || ok && sc.Stopped != nil && sc.Stopped() {
+		return nil, err
+	}
+	kind, message, details := KindError, err.Error(), starlark.Value(starlark.None)
+	var raised *Raised
+	var host *HostError
+	switch {
+	case errors.As(err, &raised):
+		kind, message = raised.Kind, raised.Message
+		if details, err = border.Decode(raised.Details, "details"); err != nil {
+			return nil, err
+		}
+	case errors.As(err, &host):
+		kind = KindUnavailable
+	}
+	return caught(false, starlark.None, record("kind", starlark.String(kind), "message", starlark.String(message), "details", details)), nil
+}
+
+func caught(ok bool, value, err starlark.Value) starlark.Value {
+	return record("ok", starlark.Bool(ok), "value", value, "error", err)
+}
+
+// record makes a struct of names and values by turns.
+func record(pairs ...any) *starlarkstruct.Struct {
+	d := make(starlark.StringDict, len(pairs)/2)
+	for i := 0; i < len(pairs); i += 2 {
+		d[pairs[i].(string)] = pairs[i+1].(starlark.Value)
+	}
+	return starlarkstruct.FromStringDict(starlarkstruct.Default, d)
+}
+
+// failureValue is context.error.
+func failureValue(e *job.Error) (starlark.Value, error) {
+	if e == nil {
+		return starlark.None, nil
+	}
+	details := starlark.Value(starlark.None)
+	if e.Details != nil {
+		text, err := json.Marshal(e.Details)
+		if err != nil {
+			return nil, fmt.Errorf("context.error: %w", err)
+		}
+		if details, err = border.Decode(text, "context.error.details"); err != nil {
+			return nil, err
+		}
+	}
+	r := record("code", starlark.String(e.Code), "message", starlark.String(e.Message), "attempts", starlark.MakeInt(e.Attempts),
+		"task_id", starlark.String(e.TaskID), "state", starlark.String(e.State), "details", details)
+	r.Freeze()
+	return r, nil
+}

@@ -1,0 +1,57 @@
+package starlib
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+)
+
+// This file holds what the engine lends to a run, and the limits of one run.
+
+// Host is the world outside of a run. Nil parts are not available, and a script that uses
+// one gets an error that says so.
+type Host struct {
+	Stores Stores
+	Jobs   Jobs
+	Env    func(name string) (value string, ok bool) // only names that the operator allowed
+	Sleep  func(ctx context.Context, d time.Duration) error
+	Now    func() time.Time // read once a run
+}
+
+// Stores reads the data stores of the run's blueprint.
+type Stores interface {
+	// Get gives a key's value and version; an absent key is (nil, 0, nil).
+	Get(ctx context.Context, store, key string) (json.RawMessage, int64, error)
+	// Keys gives the kept keys in order.
+	Keys(ctx context.Context, store string) ([]string, error)
+}
+
+// Jobs reads other jobs, and the run's own.
+type Jobs interface {
+	// JobState gives a job as the API shows it, or (nil, nil) when there is none.
+	JobState(ctx context.Context, id string) (json.RawMessage, error)
+}
+
+// Limits bounds one run of a handler. The zero value is not usable: DefaultLimits.
+type Limits struct {
+	Steps        uint64        // Starlark's own count
+	Time         time.Duration // of the handler's own work; waiting for the Host does not count
+	Sleep        time.Duration // all sleep() calls of a run together
+	LogBytes     int           // text of all log lines
+	Dispatches   int           // tasks of one step
+	HistoryBytes int           // state_history as JSON
+	ParamsBytes  int           // params of one task as JSON
+	DataBytes    int           // initial data of a child, one value of a store, as JSON
+	Elements     int           // of one range()
+}
+
+// DefaultLimits are those of design/contract.md.
+func DefaultLimits() Limits {
+	return Limits{
+		Steps: 10_000_000, Time: time.Second, Sleep: time.Second, LogBytes: 256 << 10, Dispatches: 10_000,
+		HistoryBytes: 1 << 20, ParamsBytes: 256 << 10, DataBytes: 1 << 20, Elements: 1_000_000,
+	}
+}
+
+// MaxWait is the longest transition_to(after_seconds=), in seconds: 366 days.
+const MaxWait = 366 * 24 * 3600

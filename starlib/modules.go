@@ -1,0 +1,158 @@
+package starlib
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"go.starlark.net/lib/json"
+	"go.starlark.net/lib/math"
+	startime "go.starlark.net/lib/time"
+	"go.starlark.net/starlark"
+	"go.starlark.net/starlarkstruct"
+
+	"orrery/starlib/border"
+)
+
+// This file holds the small modules json, math, time and env, and those that this server
+// does not have.
+
+// jsonModule is the language's json with the border's rules, under the names of both
+// languages: encode and dumps, decode and loads.
+func jsonModule() *starlarkstruct.Module {
+	m := &starlarkstruct.Module{Name: "json", Members: starlark.StringDict{"indent": json.Module.Members["indent"]}}
+	for _, name := range []string{"encode", "dumps"} {
+		m.Members[name] = starlark.NewBuiltin(name, jsonEncode)
+	}
+	for _, name := range []string{"decode", "loads"} {
+		m.Members[name] = starlark.NewBuiltin(name, jsonDecode)
+	}
+	return m
+}
+
+func jsonEncode(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	var v starlark.Value
+	var indent int
+	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "x", &v, "indent?", &indent); err != nil {
+		return nil, err
+	}
+	text, err := encode(v, "x", maxText, CodeData)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", b.Name(), err)
+	}
+	if indent <= 0 {
+		return starlark.String(text), nil
+	}
+	pretty := json.Module.Members["indent"].(*starlark.Builtin)
+	return starlark.Call(thread, pretty, starlark.Tuple{starlark.String(text)},
+		[]starlark.Tuple{{starlark.String("indent"), starlark.String(strings.Repeat(" ", min(indent, 16)))}})
+}
+
+func jsonDecode(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	var text string
+	var none starlark.Value
+	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "x", &text, "default?", &none); err != nil {
+		return nil, err
+	}
+	v, err := border.Decode([]byte(text), "x")
+	if strings.TrimSpace(text) == "" {
+		err = fmt.Errorf("x: not valid JSON: the text is empty")
+	}
+	if err != nil {
+		if none != nil {
+			return none, nil
+		}
+		return nil, fmt.Errorf("%s: %w", b.Name(), err)
+	}
+	return v, nil
+}
+
+func mathModule() *starlarkstruct.Module { return math.Module }
+
+// timeModule is the language's time, with a now that stands still during a run, and
+// Python's time.time() in seconds.
+func timeModule() *starlarkstruct.Module {
+	m := &starlarkstruct.Module{Name: "time", Members: starlark.StringDict{}}
+	for name, v := range startime.Module.Members {
+		m.Members[name] = v
+	}
+	m.Members["now"] = starlark.NewBuiltin("now", timeNow)
+	m.Members["time"] = starlark.NewBuiltin("time", timeSeconds)
+	return m
+}
+
+func (s *Scope) fixedNow() time.Time {
+	if s.now.IsZero() {
+		if s.Host.Now != nil {
+			s.now = s.Host.Now().UTC()
+		} else {
+			s.now = time.Now().UTC()
+		}
+	}
+	return s.now
+}
+
+func timeNow(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	if err := starlark.UnpackArgs(b.Name(), args, kwargs); err != nil {
+		return nil, err
+	}
+	s, err := scopeOf(thread, "time.now")
+	if err != nil {
+		return nil, err
+	}
+	return startime.Time(s.fixedNow()), nil
+}
+
+func timeSeconds(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	if err := starlark.UnpackArgs(b.Name(), args, kwargs); err != nil {
+		return nil, err
+	}
+	s, err := scopeOf(thread, "time.time")
+	if err != nil {
+		return nil, err
+	}
+	return starlark.Float(float64(s.fixedNow().UnixMilli()) / 1000), nil
+}
+
+func envModule() *starlarkstruct.Module {
+	return &starlarkstruct.Module{Name: "env", Members: starlark.StringDict{"get": starlark.NewBuiltin("get", envGet)}}
+}
+
+// envGet reads a variable that the operator allowed; any other gives the default.
+func envGet(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	var name string
+	none := starlark.Value(starlark.None)
+	if err := starlark.UnpackArgs("env.get", args, kwargs, "name", &name, "default?", &none); err != nil {
+		return nil, err
+	}
+	s, err := scopeOf(thread, "env.get")
+	if err != nil {
+		return nil, err
+	}
+	if s.Host.Env != nil {
+		if v, ok := s.Host.Env(name); ok {
+			return starlark.String(v), nil
+		}
+	}
+	return none, nil
+}
+
+// absent is a module that this server does not have: its functions exist and say so.
+func absent(name, need string, functions ...string) *starlarkstruct.Module {
+	m := &starlarkstruct.Module{Name: name, Members: starlark.StringDict{}}
+	for _, fn := range functions {
+		m.Members[fn] = starlark.NewBuiltin(fn, func(*starlark.Thread, *starlark.Builtin, starlark.Tuple, []starlark.Tuple) (starlark.Value, error) {
+			return nil, fmt.Errorf("%s.%s: %s", name, fn, need)
+		})
+	}
+	return m
+}
+
+func sqlModule() *starlarkstruct.Module {
+	return absent("sql", "this server has no databases configured; the operator names them, and scripts connect by that name", "connect")
+}
+
+func httpModule() *starlarkstruct.Module {
+	return absent("http", "this server lets scripts make no HTTP requests; dispatch a task to a worker that makes them",
+		"get", "post", "put", "patch", "delete", "head", "request")
+}

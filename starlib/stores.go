@@ -1,0 +1,345 @@
+package starlib
+
+import (
+	"encoding/json"
+	"fmt"
+	"sort"
+	"strings"
+
+	"go.starlark.net/starlark"
+
+	"orrery/engine/job"
+	"orrery/starlib/border"
+)
+
+// This file holds context.data_stores: reads go to the Host and leave their version, writes
+// are kept until the commit and seen by later reads of the same run.
+//
+// Initial values are not written anywhere: a key that was never kept reads as its initial
+// value. So that such a key can be deleted, its deletion is kept as JSON null.
+
+// dataStores is context.data_stores.
+type dataStores struct {
+	s     *Scope
+	open  map[string]*dataStore
+	reads []job.StoreRead
+	order []*dataStore
+}
+
+var (
+	_ starlark.HasAttrs = (*dataStores)(nil)
+	_ starlark.Mapping  = (*dataStores)(nil)
+)
+
+func (s *Scope) dataStores() *dataStores {
+	if s.stores == nil {
+		s.stores = &dataStores{s: s, open: map[string]*dataStore{}}
+	}
+	return s.stores
+}
+
+func (d *dataStores) String() string        { return "<data_stores>" }
+func (d *dataStores) Type() string          { return "data_stores" }
+func (d *dataStores) Freeze()               {}
+func (d *dataStores) Truth() starlark.Bool  { return len(d.s.Stores) > 0 }
+func (d *dataStores) Hash() (uint32, error) { return 0, fmt.Errorf("unhashable: data_stores") }
+
+// AttrNames lists the blueprint's stores, sorted.
+func (d *dataStores) AttrNames() []string {
+	names := make([]string, 0, len(d.s.Stores))
+	for name := range d.s.Stores {
+		names = append(names, name)
+	}
+	sort.Strings(names)
+	return names
+}
+
+// Attr gives a store by its name.
+func (d *dataStores) Attr(name string) (starlark.Value, error) {
+	if st, ok := d.open[name]; ok {
+		return st, nil
+	}
+	initial, ok := d.s.Stores[name]
+	if !ok {
+		known := strings.Join(d.AttrNames(), ", ")
+		if known == "" {
+			known = "it has none; write bp.add_data_store(" + fmt.Sprintf("%q", name) + ", {})"
+		}
+		return nil, starlark.NoSuchAttrError(fmt.Sprintf("the blueprint has no data store %q (%s)", name, known))
+	}
+	st := &dataStore{all: d, name: name, initial: initial, cells: map[string]*cell{}}
+	d.open[name] = st
+	d.order = append(d.order, st)
+	return st, nil
+}
+
+// Get gives a store by its name, for data_stores["name"].
+func (d *dataStores) Get(k starlark.Value) (starlark.Value, bool, error) {
+	name, ok := starlark.AsString(k)
+	if !ok {
+		return nil, false, fmt.Errorf("data_stores: the name of a store is text, not %s", k.Type())
+	}
+	v, err := d.Attr(name)
+	return v, err == nil, err
+}
+
+// pending gives the writes in the order of the first write to each key.
+func (d *dataStores) pending() []job.StoreWrite {
+	var out []job.StoreWrite
+	for _, st := range d.order {
+		for _, key := range st.written {
+			out = append(out, job.StoreWrite{Store: st.name, Key: key, Value: st.cells[key].text})
+		}
+	}
+	return out
+}
+
+// dataStore is one store.
+type dataStore struct {
+	all     *dataStores
+	name    string
+	initial map[string]json.RawMessage
+	cells   map[string]*cell // keys read or written in this run
+	written []string
+}
+
+// cell is what this run knows of a key. text nil is absent; null stands for a deleted
+// initial value.
+type cell struct {
+	text    json.RawMessage
+	written bool
+}
+
+var storeMethods = map[string]*starlark.Builtin{
+	"get":    starlark.NewBuiltin("get", storeGet),
+	"set":    starlark.NewBuiltin("set", storeSet),
+	"incr":   starlark.NewBuiltin("incr", storeIncr),
+	"delete": starlark.NewBuiltin("delete", storeDelete),
+	"keys":   starlark.NewBuiltin("keys", storeKeys),
+	"update": starlark.NewBuiltin("update", storeUpdate),
+}
+
+var _ starlark.HasAttrs = (*dataStore)(nil)
+
+func (st *dataStore) String() string        { return "<data_store " + st.name + ">" }
+func (st *dataStore) Type() string          { return "data_store" }
+func (st *dataStore) Freeze()               {}
+func (st *dataStore) Truth() starlark.Bool  { return starlark.True }
+func (st *dataStore) Hash() (uint32, error) { return 0, fmt.Errorf("unhashable: data_store") }
+
+// AttrNames lists the methods, sorted.
+func (st *dataStore) AttrNames() []string { return builtinNames(storeMethods) }
+
+// Attr gives a method.
+func (st *dataStore) Attr(name string) (starlark.Value, error) {
+	if m, ok := storeMethods[name]; ok {
+		return m.BindReceiver(st), nil
+	}
+	return nil, nil
+}
+
+// read gives a key's present text: this run's write, else the kept value, else the initial.
+func (st *dataStore) read(key string) (json.RawMessage, error) {
+	c, ok := st.cells[key]
+	if !ok {
+		s := st.all.s
+		if s.Host.Stores == nil {
+			return nil, fmt.Errorf("data_stores.%s: stores cannot be read here", st.name)
+		}
+		c = &cell{}
+		var version int64
+		err := s.outside(func() (err error) {
+			c.text, version, err = s.Host.Stores.Get(s.Ctx, st.name, key)
+			return err
+		})
+		if err != nil {
+			return nil, &HostError{Call: "data_stores." + st.name, Err: err}
+		}
+		st.cells[key] = c
+		st.all.reads = append(st.all.reads, job.StoreRead{Store: st.name, Key: key, Version: version})
+	}
+	if c.text == nil && !c.written {
+		return st.initial[key], nil
+	}
+	if _, declared := st.initial[key]; declared && string(c.text) == "null" {
+		return nil, nil
+	}
+	return c.text, nil
+}
+
+func (st *dataStore) write(key string, text json.RawMessage) {
+	c, ok := st.cells[key]
+	if !ok {
+		c = &cell{}
+		st.cells[key] = c
+	}
+	if !c.written {
+		c.written = true
+		st.written = append(st.written, key)
+	}
+	if _, declared := st.initial[key]; declared && text == nil {
+		text = json.RawMessage("null")
+	}
+	c.text = text
+}
+
+// put writes a script's value.
+func (st *dataStore) put(call, key string, v starlark.Value) error {
+	s := st.all.s
+	where := "data_stores." + st.name + "." + key
+	if err := s.mayChange(call); err != nil {
+		return err
+	}
+	text, err := encode(v, where, s.Limits.DataBytes, CodeData)
+	if err != nil {
+		return fmt.Errorf("%s: %w", call, err)
+	}
+	st.write(key, text)
+	return nil
+}
+
+func (st *dataStore) value(key string, none starlark.Value) (starlark.Value, error) {
+	text, err := st.read(key)
+	if err != nil {
+		return nil, err
+	}
+	if text == nil {
+		return none, nil
+	}
+	return border.Decode(text, "data_stores."+st.name+"."+key)
+}
+
+func storeGet(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	var key string
+	none := starlark.Value(starlark.None)
+	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "key", &key, "default?", &none); err != nil {
+		return nil, err
+	}
+	return b.Receiver().(*dataStore).value(key, none)
+}
+
+func storeSet(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	var key string
+	var value starlark.Value
+	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "key", &key, "value", &value); err != nil {
+		return nil, err
+	}
+	return starlark.None, b.Receiver().(*dataStore).put(b.Name(), key, value)
+}
+
+// storeIncr adds to a number (absent: 0) and gives the new one. It is a read and a write:
+// whether the script uses the result cannot be seen.
+func storeIncr(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	var key string
+	by := starlark.Value(starlark.MakeInt(1))
+	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "key", &key, "by?", &by); err != nil {
+		return nil, err
+	}
+	st := b.Receiver().(*dataStore)
+	old, err := st.value(key, starlark.MakeInt(0))
+	if err != nil {
+		return nil, err
+	}
+	if !isNumber(old) || !isNumber(by) {
+		return nil, fmt.Errorf("%s: data_stores.%s.%s is %s and the step %s; both must be numbers", b.Name(), st.name, key, old.Type(), by.Type())
+	}
+	sum, err := starlark.Binary(plus, old, by)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", b.Name(), err)
+	}
+	return sum, st.put(b.Name(), key, sum)
+}
+
+func storeDelete(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	var key string
+	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "key", &key); err != nil {
+		return nil, err
+	}
+	st := b.Receiver().(*dataStore)
+	if err := st.all.s.mayChange(b.Name()); err != nil {
+		return nil, err
+	}
+	st.write(key, nil)
+	return starlark.None, nil
+}
+
+// storeKeys lists the keys, sorted. The list itself leaves no version: a key that another
+// job adds meanwhile is no conflict.
+func storeKeys(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	if err := starlark.UnpackArgs(b.Name(), args, kwargs); err != nil {
+		return nil, err
+	}
+	st := b.Receiver().(*dataStore)
+	s := st.all.s
+	if s.Host.Stores == nil {
+		return nil, fmt.Errorf("data_stores.%s: stores cannot be read here", st.name)
+	}
+	var kept []string
+	err := s.outside(func() (err error) {
+		kept, err = s.Host.Stores.Keys(s.Ctx, st.name)
+		return err
+	})
+	if err != nil {
+		return nil, &HostError{Call: "data_stores." + st.name, Err: err}
+	}
+	there := make(map[string]bool, len(kept))
+	for _, key := range kept {
+		there[key] = true
+	}
+	for key := range st.initial { // a kept null may be a deletion: only reading tells
+		text, err := st.read(key)
+		if err != nil {
+			return nil, err
+		}
+		there[key] = text != nil
+	}
+	for _, key := range st.written {
+		text, err := st.read(key)
+		if err != nil {
+			return nil, err
+		}
+		there[key] = text != nil
+	}
+	return sortedKeys(there), nil
+}
+
+func sortedKeys(there map[string]bool) starlark.Value {
+	names := make([]string, 0, len(there))
+	for key, yes := range there {
+		if yes {
+			names = append(names, key)
+		}
+	}
+	sort.Strings(names)
+	out := make([]starlark.Value, len(names))
+	for i, n := range names {
+		out[i] = starlark.String(n)
+	}
+	return starlark.NewList(out)
+}
+
+// storeUpdate sets several keys: update({"a": 1}, b = 2).
+func storeUpdate(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	var values *starlark.Dict
+	if err := starlark.UnpackPositionalArgs(b.Name(), args, nil, 0, &values); err != nil {
+		return nil, err
+	}
+	st := b.Receiver().(*dataStore)
+	if values != nil {
+		for k, v := range values.Entries() {
+			key, ok := starlark.AsString(k)
+			if !ok {
+				return nil, fmt.Errorf("%s: the key %s is of type %s; keys must be text", b.Name(), k, k.Type())
+			}
+			if err := st.put(b.Name(), key, v); err != nil {
+				return nil, err
+			}
+		}
+	}
+	for _, kv := range kwargs {
+		if err := st.put(b.Name(), string(kv[0].(starlark.String)), kv[1]); err != nil {
+			return nil, err
+		}
+	}
+	return starlark.None, nil
+}
