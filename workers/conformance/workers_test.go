@@ -75,7 +75,12 @@ func needPython(t *testing.T) string {
 		}
 		venvs = filepath.Join(cache, "orrery-venvs")
 	}
+	checked := map[string]bool{}
 	for _, k := range kinds {
+		if checked[k.sdk] {
+			continue
+		}
+		checked[k.sdk] = true
 		python := filepath.Join(venvs, k.sdk, "bin", "python")
 		if err := exec.Command(python, "-c", "import avtomatika_worker").Run(); err != nil {
 			give("missing: the Python worker SDK %s in %s (%v); run scripts/python-sdks", k.sdk, filepath.Dir(python), err)
