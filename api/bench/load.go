@@ -1,0 +1,214 @@
+package bench
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/valyala/fasthttp"
+)
+
+// This file is the load: clients that create jobs and workers that echo.
+
+// load drives one target. Its workers live as long as it does: a poll that is left behind
+// would take a task of the next round.
+type load struct {
+	t    *target
+	http *fasthttp.Client
+
+	began   sync.Map // job id -> time of the create request
+	left    atomic.Int64
+	ended   chan struct{} // lone: a token for each job that ended
+	mu      sync.Mutex
+	create  []time.Duration // of create requests
+	total   []time.Duration // create sent to result taken
+	failure error
+	done    chan struct{} // of the present round
+}
+
+// newLoad registers the workers and lets them poll until the context ends.
+func newLoad(ctx context.Context, t *target, workers int) (*load, error) {
+	l := &load{t: t, http: &fasthttp.Client{MaxConnsPerHost: 4096, NoDefaultUserAgentHeader: true}}
+	for i := range workers {
+		id := fmt.Sprintf("bench-%d", i)
+		if err := l.register(id); err != nil {
+			return nil, err
+		}
+		go l.work(ctx, id)
+	}
+	return l, nil
+}
+
+// round creates jobs and gives the time from the first create to the last job's end. With
+// lone the next job is created when the one before has ended.
+func (l *load) round(ctx context.Context, jobs, clients int, lone bool) (time.Duration, error) {
+	before, err := l.t.finished(ctx)
+	if err != nil {
+		return 0, err
+	}
+	l.left.Store(int64(jobs))
+	l.done = make(chan struct{})
+	l.ended = nil
+	if lone {
+		l.ended = make(chan struct{}, 1)
+	}
+	began := time.Now()
+	var next atomic.Int64
+	for range clients {
+		go func() {
+			for int(next.Add(1)) <= jobs && ctx.Err() == nil && l.err() == nil {
+				l.createOne()
+				if lone {
+					select {
+					case <-l.ended:
+					case <-l.done:
+					}
+				}
+			}
+		}()
+	}
+	select {
+	case <-l.done:
+	case <-ctx.Done():
+	}
+	if err := l.err(); err != nil {
+		return 0, err
+	}
+	return l.untilFinished(ctx, began, before+int64(jobs))
+}
+
+func (l *load) err() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.failure
+}
+
+// untilFinished waits for the last end steps, which come after the last results.
+func (l *load) untilFinished(ctx context.Context, began time.Time, want int64) (time.Duration, error) {
+	for {
+		n, err := l.t.finished(ctx)
+		if err != nil || n >= want {
+			return time.Since(began), err
+		}
+		select {
+		case <-ctx.Done():
+			return 0, fmt.Errorf("%d of %d jobs finished: %w", n, want, ctx.Err())
+		case <-time.After(time.Millisecond):
+		}
+	}
+}
+
+func (l *load) fail(err error) {
+	l.mu.Lock()
+	first := l.failure == nil
+	l.failure = errors.Join(l.failure, err)
+	l.mu.Unlock()
+	if first {
+		close(l.done)
+	}
+}
+
+// do sends one request and gives status and body.
+func (l *load) do(method, path, token, header string, body []byte, limit time.Duration) (int, []byte, error) {
+	req, resp := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
+	defer fasthttp.ReleaseRequest(req)
+	defer fasthttp.ReleaseResponse(resp)
+	req.SetRequestURI(l.t.url + path)
+	req.Header.SetMethod(method)
+	req.Header.Set(header, token)
+	if body != nil {
+		req.Header.SetContentType("application/json")
+		req.SetBodyRaw(body)
+	}
+	if err := l.http.DoTimeout(req, resp, limit); err != nil {
+		return 0, nil, err
+	}
+	return resp.StatusCode(), append([]byte(nil), resp.Body()...), nil
+}
+
+const requestLimit = 30 * time.Second
+
+func (l *load) createOne() {
+	began := time.Now()
+	code, body, err := l.do("POST", "/api/v1/jobs/bench_echo", clientToken, "X-Client-Token", []byte(`{"text":"hello","n":1}`), requestLimit)
+	if err != nil || code != 202 {
+		l.fail(fmt.Errorf("create: status %d: %w %.200s", code, err, body))
+		return
+	}
+	took := time.Since(began)
+	var answer struct {
+		JobID string `json:"job_id"`
+	}
+	if err := json.Unmarshal(body, &answer); err != nil {
+		l.fail(err)
+		return
+	}
+	l.mu.Lock()
+	l.create = append(l.create, took)
+	l.mu.Unlock()
+	// the worker may have been faster: then it left the time of its result
+	if ended, there := l.began.LoadOrStore(answer.JobID, began); there {
+		l.finish(ended.(time.Time).Sub(began))
+	}
+}
+
+func (l *load) register(id string) error {
+	body := fmt.Appendf(nil, `{"worker_id":%q,"worker_type":"bench","supported_tasks":["bench_echo"],"max_concurrent_tasks":1}`, id)
+	code, text, err := l.do("POST", "/_worker/workers/register", workerToken, "X-Worker-Token", body, requestLimit)
+	if err == nil && code != 200 {
+		err = fmt.Errorf("register: status %d: %.200s", code, text)
+	}
+	return err
+}
+
+// work polls and echoes, as a worker of the first age does.
+func (l *load) work(ctx context.Context, id string) {
+	for ctx.Err() == nil {
+		code, body, err := l.do("GET", "/_worker/workers/"+id+"/tasks/next", workerToken, "X-Worker-Token", nil, 40*time.Second)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil || (code != 200 && code != 204):
+			l.fail(fmt.Errorf("poll: status %d: %w %.200s", code, err, body))
+			return
+		case code == 204:
+			continue
+		}
+		var task struct {
+			JobID  string          `json:"job_id"`
+			TaskID string          `json:"task_id"`
+			Params json.RawMessage `json:"params"`
+		}
+		if err := json.Unmarshal(body, &task); err != nil {
+			l.fail(err)
+			return
+		}
+		result := fmt.Appendf(nil, `{"job_id":%q,"task_id":%q,"worker_id":%q,"result":{"status":"success","data":%s}}`, task.JobID, task.TaskID, id, task.Params)
+		code, body, err = l.do("POST", "/_worker/tasks/result", workerToken, "X-Worker-Token", result, requestLimit)
+		if err != nil || code != 200 {
+			l.fail(fmt.Errorf("result: status %d: %w %.200s", code, err, body))
+			return
+		}
+		now := time.Now()
+		if began, there := l.began.LoadOrStore(task.JobID, now); there {
+			l.finish(now.Sub(began.(time.Time)))
+		}
+	}
+}
+
+func (l *load) finish(took time.Duration) {
+	l.mu.Lock()
+	l.total = append(l.total, took)
+	failed := l.failure != nil
+	l.mu.Unlock()
+	if l.ended != nil {
+		l.ended <- struct{}{}
+	}
+	if l.left.Add(-1) == 0 && !failed {
+		close(l.done)
+	}
+}

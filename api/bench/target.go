@@ -1,0 +1,168 @@
+package bench
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// This file starts the servers under test as processes of their own and reads what they use.
+
+const (
+	clientToken = "bench-client-token"
+	workerToken = "bench-worker-token"
+)
+
+const blueprintText = `echo = blueprint(name = "bench_echo", api_version = "v1", api_endpoint = "jobs/bench_echo")
+
+def start(context, actions):
+    actions.dispatch_task(task_type = "bench_echo", params = context.initial_data, transitions = {"success": "finished"})
+
+echo.handler_for("start", is_start = True)(start)
+`
+
+// target is one server process.
+type target struct {
+	name string
+	url  string
+	cmd  *exec.Cmd
+	dir  string
+}
+
+// startTarget runs this program's binary as the real server or as the bare one.
+func startTarget(ctx context.Context, name string) (*target, error) {
+	bin, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	addr, err := freeAddr()
+	if err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp("", "orrery-bench-")
+	if err != nil {
+		return nil, err
+	}
+	t := &target{name: name, url: "http://" + addr, dir: dir}
+	if name == "bare" {
+		t.cmd = exec.Command(bin, "bench", "--bare", addr)
+	} else {
+		if err := os.WriteFile(filepath.Join(dir, "bench.star"), []byte(blueprintText), 0o600); err != nil {
+			return nil, errors.Join(err, os.RemoveAll(dir))
+		}
+		host, port, _ := net.SplitHostPort(addr) // made by freeAddr
+		t.cmd = exec.Command(bin, "serve")
+		t.cmd.Env = append(os.Environ(), "API_HOST="+host, "API_PORT="+port, "BLUEPRINTS_DIR="+dir, "LOG_LEVEL=error",
+			"STORE_URL=sqlite:"+filepath.Join(dir, "store", "bench.db"), "CLIENT_TOKEN="+clientToken, "GLOBAL_WORKER_TOKEN="+workerToken)
+	}
+	t.cmd.Dir, t.cmd.Stderr = dir, os.Stderr
+	if err := t.cmd.Start(); err != nil {
+		return nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	if err := t.ready(ctx); err != nil {
+		return nil, errors.Join(err, t.stop())
+	}
+	return t, nil
+}
+
+func freeAddr() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	defer l.Close()
+	return l.Addr().String(), nil
+}
+
+// ready waits until the server answers.
+func (t *target) ready(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	for {
+		if resp, err := http.Get(t.url + "/_public/status"); err == nil {
+			resp.Body.Close()
+			if resp.StatusCode == http.StatusOK {
+				return nil
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("the %s server at %s did not become ready", t.name, t.url)
+		case <-time.After(2 * time.Millisecond):
+		}
+	}
+}
+
+// stop ends the process and removes its files.
+func (t *target) stop() error {
+	t.cmd.Process.Kill() // an error means that it has ended already
+	t.cmd.Wait()         // the exit status of a killed process tells nothing
+	return os.RemoveAll(t.dir)
+}
+
+// finished asks how many jobs have ended well.
+func (t *target) finished(ctx context.Context) (int64, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, t.url+"/api/v1/dashboard", nil)
+	if err != nil {
+		return 0, err
+	}
+	req.Header.Set("X-Client-Token", clientToken)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return 0, err
+	}
+	defer resp.Body.Close()
+	var d struct {
+		Jobs map[string]int64 `json:"jobs"`
+	}
+	if err := json.NewDecoder(resp.Body).Decode(&d); err != nil {
+		return 0, fmt.Errorf("dashboard of %s: %w", t.name, err)
+	}
+	return d.Jobs["finished"], nil
+}
+
+// usage is what a server process has used since its start.
+type usage struct {
+	cpu  time.Duration
+	peak int64 // bytes of memory at most
+	disk int64 // bytes sent to the disk
+}
+
+// usage reads /proc; on systems without it all figures are zero and say so in the report.
+func (t *target) usage() usage {
+	var u usage
+	pid := strconv.Itoa(t.cmd.Process.Pid)
+	if text, err := os.ReadFile("/proc/" + pid + "/stat"); err == nil {
+		fields := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))
+		const utime, stime, tick = 11, 12, 10 * time.Millisecond // fields 14 and 15 of proc(5); 100 ticks a second on Linux
+		user, _ := strconv.ParseInt(fields[utime], 10, 64)       // the kernel writes digits
+		system, _ := strconv.ParseInt(fields[stime], 10, 64)
+		u.cpu = time.Duration(user+system) * tick
+	}
+	u.peak = procFigure("/proc/"+pid+"/status", "VmHWM:") << 10
+	u.disk = procFigure("/proc/"+pid+"/io", "write_bytes:")
+	return u
+}
+
+func procFigure(path, key string) int64 {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(text)) {
+		if rest, ok := strings.CutPrefix(line, key); ok {
+			n, _ := strconv.ParseInt(strings.Fields(rest)[0], 10, 64) // the kernel writes digits
+			return n
+		}
+	}
+	return 0
+}

@@ -1,0 +1,219 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/gofiber/fiber/v2"
+
+	"orrery/engine"
+	"orrery/engine/job"
+	"orrery/engine/store"
+)
+
+// This file reads jobs and passes on what people ask of them.
+
+// encodeJSON writes JSON without escaping <, > and &: the answers are no HTML.
+func encodeJSON(v any) ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		return nil, err
+	}
+	return bytes.TrimRight(b.Bytes(), "\n"), nil
+}
+
+func noJob(id string) error {
+	if len(id) > 64 {
+		id = id[:64] + "..."
+	}
+	return problem(codeNotFound, "there is no job "+strconv.Quote(id))
+}
+
+// visibleJob gives the job's row when it exists for the client. A malformed id and another
+// client's job answer alike, so that ids can not be probed.
+func (s *Server) visibleJob(ctx context.Context, id string, who *Client) (*job.Job, error) {
+	if _, ok := job.ParseID(id); !ok {
+		return nil, noJob(id)
+	}
+	j, err := s.jobs.Job(ctx, id)
+	if engine.FaultCode(err) == engine.NotFound {
+		return nil, noJob(id)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if !who.sees(j.Client.ID) {
+		return nil, noJob(id)
+	}
+	return j, nil
+}
+
+func (s *Server) getJob(c *fiber.Ctx, who *Client) error {
+	j, err := s.visibleJob(c.UserContext(), c.Params("id"), who)
+	if err != nil {
+		return err
+	}
+	v, err := s.jobs.View(c.UserContext(), j.ID)
+	if err != nil {
+		return err
+	}
+	return c.JSON(v)
+}
+
+func (s *Server) jobHistory(c *fiber.Ctx, who *Client) error {
+	j, err := s.visibleJob(c.UserContext(), c.Params("id"), who)
+	if err != nil {
+		return err
+	}
+	events, err := s.jobs.History(c.UserContext(), j.ID)
+	if err != nil {
+		return err
+	}
+	if events == nil {
+		events = []engine.HistoryEvent{}
+	}
+	return c.JSON(events)
+}
+
+func (s *Server) jobWhy(c *fiber.Ctx, who *Client) error {
+	j, err := s.visibleJob(c.UserContext(), c.Params("id"), who)
+	if err != nil {
+		return err
+	}
+	why, err := s.jobs.Why(c.UserContext(), j.ID)
+	if err != nil {
+		return err
+	}
+	return c.JSON(why)
+}
+
+func (s *Server) listJobs(c *fiber.Ctx, who *Client) error {
+	return s.list(c, who, store.Query{}, c.Query("status"))
+}
+
+func (s *Server) listQuarantined(c *fiber.Ctx, who *Client) error {
+	return s.list(c, who, store.Query{}, string(job.Quarantined))
+}
+
+// list answers one page of jobs; the next one is in the Link header.
+func (s *Server) list(c *fiber.Ctx, who *Client, q store.Query, status string) error {
+	for _, one := range strings.Split(status, ",") {
+		if one == "" {
+			continue
+		}
+		if !job.Status(one).Valid() {
+			return problem(codeBadRequest, "there is no status "+strconv.Quote(one)).with("statuses", job.Statuses)
+		}
+		q.Status = append(q.Status, job.Status(one))
+	}
+	q.Limit = 100
+	if text := c.Query("limit"); text != "" {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 1 || n > 1000 {
+			return problem(codeBadRequest, "limit must be a whole number from 1 to 1000")
+		}
+		q.Limit = n
+	}
+	q.Blueprint, q.Cursor = c.Query("blueprint"), c.Query("cursor")
+	if who.role == roleClient {
+		q.Client = who.Name
+	}
+	jobs, next, err := s.jobs.List(c.UserContext(), q)
+	if err != nil {
+		return err
+	}
+	if jobs == nil {
+		jobs = []*engine.View{}
+	}
+	if next != "" {
+		more := url.Values{"cursor": {next}, "limit": {strconv.Itoa(q.Limit)}}
+		if status := c.Query("status"); status != "" {
+			more.Set("status", status)
+		}
+		if q.Blueprint != "" {
+			more.Set("blueprint", q.Blueprint)
+		}
+		c.Set(fiber.HeaderLink, "<"+c.Path()+"?"+more.Encode()+`>; rel="next"`)
+	}
+	return c.JSON(jobs)
+}
+
+type done struct {
+	Status string `json:"status"`
+	JobID  string `json:"job_id"`
+}
+
+func (s *Server) cancelJob(c *fiber.Ctx, who *Client) error {
+	j, err := s.visibleJob(c.UserContext(), c.Params("id"), who)
+	if err != nil {
+		return err
+	}
+	if err := s.jobs.Cancel(c.UserContext(), j.ID, who.Name); err != nil {
+		return err
+	}
+	return c.JSON(done{"cancellation_request_accepted", j.ID})
+}
+
+func (s *Server) retryJob(c *fiber.Ctx, who *Client) error {
+	j, err := s.visibleJob(c.UserContext(), c.Params("id"), who)
+	if err != nil {
+		return err
+	}
+	var in struct {
+		Data     json.RawMessage `json:"data"`
+		Revision string          `json:"revision"`
+	}
+	if err := decode(c, &in); err != nil {
+		return err
+	}
+	if string(in.Data) == "null" {
+		in.Data = nil
+	}
+	if in.Data != nil && in.Data[0] != '{' {
+		return problem(codeBadRequest, "data must be a JSON object; it is merged into state_history")
+	}
+	if in.Revision != "" && in.Revision != "same" && in.Revision != "latest" {
+		return problem(codeBadRequest, `revision must be "same" or "latest"`)
+	}
+	if err := s.jobs.Retry(c.UserContext(), j.ID, bytes.Clone(in.Data), in.Revision == "latest", who.Name); err != nil {
+		return err
+	}
+	return c.JSON(done{"retry_accepted", j.ID})
+}
+
+func (s *Server) closeJob(c *fiber.Ctx, who *Client) error {
+	j, err := s.visibleJob(c.UserContext(), c.Params("id"), who)
+	if err != nil {
+		return err
+	}
+	if err := s.jobs.Close(c.UserContext(), j.ID, who.Name); err != nil {
+		return err
+	}
+	return c.JSON(done{"closed", j.ID})
+}
+
+func (s *Server) approveJob(c *fiber.Ctx, who *Client) error {
+	j, err := s.visibleJob(c.UserContext(), c.Params("id"), who)
+	if err != nil {
+		return err
+	}
+	var in struct {
+		Decision string `json:"decision"`
+	}
+	if err := decode(c, &in); err != nil {
+		return err
+	}
+	if in.Decision == "" {
+		return problem(codeBadRequest, `the body must name a decision: {"decision": "approved"}`).with("decisions", decisions(j))
+	}
+	if err := s.jobs.Decide(c.UserContext(), j.ID, in.Decision, who.Name); err != nil {
+		return err
+	}
+	return c.JSON(done{"decision_accepted", j.ID})
+}

@@ -1,0 +1,82 @@
+package api
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/gofiber/fiber/v2"
+
+	"orrery/engine/job"
+)
+
+// This file counts, and writes the counts as Prometheus text.
+
+type metrics struct {
+	classes [6]atomic.Uint64 // answers by the first digit of their status
+
+	mu      sync.Mutex
+	created map[string]uint64 // jobs accepted since the start, by blueprint
+}
+
+func (m *metrics) answered(status int) {
+	if class := status / 100; class > 0 && class < len(m.classes) {
+		m.classes[class].Add(1)
+	}
+}
+
+func (m *metrics) accepted(blueprint string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.created == nil {
+		m.created = map[string]uint64{}
+	}
+	m.created[blueprint]++
+}
+
+// metricsText keeps the original's names where they mean the same; new ones say orrery_.
+func (s *Server) metricsText(c *fiber.Ctx, _ *Client) error {
+	counts, err := s.jobs.Counts(c.UserContext())
+	if err != nil {
+		return err
+	}
+	stats := s.hub.Stats()
+	var b strings.Builder
+	family := func(name, kind, help string) {
+		fmt.Fprintf(&b, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, kind)
+	}
+	family("orchestrator_jobs_total", "counter", "Jobs accepted over HTTP since the start of this process.")
+	s.metrics.mu.Lock()
+	for _, name := range slices.Sorted(maps.Keys(s.metrics.created)) {
+		fmt.Fprintf(&b, "orchestrator_jobs_total{blueprint=\"%s\"} %d\n", label(name), s.metrics.created[name])
+	}
+	s.metrics.mu.Unlock()
+	family("orchestrator_active_workers", "gauge", "Workers heard of within their time to live.")
+	fmt.Fprintf(&b, "orchestrator_active_workers %d\n", stats.Workers)
+	family("orchestrator_task_queue_length", "gauge", "Tasks that wait for a worker.")
+	fmt.Fprintf(&b, "orchestrator_task_queue_length %d\n", stats.Queued)
+	family("orrery_tasks_at_workers", "gauge", "Tasks that a worker has now.")
+	fmt.Fprintf(&b, "orrery_tasks_at_workers %d\n", stats.Leased)
+	family("orrery_open_polls", "gauge", "Polls held open now.")
+	fmt.Fprintf(&b, "orrery_open_polls %d\n", stats.Polling)
+	family("orrery_jobs", "gauge", "Jobs in the store by status.")
+	for _, status := range job.Statuses {
+		fmt.Fprintf(&b, "orrery_jobs{status=\"%s\"} %d\n", status, counts[status])
+	}
+	family("orrery_http_responses_total", "counter", "Answers by class of status since the start of this process.")
+	for class := 1; class < len(s.metrics.classes); class++ {
+		fmt.Fprintf(&b, "orrery_http_responses_total{class=\"%dxx\"} %d\n", class, s.metrics.classes[class].Load())
+	}
+	family("orrery_blueprint_faults", "gauge", "What the last load of the blueprints found wrong.")
+	fmt.Fprintf(&b, "orrery_blueprint_faults %d\n", len(s.prints.Faults()))
+	c.Set(fiber.HeaderContentType, "text/plain; version=0.0.4; charset=utf-8")
+	return c.SendString(b.String())
+}
+
+// label escapes the value of a label as the text format asks.
+func label(s string) string {
+	return strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`).Replace(s)
+}

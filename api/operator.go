@@ -1,0 +1,161 @@
+package api
+
+import (
+	"maps"
+	"net/url"
+	"slices"
+	"strconv"
+
+	"github.com/gofiber/fiber/v2"
+
+	"orrery/engine"
+	"orrery/engine/job"
+	"orrery/engine/store"
+)
+
+// This file shows what runs here: blueprints, workers, approvals, counts, health.
+
+func (s *Server) listBlueprints(c *fiber.Ctx, _ *Client) error {
+	all := s.prints.List()
+	if all == nil {
+		all = []Blueprint{}
+	}
+	return c.JSON(all)
+}
+
+func (s *Server) blueprintGraph(c *fiber.Ctx, _ *Client) error {
+	name := c.Params("name")
+	if decoded, err := url.PathUnescape(name); err == nil {
+		name = decoded
+	}
+	dot, ok, err := s.prints.Dot(name)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		var names []string
+		for _, b := range s.prints.List() {
+			names = append(names, b.Name)
+		}
+		p := problem(codeUnknown, "there is no blueprint "+strconv.Quote(name))
+		if near := nearest(name, names); near != "" {
+			p.Detail += "; did you mean " + strconv.Quote(near) + "?"
+		}
+		return p
+	}
+	c.Set(fiber.HeaderContentType, "text/vnd.graphviz; charset=utf-8")
+	return c.SendString(dot)
+}
+
+// Approval is one job that waits for a person.
+type Approval struct {
+	JobID       string       `json:"job_id"`
+	Blueprint   string       `json:"blueprint_name"`
+	State       string       `json:"state"`
+	Message     string       `json:"message"`
+	Integration string       `json:"integration"`
+	Decisions   []string     `json:"decisions"`
+	Since       engine.Time  `json:"since"`
+	Until       *engine.Time `json:"until,omitempty"`
+}
+
+// approvalOf gives what a person is asked; ok is false when nobody is asked anything.
+func approvalOf(j *job.Job) (a Approval, ok bool) {
+	if j.Status != job.WaitingHuman || j.Wait == nil {
+		return a, false
+	}
+	a = Approval{
+		JobID: j.ID, Blueprint: j.Blueprint, State: j.State, Message: j.Wait.Message, Integration: j.Wait.Integration,
+		Decisions: decisions(j), Since: engine.Time(j.Wait.Since),
+	}
+	if j.Wait.Until != nil {
+		until := engine.Time(*j.Wait.Until)
+		a.Until = &until
+	}
+	return a, true
+}
+
+// decisions lists, sorted, what a person may answer; "timeout" is taken by the clock.
+func decisions(j *job.Job) []string {
+	if j.Status != job.WaitingHuman || j.Wait == nil {
+		return []string{}
+	}
+	out := slices.Sorted(maps.Keys(j.Wait.Transitions))
+	return slices.DeleteFunc(out, func(d string) bool { return d == "timeout" })
+}
+
+// listApprovals gives the newest 1,000 jobs that wait for a person.
+func (s *Server) listApprovals(c *fiber.Ctx, _ *Client) error {
+	views, _, err := s.jobs.List(c.UserContext(), store.Query{Status: []job.Status{job.WaitingHuman}, Limit: 1000})
+	if err != nil {
+		return err
+	}
+	out := []Approval{}
+	for _, v := range views {
+		j, err := s.jobs.Job(c.UserContext(), v.ID)
+		if engine.FaultCode(err) == engine.NotFound {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if a, ok := approvalOf(j); ok { // it may have been decided since the list was read
+			out = append(out, a)
+		}
+	}
+	return c.JSON(out)
+}
+
+func (s *Server) listWorkers(c *fiber.Ctx, _ *Client) error { return c.JSON(s.hub.Snapshot()) }
+
+// dashboard has the original's two members; jobs are counted by status, in all under "total".
+func (s *Server) dashboard(c *fiber.Ctx, _ *Client) error {
+	counts, err := s.jobs.Counts(c.UserContext())
+	if err != nil {
+		return err
+	}
+	jobs := map[string]int64{}
+	var total int64
+	for _, status := range job.Statuses {
+		jobs[string(status)] = counts[status]
+		total += counts[status]
+	}
+	jobs["total"] = total
+	stats := s.hub.Stats()
+	return c.JSON(fiber.Map{
+		"workers": fiber.Map{"total": stats.Workers, "polling": stats.Polling},
+		"jobs":    jobs,
+		"tasks":   fiber.Map{"queued": stats.Queued, "at_workers": stats.Leased},
+	})
+}
+
+func (s *Server) reloadWorkers(c *fiber.Ctx, who *Client) error {
+	if s.cfg.ReloadWorkers == nil {
+		return problem(codeBadRequest, "this server was started without a workers.toml; set WORKERS_CONFIG_PATH and start it again")
+	}
+	n, err := s.cfg.ReloadWorkers(c.UserContext())
+	if err != nil {
+		// The text names file and line, never a token; the old tokens stay in force.
+		return problem(codeBadRequest, "workers.toml was not taken over, the tokens from before stay in force: "+err.Error())
+	}
+	s.log.Info("workers' tokens were read again", "by", who.Name, "workers", n)
+	return c.JSON(fiber.Map{"status": "reloaded", "workers": n})
+}
+
+// status is for load balancers and people; it needs no token, so it tells nothing of jobs.
+func (s *Server) status(c *fiber.Ctx, _ *Client) error {
+	if s.held.Err() != nil {
+		return problem(codeStopping, "the server is shutting down")
+	}
+	faults := s.prints.Faults()
+	word := "ok"
+	if len(faults) > 0 {
+		word = "degraded"
+	} else {
+		faults = []string{}
+	}
+	return c.JSON(fiber.Map{
+		"status": word, "version": s.cfg.Version, "uptime_seconds": int64(s.clock.Now().Sub(s.started).Seconds()),
+		"blueprints": fiber.Map{"loaded": len(s.prints.List()), "faults": faults},
+	})
+}

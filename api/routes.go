@@ -1,0 +1,75 @@
+package api
+
+import "github.com/gofiber/fiber/v2"
+
+// This file is the one table of routes: method, path, who may, what happens.
+
+// route is one line of the table. do gets the client, or nil where access names none.
+type route struct {
+	method, path string
+	need         access
+	do           func(c *fiber.Ctx, who *Client) error
+}
+
+const (
+	get   = fiber.MethodGet
+	post  = fiber.MethodPost
+	patch = fiber.MethodPatch
+)
+
+// table lists every route. Order matters where a path of one line fits another: the fixed
+// ones come before the line that takes any endpoint of a blueprint.
+func (s *Server) table() []route {
+	return []route{
+		// Jobs. A client sees its own only; the handlers ask for that.
+		{get, "/api/v1/jobs", everyone, s.listJobs},
+		{get, "/api/v1/jobs/quarantined", watchers, s.listQuarantined},
+		{get, "/api/v1/jobs/:id", everyone, s.getJob},
+		{post, "/api/v1/jobs/:id/cancel", creators, s.cancelJob},
+		{post, "/api/v1/jobs/:id/retry", keepers, s.retryJob},
+		{post, "/api/v1/jobs/:id/close", keepers, s.closeJob},
+		{post, "/api/v1/jobs/:id/approve", deciders, s.approveJob},
+		{get, "/api/v1/jobs/:id/history", everyone, s.jobHistory},
+		{get, "/api/jobs/:id/history", everyone, s.jobHistory},
+		{get, "/api/v1/jobs/:id/why", everyone, s.jobWhy},
+		{get, "/api/v1/jobs/:id/events", everyone, s.jobEvents},
+
+		// What runs here.
+		{get, "/api/v1/approvals", roleApprover | watchers, s.listApprovals},
+		{get, "/api/v1/blueprints", everyone, s.listBlueprints},
+		{get, "/api/v1/blueprints/:name/graph", everyone, s.blueprintGraph},
+		{get, "/api/v1/workers", watchers, s.listWorkers},
+		{get, "/api/v1/dashboard", watchers, s.dashboard},
+		{post, "/api/v1/admin/reload-workers", keepers, s.reloadWorkers},
+
+		// Without a client's token.
+		{get, "/_public/status", public, s.status},
+		{get, "/_public/metrics", local | watchers, s.metricsText},
+		{get, "/_public/webhooks/approval/:id", public, s.approvalPage},
+		{post, "/_public/webhooks/approval/:id", public, s.approvalDecide},
+
+		// Workers: the hub checks their token.
+		{post, "/_worker/workers/register", worker, s.workerRegister},
+		{get, "/_worker/workers/:worker/tasks/next", worker, s.workerPoll},
+		{patch, "/_worker/workers/:worker", worker, s.workerHeartbeat},
+		{patch, "/_worker/workers/:worker/status", worker, s.workerHeartbeat},
+		{post, "/_worker/tasks/result", worker, s.workerResult},
+		{get, "/_worker/tasks/:task/cancelled", worker, s.workerCancelled},
+		{post, "/_worker/events", worker, s.workerEvent},
+		{post, "/_worker/auth/token", worker, s.workerToken},
+		{post, "/_worker/auth/token/refresh", worker, s.workerRefresh},
+		{get, "/_worker/ws", worker, s.workerSocket},
+		{get, "/_worker/ws/:worker", worker, s.workerSocket},
+
+		// The console: its handlers ask for a session.
+		{get, "/", page, s.pageHome},
+		{get, "/jobs/:id", page, s.pageJob},
+		{post, "/login", page, s.pageLogin},
+		{post, "/logout", page, s.pageLogout},
+		{post, "/start/:name", page, s.pageStart},
+		{post, "/jobs/:id/:action", page, s.pageAct},
+
+		// Every blueprint's endpoint; last, because it takes whatever is left.
+		{post, "/api/*", creators, s.createJob},
+	}
+}

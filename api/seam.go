@@ -1,0 +1,94 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+
+	"orrery/engine"
+	"orrery/engine/job"
+	"orrery/engine/store"
+	"orrery/workers"
+)
+
+// This file holds what the package needs of the parts behind it.
+
+// Jobs is what is asked of the engine.
+type Jobs interface {
+	Submit(ctx context.Context, r engine.Request) (id string, repeated bool, err error)
+	Cancel(ctx context.Context, id, by string) error
+	Decide(ctx context.Context, id, decision, by string) error
+	DecideByToken(ctx context.Context, id, decision, token string) error
+	CheckToken(ctx context.Context, id, token string) error
+	Retry(ctx context.Context, id string, data json.RawMessage, latest bool, by string) error
+	Close(ctx context.Context, id, by string) error
+}
+
+// Reader is what is read of jobs.
+type Reader interface {
+	Job(ctx context.Context, id string) (*job.Job, error)
+	View(ctx context.Context, id string) (*engine.View, error)
+	List(ctx context.Context, q store.Query) (jobs []*engine.View, next string, err error)
+	History(ctx context.Context, id string) ([]engine.HistoryEvent, error)
+	Records(ctx context.Context, id string, after int64) ([]job.Record, error)
+	Why(ctx context.Context, id string) (*engine.Why, error)
+	Watch(id string) (changed <-chan struct{}, stop func())
+	Counts(ctx context.Context) (map[job.Status]int64, error)
+}
+
+// Engine is both; *engine.Engine implements it.
+type Engine interface {
+	Jobs
+	Reader
+}
+
+var _ Engine = (*engine.Engine)(nil)
+
+// Blueprint is what the outside knows of a blueprint.
+type Blueprint struct {
+	Name        string          `json:"name"`
+	Endpoint    string          `json:"api_endpoint"` // without slashes at its ends; "" for one that only others start
+	Version     string          `json:"api_version"`
+	Revision    string          `json:"revision"`
+	File        string          `json:"file"`
+	Start       string          `json:"start"`
+	States      []string        `json:"states"`
+	Description string          `json:"description"`
+	Example     json.RawMessage `json:"example"` // an object, or null
+}
+
+// path is where a job of the blueprint is started.
+func (b Blueprint) path() string {
+	if b.Version == "" {
+		return "/api/" + b.Endpoint
+	}
+	return "/api/" + b.Version + "/" + b.Endpoint
+}
+
+// Blueprints is what is asked of the loaded directory. The command line joins it to the
+// catalog and to the package that draws.
+type Blueprints interface {
+	// List gives all blueprints in the order of their names.
+	List() []Blueprint
+	// ByEndpoint finds the name of the blueprint behind POST /api/{version}/{endpoint};
+	// version is "" for one without.
+	ByEndpoint(version, endpoint string) (name string, ok bool)
+	// Faults lists what the last load or reload found wrong, ready to be shown; with any,
+	// the revisions from before stay in force.
+	Faults() []string
+	// Dot draws a blueprint as Graphviz text; ok is false for an unknown name.
+	Dot(name string) (dot string, ok bool, err error)
+}
+
+// faultOf reads code and message of a refusal by the engine or by the hub.
+func faultOf(err error) (code, message string, ok bool) {
+	var f *engine.Fault
+	if errors.As(err, &f) {
+		return f.Code, f.Message, true
+	}
+	var w *workers.Error
+	if errors.As(err, &w) {
+		return w.Code, w.Message, true
+	}
+	return "", "", false
+}

@@ -1,0 +1,244 @@
+package api
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"runtime/debug"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+
+	"orrery/engine/clock"
+	"orrery/workers"
+)
+
+// This file makes the server, starts and stops it, and wraps every route.
+
+// Config is what a server is told.
+type Config struct {
+	Clients       []Client
+	ClientAPI     bool                                           // serve /api; workers and the public paths are served always
+	Dev           bool                                           // the console signs in by itself for requests of this machine
+	PollHold      time.Duration                                  // how long a worker's poll is held; 0 is 30 s
+	ShownToken    string                                         // a public default token that the console may put into its curl lines
+	Version       string                                         // of the program, for /_public/status
+	ReloadWorkers func(context.Context) (workers int, err error) // reads workers.toml again; nil refuses
+}
+
+// Deps are the parts behind the server. Log and Clock have defaults.
+type Deps struct {
+	Jobs       Engine
+	Blueprints Blueprints
+	Hub        Hub
+	Clock      clock.Clock
+	Log        *slog.Logger
+}
+
+// Server serves HTTP. Make it with New.
+type Server struct {
+	app      *fiber.App
+	cfg      Config
+	jobs     Engine
+	prints   Blueprints
+	hub      Hub
+	clock    clock.Clock
+	log      *slog.Logger
+	keys     keyring
+	sessions *sessions
+	metrics  *metrics
+	started  time.Time
+
+	idPrefix string
+	idCount  atomic.Uint64
+
+	// held is cancelled first at a shutdown: polls, streams and sockets end then, everything
+	// else may finish.
+	held    context.Context
+	release context.CancelFunc
+	streams sync.WaitGroup
+}
+
+// New builds a server; nothing listens yet. It fails when the clients contradict each other.
+func New(d Deps, cfg Config) (*Server, error) {
+	if d.Jobs == nil || d.Blueprints == nil || d.Hub == nil {
+		return nil, errors.New("api: a server needs Jobs, Blueprints and Hub")
+	}
+	keys, err := newKeyring(cfg.Clients)
+	if err != nil {
+		return nil, err
+	}
+	if d.Clock == nil {
+		d.Clock = clock.Real{}
+	}
+	if d.Log == nil {
+		d.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.PollHold <= 0 {
+		cfg.PollHold = workers.MaxHold
+	}
+	var prefix [6]byte
+	rand.Read(prefix[:]) // never fails (crypto/rand, Go 1.24 and later)
+	s := &Server{
+		cfg: cfg, jobs: d.Jobs, prints: d.Blueprints, hub: d.Hub, clock: d.Clock, log: d.Log,
+		keys: keys, sessions: newSessions(d.Clock), metrics: &metrics{}, started: d.Clock.Now(), idPrefix: hex.EncodeToString(prefix[:]),
+	}
+	s.held, s.release = context.WithCancel(context.Background())
+	s.app = fiber.New(fiber.Config{
+		AppName: "orrery", DisableStartupMessage: true, CaseSensitive: true, Immutable: true,
+		BodyLimit: maxBody, ReadBufferSize: 16 << 10, ReadTimeout: 60 * time.Second, IdleTimeout: 120 * time.Second,
+		ErrorHandler: s.fail, JSONEncoder: encodeJSON,
+	})
+	if err := s.mount(); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// Listen serves at host:port until Shutdown; it returns nil then.
+func (s *Server) Listen(addr string) error {
+	ln, err := net.Listen("tcp", addr)
+	if err != nil {
+		return fmt.Errorf("listening on %s: %w", addr, err)
+	}
+	return s.Serve(ln)
+}
+
+// Serve serves on a listener, which may speak TLS, until Shutdown.
+func (s *Server) Serve(ln net.Listener) error { return s.app.Listener(ln) }
+
+// Shutdown ends held polls, streams and sockets, lets other requests finish and stops
+// listening. It gives up waiting when ctx ends.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.release()
+	err := s.app.ShutdownWithContext(ctx)
+	done := make(chan struct{})
+	go func() { s.streams.Wait(); close(done) }()
+	select {
+	case <-done:
+		return err
+	case <-ctx.Done():
+		return errors.Join(err, fmt.Errorf("some streams did not end in time: %w", ctx.Err()))
+	}
+}
+
+// mount puts the table of routes in place. A line without an access is refused: forgetting
+// it must not open a door.
+func (s *Server) mount() error {
+	s.app.Use(s.straighten)
+	for _, r := range s.table() {
+		if r.need == 0 || r.do == nil {
+			return fmt.Errorf("api: route %s %s has no access or no handler", r.method, r.path)
+		}
+		s.app.Add(r.method, r.path, s.guard(r))
+	}
+	s.app.Use(s.guard(route{need: public, do: s.noRoute}))
+	return nil
+}
+
+// straighten takes one slash off "//_worker/...": the oldest SDKs join their base URL and
+// the path with one too many.
+func (s *Server) straighten(c *fiber.Ctx) error {
+	if p := c.Path(); len(p) > 1 && p[0] == '/' && p[1] == '/' {
+		c.Path(p[1:])
+		return c.RestartRouting()
+	}
+	return c.Next()
+}
+
+// guard wraps a route: request id, rights, panics, access log.
+func (s *Server) guard(r route) fiber.Handler {
+	return func(c *fiber.Ctx) (err error) {
+		s.label(c)
+		if s.log.Enabled(context.Background(), slog.LevelDebug) {
+			began := time.Now()
+			defer func() { s.access(c, began) }()
+		}
+		defer func() {
+			if v := recover(); v != nil {
+				s.log.Error("handler panicked", "method", r.method, "path", r.path, "panic", v, "stack", string(debug.Stack()))
+				err = problem(codeInternal, "the server failed to do this; its log names the cause under the request id")
+			}
+			// Answered here and not by the framework, so that the access log sees the status.
+			if err != nil {
+				err = s.fail(c, err)
+			} else {
+				s.metrics.answered(c.Response().StatusCode())
+			}
+		}()
+		who, err := s.admit(c, r.need)
+		if err != nil {
+			return err
+		}
+		return r.do(c, who)
+	}
+}
+
+// admit finds the client behind a request and checks its role. Ways in that are not a
+// client's give nil.
+func (s *Server) admit(c *fiber.Ctx, need access) (*Client, error) {
+	if need&(public|worker|page) != 0 || need&local != 0 && fromHere(c) {
+		return nil, nil
+	}
+	if !s.cfg.ClientAPI {
+		return nil, problem(codeForbidden, "the client API of this server is switched off (ENABLE_CLIENT_API=false)")
+	}
+	token := clientToken(c)
+	who := s.keys.find(token)
+	switch {
+	case who == nil && token == "":
+		return nil, problem(codeUnauthorized, "no token; send it as X-Client-Token or as Authorization: Bearer")
+	case who == nil:
+		return nil, problem(codeUnauthorized, "this token is not known here")
+	case !who.may(need):
+		return nil, problem(codeForbidden, fmt.Sprintf("the client %q has the role %q, which may not do this", who.Name, who.Role))
+	}
+	return who, nil
+}
+
+// label gives the request an id: the caller's, when it is short and plain, else a new one.
+func (s *Server) label(c *fiber.Ctx) {
+	id := c.Get(fiber.HeaderXRequestID)
+	if !plainWord(id, 128) {
+		id = s.idPrefix + "-" + strconv.FormatUint(s.idCount.Add(1), 36)
+	}
+	c.Set(fiber.HeaderXRequestID, id)
+	c.Set(fiber.HeaderXContentTypeOptions, "nosniff")
+}
+
+func requestID(c *fiber.Ctx) string {
+	return string(c.Response().Header.Peek(fiber.HeaderXRequestID))
+}
+
+// plainWord reports whether s is 1 to most letters, digits, '.', '_' or '-'.
+func plainWord(s string, most int) bool {
+	if s == "" || len(s) > most {
+		return false
+	}
+	for i := range len(s) {
+		b := s[i]
+		if (b < 'a' || b > 'z') && (b < 'A' || b > 'Z') && (b < '0' || b > '9') && b != '.' && b != '_' && b != '-' {
+			return false
+		}
+	}
+	return true
+}
+
+// access writes one line of the access log: the path without its query, which may hold an
+// approval's token.
+func (s *Server) access(c *fiber.Ctx, began time.Time) {
+	s.log.Debug("request", "method", c.Method(), "path", c.Path(), "status", c.Response().StatusCode(),
+		"ms", float64(time.Since(began).Microseconds())/1000, "ip", c.IP(), "request_id", requestID(c))
+}
+
+// noRoute is what the paths outside the table get.
+func (s *Server) noRoute(c *fiber.Ctx, _ *Client) error {
+	return problem(codeNoRoute, "there is nothing at "+c.Method()+" "+c.Path())
+}

@@ -1,0 +1,168 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/url"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+
+	"orrery/workers"
+	"orrery/workers/protocol"
+)
+
+// This file carries requests of workers to the hub, which knows what they mean, and its
+// replies back in the way each age bears.
+
+// Hub is what is asked of the workers' side; *workers.Hub implements it.
+type Hub interface {
+	Authenticate(workerID, token string) bool
+	Register(ctx context.Context, c workers.Caller, body []byte) ([]byte, error)
+	Heartbeat(ctx context.Context, c workers.Caller, body []byte) ([]byte, error)
+	Poll(ctx context.Context, c workers.Caller, query url.Values, hold time.Duration) ([]byte, error)
+	Result(ctx context.Context, c workers.Caller, body []byte) ([]byte, error)
+	Event(ctx context.Context, c workers.Caller, body []byte) ([]byte, error)
+	AuthToken(ctx context.Context, c workers.Caller) ([]byte, error)
+	AuthRefresh(ctx context.Context, c workers.Caller, body []byte) ([]byte, error)
+	WebSocketAuth(token string) (workers.Identity, bool)
+	Connect(conn workers.Conn, who workers.Identity) *workers.Link
+	Cancelled(taskID string) bool
+	Snapshot() []workers.View
+	Stats() workers.Stats
+}
+
+var _ Hub = (*workers.Hub)(nil)
+
+// caller gathers who a request says it comes from; strings are copies.
+func caller(c *fiber.Ctx, registration []byte) workers.Caller {
+	header := func(name string) string { return c.Get(name) }
+	id := c.Params("worker")
+	if id == "" {
+		id = c.Get(protocol.HeaderWorkerID)
+	}
+	return workers.Caller{
+		WorkerID: id, Token: c.Get(protocol.HeaderToken), Version: c.Get(protocol.HeaderVersion),
+		Age: protocol.DetectAge(header, registration),
+	}
+}
+
+// reply sends the hub's JSON; every age parses it by its content type.
+func reply(c *fiber.Ctx, body []byte) error {
+	c.Set(fiber.HeaderContentType, fiber.MIMEApplicationJSON)
+	return c.Send(body)
+}
+
+// exchange hands one message to the hub.
+func (s *Server) exchange(c *fiber.Ctx, do func(context.Context, workers.Caller, []byte) ([]byte, error)) error {
+	raw, err := body(c)
+	if err != nil {
+		return err
+	}
+	out, err := do(c.UserContext(), caller(c, nil), raw)
+	if err != nil {
+		return err
+	}
+	return reply(c, out)
+}
+
+func (s *Server) workerRegister(c *fiber.Ctx, _ *Client) error {
+	raw, err := body(c)
+	if err != nil {
+		return err
+	}
+	out, err := s.hub.Register(c.UserContext(), caller(c, raw), raw)
+	if err != nil {
+		return err
+	}
+	return reply(c, out)
+}
+
+func (s *Server) workerHeartbeat(c *fiber.Ctx, _ *Client) error {
+	return s.exchange(c, s.hub.Heartbeat)
+}
+
+func (s *Server) workerEvent(c *fiber.Ctx, _ *Client) error { return s.exchange(c, s.hub.Event) }
+
+// workerPoll holds the request until there is a task or the time is up. A refusal is held
+// back too, for the ages that would ask again at once.
+func (s *Server) workerPoll(c *fiber.Ctx, _ *Client) error {
+	who := caller(c, nil)
+	query, err := url.ParseQuery(string(c.Context().QueryArgs().QueryString()))
+	if err != nil {
+		query = nil // as if it had none: a poll is not refused for what it need not say
+	}
+	task, err := s.hub.Poll(s.held, who, query, s.cfg.PollHold)
+	switch {
+	case err != nil:
+		s.holdBack(workers.DelayError(who.Age))
+		return err
+	case task == nil:
+		return c.SendStatus(fiber.StatusNoContent)
+	}
+	return reply(c, task)
+}
+
+// holdBack waits, but not over a shutdown.
+func (s *Server) holdBack(d time.Duration) {
+	if d <= 0 {
+		return
+	}
+	timer := s.clock.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C():
+	case <-s.held.Done():
+	}
+}
+
+// workerResult takes a result. When it can not be stored the worker must send it again, and
+// age B does so only after a network error: its connection is closed without an answer.
+func (s *Server) workerResult(c *fiber.Ctx, _ *Client) error {
+	raw, err := body(c)
+	if err != nil {
+		return err
+	}
+	who := caller(c, nil)
+	out, err := s.hub.Result(c.UserContext(), who, raw)
+	switch {
+	case errors.Is(err, workers.ErrStoreFull) && !who.Age.RetriesResultOnServerError():
+		s.log.Error("a result could not be stored; the worker sends it again", "error", err)
+		c.Context().HijackSetNoResponse(true)
+		c.Context().Hijack(func(net.Conn) {}) // the framework closes it
+		return nil
+	case err != nil:
+		return err
+	}
+	return reply(c, out)
+}
+
+// workerCancelled answers workers that ask for themselves whether to stop. Those that name
+// themselves nowhere are let in by their token alone.
+func (s *Server) workerCancelled(c *fiber.Ctx, _ *Client) error {
+	who := caller(c, nil)
+	if who.WorkerID == "" {
+		who.WorkerID = c.Query("worker_id")
+	}
+	ok := s.hub.Authenticate(who.WorkerID, who.Token)
+	if who.WorkerID == "" {
+		_, ok = s.hub.WebSocketAuth(who.Token)
+	}
+	if !ok {
+		return workers.ErrUnauthorized
+	}
+	return c.JSON(fiber.Map{"cancelled": s.hub.Cancelled(c.Params("task"))})
+}
+
+func (s *Server) workerToken(c *fiber.Ctx, _ *Client) error {
+	out, err := s.hub.AuthToken(c.UserContext(), caller(c, nil))
+	if err != nil {
+		return err
+	}
+	return reply(c, out)
+}
+
+func (s *Server) workerRefresh(c *fiber.Ctx, _ *Client) error {
+	return s.exchange(c, s.hub.AuthRefresh)
+}
