@@ -1,0 +1,44 @@
+package sqlite
+
+// This file holds what the writer remembers of jobs, so that a step needs no look-up.
+
+// known is a job's number and its status in the newest version.
+type known struct{ seq, status int64 }
+
+// seqs remembers the jobs that were written last: between one and two generations.
+type seqs struct{ young, old map[[16]byte]known }
+
+// generation is the number of jobs after which those not seen since are forgotten; about
+// 6 MiB in all.
+const generation = 32 << 10
+
+func (s *seqs) get(id [16]byte) (known, bool) {
+	k, ok := s.young[id]
+	if !ok {
+		if k, ok = s.old[id]; ok {
+			s.put(id, k)
+		}
+	}
+	return k, ok
+}
+
+func (s *seqs) put(id [16]byte, k known) {
+	if s.young == nil || len(s.young) >= generation {
+		s.old, s.young = s.young, map[[16]byte]known{}
+	}
+	s.young[id] = k
+}
+
+// lookUp gives a job's number; ok is false when there is no such job.
+func (w *writer) lookUp(id [16]byte) (k known, ok bool, err error) {
+	if k, ok = w.known.get(id); ok {
+		return k, true, nil
+	}
+	r, ok, err := w.c.one("SELECT seq, status FROM jobs WHERE id=?", id[:])
+	if err != nil || !ok {
+		return known{}, false, err
+	}
+	k = known{r.int(0), r.int(1)}
+	w.known.put(id, k)
+	return k, true, nil
+}

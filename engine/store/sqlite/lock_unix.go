@@ -1,0 +1,39 @@
+//go:build unix
+
+package sqlite
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"syscall"
+)
+
+// This file keeps a second process away from a store. The kernel drops the lock with its
+// process, so a lock is never stale, whatever the file says.
+
+// lock holds path's side file; closing the file gives the lock back.
+func lock(path string) (*os.File, error) {
+	name := path + ".lock"
+	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("open store %s: %w", path, err)
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		defer f.Close()
+		if !errors.Is(err, syscall.EWOULDBLOCK) {
+			return nil, fmt.Errorf("open store %s: lock %s: %w", path, name, err)
+		}
+		pid, err := os.ReadFile(name)
+		if err != nil || len(pid) == 0 {
+			pid = []byte("unknown")
+		}
+		return nil, fmt.Errorf("open store %s: it is in use by process %s; stop that one first, or give this one another STORE_URL", path, strings.TrimSpace(string(pid)))
+	}
+	if err := writePID(f); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("open store %s: %w", path, err)
+	}
+	return f, nil
+}

@@ -1,0 +1,232 @@
+// Package sqlite is the durable store in one file, the default of Orrery.
+//
+// Words: the writer is the one goroutine that writes; a batch is what it commits at once.
+// Callers queue their writes with everything encoded; the writer takes what is queued,
+// applies each in turn and commits all of them with one sync of the log (WAL), so that many
+// committers cost little more than one. A write that is refused (ErrConflict, ErrExists)
+// has changed nothing yet, so the others of its batch are not touched; when a statement
+// fails, the batch is rolled back and its writes are tried one by one. Reads use other
+// connections and see what was committed before they began.
+//
+// Who is authoritative: the file. What the writer remembers (numbers of jobs) is dropped
+// when a batch fails.
+package sqlite
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"sync"
+	"time"
+
+	"orrery/engine/store"
+)
+
+// This file opens and closes a store.
+
+// Options tune a store; zero fields take the defaults.
+type Options struct {
+	ReadConns       int           // connections for reading; default 4, or the number of CPUs
+	MaxBatch        int           // writes in one commit; default 512
+	MaxBatchBytes   int           // text in one commit, about; default 4 MiB
+	CheckpointBytes int64         // size of the log that starts a checkpoint; default 32 MiB
+	Idle            time.Duration // quiet time after which the log is emptied; default 2 s
+	Log             *slog.Logger  // for what nobody waits for; default slog.Default()
+}
+
+func (o Options) withDefaults() Options {
+	if o.ReadConns <= 0 {
+		o.ReadConns = max(4, runtime.NumCPU())
+	}
+	if o.MaxBatch <= 0 {
+		o.MaxBatch = 512
+	}
+	if o.MaxBatchBytes <= 0 {
+		o.MaxBatchBytes = 4 << 20
+	}
+	if o.CheckpointBytes <= 0 {
+		o.CheckpointBytes = 32 << 20
+	}
+	if o.Idle <= 0 {
+		o.Idle = 2 * time.Second
+	}
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+	return o
+}
+
+// Store is an open file. Make it with Open.
+type Store struct {
+	path    string
+	opts    Options
+	lock    *os.File
+	queue   chan *write
+	closing chan struct{} // closed by Close
+	stopped chan struct{} // closed by the writer when it has written all it took
+	once    sync.Once
+	failed  error      // of Close
+	readers chan *conn // nil entries are opened at first use
+}
+
+var _ store.Store = (*Store)(nil)
+
+// Open opens or creates the store in the file, and its folder. It fails when another
+// process has the store open, when the file is something else, or when a newer Orrery
+// wrote it.
+func Open(path string, opts Options) (*Store, error) {
+	opts = opts.withDefaults()
+	path, err := settle(path)
+	if err != nil {
+		return nil, err
+	}
+	l, err := lock(path)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{
+		path: path, opts: opts, lock: l, queue: make(chan *write, 2*opts.MaxBatch),
+		closing: make(chan struct{}), stopped: make(chan struct{}), readers: make(chan *conn, opts.ReadConns),
+	}
+	for range opts.ReadConns {
+		s.readers <- nil
+	}
+	w, err := s.openWriter()
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open store %s: %w", path, err), l.Close())
+	}
+	go w.run()
+	return s, nil
+}
+
+// settle makes the folder and the file, private to the user, and gives the file's one true
+// name, so that two links to it share one lock.
+func settle(path string) (string, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return "", fmt.Errorf("open store: %w", err)
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return "", fmt.Errorf("open store %s: %w", path, err)
+	}
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return "", fmt.Errorf("open store %s: %w", path, err)
+	}
+	if err := f.Close(); err != nil {
+		return "", fmt.Errorf("open store %s: %w", path, err)
+	}
+	return filepath.EvalSymlinks(path)
+}
+
+func writePID(f *os.File) error {
+	if err := f.Truncate(0); err != nil {
+		return err
+	}
+	_, err := f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
+	return err
+}
+
+// errForeign is what openWriter finds in a file of another program.
+var errForeign = errors.New("the file is not an Orrery store; give another path in STORE_URL")
+
+// openWriter checks the file before anything in it is changed, and makes the tables.
+func (s *Store) openWriter() (*writer, error) {
+	info, err := os.Stat(s.path)
+	if err != nil {
+		return nil, err
+	}
+	c, err := dial(s.path)
+	if err != nil {
+		return nil, err
+	}
+	w := &writer{s: s, c: c}
+	if err := w.prepare(info.Size() == 0); err != nil {
+		return nil, errors.Join(err, c.close())
+	}
+	return w, nil
+}
+
+func (w *writer) prepare(empty bool) error {
+	if err := w.c.script("PRAGMA busy_timeout=5000"); err != nil {
+		return err
+	}
+	if empty { // what is fixed with the first page
+		if err := w.c.script("PRAGMA auto_vacuum=INCREMENTAL"); err != nil {
+			return err
+		}
+	} else if id, err := w.pragma("application_id"); code(err) == notADB || err == nil && id != appID {
+		return errForeign
+	} else if err != nil {
+		return err
+	}
+	version, err := w.pragma("user_version")
+	if err != nil {
+		return err
+	}
+	if version > int64(len(migrations)) {
+		return fmt.Errorf("the store has schema %d, this Orrery knows schemas up to %d: start the newer Orrery again, or restore the backup made before it", version, len(migrations))
+	}
+	if err := w.migrate(version); err != nil {
+		return err
+	}
+	mode, _, err := w.c.one("PRAGMA journal_mode=WAL")
+	if err != nil {
+		return err
+	}
+	if mode.text(0) != "wal" {
+		return fmt.Errorf("SQLite keeps the journal as %q, the store needs WAL: put the file on a local disk", mode.text(0))
+	}
+	return w.c.script("PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=0; PRAGMA cache_size=-16000; PRAGMA temp_store=MEMORY")
+}
+
+// migrate runs before the log is in use, so that a new file's header is whole at once.
+func (w *writer) migrate(version int64) error {
+	if version == int64(len(migrations)) {
+		return nil
+	}
+	text := "BEGIN IMMEDIATE;"
+	for _, m := range migrations[version:] {
+		text += m
+	}
+	text += fmt.Sprintf("PRAGMA application_id=%d; PRAGMA user_version=%d; COMMIT", appID, len(migrations))
+	if err := w.c.script(text); err != nil {
+		return fmt.Errorf("bring the schema from %d to %d: %w", version, len(migrations), err)
+	}
+	return nil
+}
+
+// pragma reads a setting that is one number.
+func (w *writer) pragma(name string) (int64, error) {
+	r, ok, err := w.c.one("PRAGMA " + name)
+	if err != nil || !ok {
+		return 0, err
+	}
+	return r.int(0), nil
+}
+
+// Features says that the file survives the process and belongs to one.
+func (s *Store) Features() store.Features { return store.Features{Name: "sqlite", Durable: true} }
+
+// Close writes what is queued, empties the log and gives the file free. It waits for reads
+// under way. Closing again does nothing.
+func (s *Store) Close() error {
+	s.once.Do(func() {
+		close(s.closing)
+		<-s.stopped
+		for range s.opts.ReadConns {
+			if c := <-s.readers; c != nil {
+				s.failed = errors.Join(s.failed, c.close())
+			}
+		}
+		if err := s.lock.Close(); !errors.Is(err, fs.ErrClosed) {
+			s.failed = errors.Join(s.failed, err)
+		}
+	})
+	return s.failed
+}

@@ -1,0 +1,254 @@
+package sqlite
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"orrery/engine/job"
+	"orrery/engine/store"
+)
+
+// This file reads single jobs and their parts.
+
+// read runs fn on a connection for reading. Every statement sees what was committed before
+// it began; fn must not keep the connection.
+func (s *Store) read(ctx context.Context, fn func(c *conn) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	var c *conn
+	select {
+	case <-s.closing:
+		return store.ErrClosed
+	default:
+	}
+	select {
+	case c = <-s.readers:
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-s.closing:
+		return store.ErrClosed
+	}
+	defer func() { s.readers <- c }()
+	if c == nil {
+		fresh, err := s.openReader()
+		if err != nil {
+			return fmt.Errorf("read %s: %w", s.path, err)
+		}
+		c = fresh
+	}
+	return fn(c)
+}
+
+func (s *Store) openReader() (*conn, error) {
+	c, err := dial(s.path)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.script("PRAGMA busy_timeout=5000; PRAGMA query_only=1; PRAGMA cache_size=-4000"); err != nil {
+		return nil, fmt.Errorf("%w (closing: %v)", err, c.close())
+	}
+	return c, nil
+}
+
+func missing(id string) error { return fmt.Errorf("job %s: %w", id, store.ErrNotFound) }
+
+// readJob runs fn with the number of a job that exists.
+func (s *Store) readJob(ctx context.Context, id string, fn func(c *conn, seq int64) error) error {
+	key, ok := job.ParseID(id)
+	if !ok {
+		return missing(id)
+	}
+	return s.read(ctx, func(c *conn) error {
+		r, ok, err := c.one("SELECT seq FROM jobs WHERE id=?", key[:])
+		if err != nil {
+			return fmt.Errorf("read job %s: %w", id, err)
+		}
+		if !ok {
+			return missing(id)
+		}
+		return fn(c, r.int(0))
+	})
+}
+
+// Job gives the row.
+func (s *Store) Job(ctx context.Context, id string) (*job.Job, error) {
+	key, ok := job.ParseID(id)
+	if !ok {
+		return nil, missing(id)
+	}
+	j := new(job.Job)
+	err := s.read(ctx, func(c *conn) error {
+		r, ok, err := c.one("SELECT f, body FROM jobs WHERE id=?", key[:])
+		if err != nil {
+			return fmt.Errorf("read job %s: %w", id, err)
+		}
+		if !ok {
+			return missing(id)
+		}
+		return store.Decode(r.int(0), r.text(1), j)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return j, nil
+}
+
+// Load reads row and data with one statement, so in one view.
+func (s *Store) Load(ctx context.Context, id string) (*job.Job, store.Data, error) {
+	var d store.Data
+	key, ok := job.ParseID(id)
+	if !ok {
+		return nil, d, missing(id)
+	}
+	var found row
+	err := s.read(ctx, func(c *conn) (err error) {
+		found, ok, err = c.one(`SELECT f, body, (SELECT body FROM data WHERE k=seq<<1), (SELECT body FROM data WHERE k=seq<<1|1)
+			FROM jobs WHERE id=?`, key[:])
+		return err
+	})
+	if err != nil {
+		return nil, d, fmt.Errorf("load job %s: %w", id, err)
+	}
+	if !ok {
+		return nil, d, missing(id)
+	}
+	j := new(job.Job)
+	if err := store.Decode(found.int(0), found.text(1), j); err != nil { // the connection is free meanwhile
+		return nil, d, err
+	}
+	d.Initial = store.Object(json.RawMessage(found.text(2)))
+	d.History = store.Object(json.RawMessage(found.text(3)))
+	return j, d, nil
+}
+
+// decodeInto gives a callback that decodes (f, body) rows and appends them.
+func decodeInto[T any](out *[]T) func(r row) error {
+	return func(r row) error {
+		var v T
+		if err := store.Decode(r.int(0), r.text(1), &v); err != nil {
+			return err
+		}
+		*out = append(*out, v)
+		return nil
+	}
+}
+
+// Records gives a part of the history.
+func (s *Store) Records(ctx context.Context, id string, after int64, limit int) ([]job.Record, error) {
+	var out []job.Record
+	err := s.readJob(ctx, id, func(c *conn, seq int64) error {
+		first := min(max(after, 0), maxPart) + 1
+		return c.each("SELECT f, body FROM history WHERE k BETWEEN ? AND ? ORDER BY k LIMIT ?", decodeInto(&out),
+			partKey(seq, 0)+first, partKey(seq, maxPart), int64(limit))
+	})
+	return out, err
+}
+
+// Results gives the results of a group by task id.
+func (s *Store) Results(ctx context.Context, id string, group int64) ([]job.Result, error) {
+	var out []job.Result
+	err := s.readJob(ctx, id, func(c *conn, seq int64) error {
+		return c.each("SELECT f, body FROM results WHERE job=? AND grp=? ORDER BY task_id", decodeInto(&out), seq, group)
+	})
+	return out, err
+}
+
+// Progress gives the entries in order of arrival.
+func (s *Store) Progress(ctx context.Context, id string) ([]store.Progress, error) {
+	var out []store.Progress
+	err := s.readJob(ctx, id, func(c *conn, seq int64) error {
+		return c.each("SELECT f, body FROM progress WHERE job=? ORDER BY k", decodeInto(&out), seq)
+	})
+	return out, err
+}
+
+// Children gives the ids of a job's children.
+func (s *Store) Children(ctx context.Context, id string) ([]string, error) {
+	var ids []string
+	key, _ := job.ParseID(id) // readJob refuses a bad one
+	err := s.readJob(ctx, id, func(c *conn, _ int64) error {
+		return c.each("SELECT id FROM jobs WHERE parent=? ORDER BY id", func(r row) error {
+			ids = append(ids, uuid(r.blob(0)))
+			return nil
+		}, key[:])
+	})
+	return ids, err
+}
+
+// taskColumns are what readTask reads.
+const taskColumns = "SELECT f, body, state FROM tasks "
+
+// readTask decodes a task. A task that was closed with all the others keeps its old text.
+func readTask(r row) (t job.Task, err error) {
+	err = store.Decode(r.int(0), r.text(1), &t)
+	if r.int(2) == codeClosed && t.State != job.TaskClosed {
+		t.State, t.Due = job.TaskClosed, nil
+	}
+	return t, err
+}
+
+// Task gives one task.
+func (s *Store) Task(ctx context.Context, jobID string, n int) (*job.Task, error) {
+	var t job.Task
+	err := s.readJob(ctx, jobID, func(c *conn, seq int64) error {
+		r, ok, err := c.one(taskColumns+"WHERE k=?", partKey(seq, int64(n)))
+		if err != nil {
+			return fmt.Errorf("read task %d of job %s: %w", n, jobID, err)
+		}
+		if !ok || n < 1 || n > maxPart {
+			return fmt.Errorf("task %d of job %s: %w", n, jobID, store.ErrNotFound)
+		}
+		t, err = readTask(r)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &t, nil
+}
+
+// OpenTasks gives a job's open tasks.
+func (s *Store) OpenTasks(ctx context.Context, jobID string) ([]job.Task, error) {
+	var out []job.Task
+	err := s.readJob(ctx, jobID, func(c *conn, seq int64) error {
+		return c.each(taskColumns+"WHERE k BETWEEN ? AND ? AND +open=1 ORDER BY k", func(r row) error {
+			t, err := readTask(r)
+			out = append(out, t)
+			return err
+		}, partKey(seq, 0), partKey(seq, maxPart))
+	})
+	return out, err
+}
+
+// Value gives a key of a data store.
+func (s *Store) Value(ctx context.Context, blueprint, name, key string) (v json.RawMessage, version int64, err error) {
+	err = s.read(ctx, func(c *conn) error {
+		r, ok, err := c.one("SELECT version, body FROM data_stores WHERE blueprint=? AND store=? AND key=?", blueprint, name, key)
+		if err == nil && ok {
+			v, version = json.RawMessage(r.text(1)), r.int(0)
+		}
+		return err
+	})
+	return v, version, err
+}
+
+// ValueKeys gives the keys of a data store in order.
+func (s *Store) ValueKeys(ctx context.Context, blueprint, name string) (keys []string, err error) {
+	err = s.read(ctx, func(c *conn) error {
+		return c.each("SELECT key FROM data_stores WHERE blueprint=? AND store=? ORDER BY key", func(r row) error {
+			keys = append(keys, r.text(0))
+			return nil
+		}, blueprint, name)
+	})
+	return keys, err
+}
+
+// uuid spells an id.
+func uuid(b []byte) string {
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[0:4], b[4:6], b[6:8], b[8:10], b[10:16])
+}
+
+func fromMillis(ms int64) time.Time { return time.UnixMilli(ms).UTC() }

@@ -1,0 +1,142 @@
+package sqlite
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"orrery/engine/job"
+	"orrery/engine/store"
+)
+
+// This file holds what stands beside the jobs: outbox, revisions, workers and claims.
+
+// Messages gives what is due, in the order of arrival among equal dates.
+func (s *Store) Messages(ctx context.Context, now time.Time, limit int) (out []job.Message, err error) {
+	err = s.read(ctx, func(c *conn) error {
+		return c.each("SELECT f, body FROM outbox INDEXED BY outbox_due WHERE due<=? ORDER BY due, k LIMIT ?", decodeInto(&out), now.UnixMilli(), int64(limit))
+	})
+	return out, err
+}
+
+// Delivered removes messages.
+func (s *Store) Delivered(ctx context.Context, ids ...string) error {
+	return s.write(ctx, 0, func(w *writer) error {
+		for _, id := range ids {
+			if _, err := w.c.exec("DELETE FROM outbox WHERE id=?", id); err != nil {
+				return fmt.Errorf("remove message %s: %w", id, err)
+			}
+		}
+		return nil
+	})
+}
+
+// Postpone replaces a message that is still there.
+func (s *Store) Postpone(ctx context.Context, m job.Message) error {
+	body, err := store.Encode(&m)
+	if err != nil {
+		return err
+	}
+	return s.write(ctx, len(body), func(w *writer) error {
+		_, err := w.c.exec("UPDATE outbox SET due=?, f=?, body=? WHERE id=?", m.Due.UnixMilli(), int64(store.Format), body, m.ID)
+		return err
+	})
+}
+
+// PutRevision keeps a revision once.
+func (s *Store) PutRevision(ctx context.Context, r store.Revision) error {
+	body, err := store.Encode(&r)
+	if err != nil {
+		return err
+	}
+	return s.write(ctx, len(body), func(w *writer) error {
+		_, err := w.c.exec("INSERT INTO revisions(hash, f, body) VALUES(?,?,?) ON CONFLICT DO NOTHING", r.Hash, int64(store.Format), body)
+		return err
+	})
+}
+
+// Revision gives a revision.
+func (s *Store) Revision(ctx context.Context, hash string) (*store.Revision, error) {
+	r := new(store.Revision)
+	err := s.read(ctx, func(c *conn) error {
+		found, ok, err := c.one("SELECT f, body FROM revisions WHERE hash=?", hash)
+		if err != nil {
+			return fmt.Errorf("read revision %s: %w", hash, err)
+		}
+		if !ok {
+			return fmt.Errorf("revision %s: %w", hash, store.ErrNotFound)
+		}
+		return store.Decode(found.int(0), found.text(1), r)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// PutWorker keeps a registration.
+func (s *Store) PutWorker(ctx context.Context, id string, body json.RawMessage, seen time.Time) error {
+	if err := store.CheckWorker(id, body); err != nil {
+		return err
+	}
+	text := string(body)
+	return s.write(ctx, len(text), func(w *writer) error {
+		_, err := w.c.exec("INSERT INTO workers(id, seen, body) VALUES(?,?,?) ON CONFLICT DO UPDATE SET seen=excluded.seen, body=excluded.body", id, seen.UnixMilli(), text)
+		return err
+	})
+}
+
+// AllWorkers gives every registration by worker id.
+func (s *Store) AllWorkers(ctx context.Context) (map[string]json.RawMessage, error) {
+	out := map[string]json.RawMessage{}
+	err := s.read(ctx, func(c *conn) error {
+		return c.each("SELECT id, body FROM workers", func(r row) error {
+			out[r.text(0)] = json.RawMessage(r.text(1))
+			return nil
+		})
+	})
+	return out, err
+}
+
+// DeleteWorker forgets a worker.
+func (s *Store) DeleteWorker(ctx context.Context, id string) error {
+	return s.write(ctx, 0, func(w *writer) error {
+		_, err := w.c.exec("DELETE FROM workers WHERE id=?", id)
+		return err
+	})
+}
+
+// expiredAtOnce bounds the old claims that a new one clears away; two would keep pace.
+const expiredAtOnce = 16
+
+// Claim sets a key that is free, and clears some that are past their end on the way.
+func (s *Store) Claim(ctx context.Context, key string, value []byte, ttl time.Duration, now time.Time) (stands []byte, claimed bool, err error) {
+	value = append([]byte{}, value...) // never nil: NULL is no value
+	var until any
+	if ttl > 0 {
+		until = now.Add(ttl).UnixMilli()
+	}
+	err = s.write(ctx, len(value), func(w *writer) error {
+		_, err := w.c.exec("DELETE FROM claims WHERE key IN (SELECT key FROM claims WHERE until<=? LIMIT ?) OR key=? AND until<=?",
+			now.UnixMilli(), int64(expiredAtOnce), key, now.UnixMilli())
+		if err != nil {
+			return err
+		}
+		n, err := w.c.exec("INSERT INTO claims(key, until, value) VALUES(?,?,?) ON CONFLICT DO NOTHING", key, until, value)
+		if err != nil {
+			return err
+		}
+		if stands, claimed = bytes.Clone(value), true; n > 0 {
+			return nil
+		}
+		r, _, err := w.c.one("SELECT value FROM claims WHERE key=?", key)
+		stands, claimed = r.blob(0), false
+		return err
+	})
+	if err != nil {
+		return nil, false, fmt.Errorf("claim %q: %w", key, err)
+	}
+	return stands, claimed, nil
+}

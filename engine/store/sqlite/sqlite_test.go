@@ -1,0 +1,31 @@
+package sqlite
+
+import (
+	"path/filepath"
+	"testing"
+
+	"orrery/engine/store"
+	"orrery/engine/store/storetest"
+)
+
+// This file puts the driver through the suite.
+
+func open(t testing.TB, path string, opts Options) *Store {
+	t.Helper()
+	s, err := Open(path, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Errorf("close: %v", err)
+		}
+	})
+	return s
+}
+
+func TestSuite(t *testing.T) {
+	storetest.Run(t, func(t testing.TB) store.Store {
+		return open(t, filepath.Join(t.TempDir(), "sub", "o.db"), Options{})
+	})
+}

@@ -1,0 +1,280 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"time"
+
+	sqlitedriver "modernc.org/sqlite"
+
+	"orrery/engine/killpoint"
+	"orrery/engine/store"
+)
+
+// This file holds the one goroutine that writes: batches, commits, checkpoints.
+
+// write is one thing to be written. do runs within a transaction; it returns ErrConflict or
+// ErrExists only before its first change.
+type write struct {
+	do   func(w *writer) error
+	size int        // bytes of text, about
+	done chan error // nil: nobody waits; else room for one
+}
+
+type writer struct {
+	s      *Store
+	c      *conn
+	known  seqs
+	delta  map[string]int64 // numbers changed by this batch
+	value  int64            // version given to the newest value, this batch included; 0: not read yet
+	pages  int              // written to the log since the last full checkpoint
+	failed error            // last failure of a checkpoint, told once
+}
+
+// pageBytes is a page with its header in the log.
+const pageBytes = 4096 + 24
+
+// enqueue puts a write in line, waiting while the line is full.
+func (s *Store) enqueue(ctx context.Context, w *write) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	select {
+	case <-s.closing:
+		return store.ErrClosed
+	default:
+	}
+	select {
+	case s.queue <- w:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-s.closing:
+		return store.ErrClosed
+	}
+}
+
+// write has something written and waits until it is durable.
+func (s *Store) write(ctx context.Context, size int, do func(w *writer) error) error {
+	w := &write{do: do, size: size, done: make(chan error, 1)}
+	if err := s.enqueue(ctx, w); err != nil {
+		return err
+	}
+	select {
+	case err := <-w.done:
+		return err
+	case <-s.stopped:
+	}
+	select {
+	case err := <-w.done: // it was in the last batch
+		return err
+	default:
+		return store.ErrClosed // it came too late for that
+	}
+}
+
+// later has something written that nobody waits for; a failure is logged.
+func (s *Store) later(what string, size int, do func(w *writer) error) {
+	err := s.enqueue(unhurried, &write{size: size, do: func(w *writer) error {
+		if err := do(w); err != nil {
+			return fmt.Errorf("%s: %w", what, err)
+		}
+		return nil
+	}})
+	if err != nil && !errors.Is(err, store.ErrClosed) {
+		s.opts.Log.Warn("not written", "what", what, "error", err)
+	}
+}
+
+// run writes batches until the store is closed.
+func (w *writer) run() {
+	defer close(w.s.stopped)
+	idle := time.NewTimer(w.s.opts.Idle)
+	defer idle.Stop()
+	batch := make([]*write, 0, w.s.opts.MaxBatch)
+	for {
+		select {
+		case first := <-w.s.queue:
+			batch = w.gather(append(batch[:0], first))
+			w.commit(batch)
+			clear(batch)
+			w.checkpoint()
+			idle.Reset(w.s.opts.Idle)
+		case <-idle.C:
+			w.tidy()
+		case <-w.s.closing:
+			w.finish(batch)
+			return
+		}
+	}
+}
+
+// gather adds what else is in line. It never waits: a lone write goes at once.
+func (w *writer) gather(batch []*write) []*write {
+	runtime.Gosched() // lets those that the last batch woke get in line
+	size := batch[0].size
+	for len(batch) < w.s.opts.MaxBatch && size < w.s.opts.MaxBatchBytes {
+		select {
+		case next := <-w.s.queue:
+			batch = append(batch, next)
+			size += next.size
+		default:
+			return batch
+		}
+	}
+	return batch
+}
+
+// finish writes what is in line at the end, empties the log and closes the connection.
+func (w *writer) finish(batch []*write) {
+	for {
+		select {
+		case first := <-w.s.queue:
+			batch = w.gather(append(batch[:0], first))
+			w.commit(batch)
+			continue
+		default:
+		}
+		break
+	}
+	w.tidy()
+	w.s.failed = w.c.close()
+}
+
+// commit writes the batch in one transaction; if a statement fails, each write in its own.
+func (w *writer) commit(batch []*write) {
+	verdicts := make([]error, len(batch))
+	err := w.transact(batch, verdicts)
+	switch {
+	case err == nil:
+	case len(batch) == 1, code(err) == busy: // another program holds the file: all wait no longer
+		for i := range verdicts {
+			verdicts[i] = w.explain(err)
+		}
+	default:
+		for i := range batch {
+			one := verdicts[i : i+1]
+			one[0] = nil
+			if err := w.transact(batch[i:i+1], one); err != nil {
+				one[0] = w.explain(err)
+			}
+		}
+	}
+	for i, b := range batch {
+		switch {
+		case b.done != nil:
+			b.done <- verdicts[i]
+		case verdicts[i] != nil:
+			w.s.opts.Log.Warn("not written", "store", w.s.path, "error", verdicts[i])
+		}
+	}
+}
+
+// transact applies the writes and commits. Refusals go into verdicts; any other error rolls
+// everything back.
+func (w *writer) transact(batch []*write, verdicts []error) (err error) {
+	killpoint.At("sqlite.before-begin")
+	w.delta = map[string]int64{}
+	if _, err := w.c.exec("BEGIN IMMEDIATE"); err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, w.rollback())
+		}
+	}()
+	for i, b := range batch {
+		err := b.do(w)
+		if errors.Is(err, store.ErrConflict) || errors.Is(err, store.ErrExists) {
+			verdicts[i] = err
+		} else if err != nil {
+			return err
+		}
+	}
+	for name, n := range w.delta {
+		if n == 0 {
+			continue
+		}
+		if _, err := w.c.exec("INSERT INTO numbers(name, n) VALUES(?,?) ON CONFLICT DO UPDATE SET n=n+excluded.n", name, n); err != nil {
+			return err
+		}
+	}
+	killpoint.At("sqlite.before-commit")
+	if _, err := w.c.exec("COMMIT"); err != nil {
+		return err
+	}
+	killpoint.At("sqlite.after-commit")
+	return nil
+}
+
+// rollback ends a failed transaction and forgets what was learned in it. SQLite itself has
+// ended it already after some failures, such as a full disk.
+func (w *writer) rollback() error {
+	w.known, w.value = seqs{}, 0
+	if _, err := w.c.exec("ROLLBACK"); err != nil && code(err) != plainError {
+		return err
+	}
+	return nil
+}
+
+// checkpoint brings the log into the file when it is long, between batches.
+func (w *writer) checkpoint() {
+	written, _, err := w.c.c.Status(sqlitedriver.DBStatusCacheWrite, true)
+	if err != nil {
+		w.complain("measure the log", err)
+		return
+	}
+	w.pages += written
+	if int64(w.pages)*pageBytes < w.s.opts.CheckpointBytes {
+		return
+	}
+	w.bring("PASSIVE")
+	killpoint.At("sqlite.after-checkpoint")
+}
+
+// bring runs a checkpoint. When readers hold pages back, the rest is brought another time.
+func (w *writer) bring(mode string) {
+	r, ok, err := w.c.one("PRAGMA wal_checkpoint(" + mode + ")")
+	if err != nil {
+		w.complain("checkpoint", err)
+		return
+	}
+	w.failed = nil
+	w.pages = 0
+	if ok && r.int(1) > r.int(2) { // try again after half as much
+		w.pages = int(w.s.opts.CheckpointBytes / pageBytes / 2)
+	}
+}
+
+// tidy empties the log and gives free pages back, in a quiet moment. It does not wait for
+// readers, for a write may come meanwhile.
+func (w *writer) tidy() {
+	if err := w.c.script("PRAGMA busy_timeout=0"); err != nil {
+		w.complain("tidy", err)
+		return
+	}
+	free, err := w.pragma("freelist_count")
+	if err == nil && free > keptPages {
+		err = w.c.script(fmt.Sprintf("PRAGMA incremental_vacuum(%d)", free-keptPages))
+	}
+	if err != nil && code(err) != busy {
+		w.complain("give free pages back", err)
+	}
+	w.bring("TRUNCATE")
+	if err := w.c.script("PRAGMA busy_timeout=5000"); err != nil {
+		w.complain("tidy", err)
+	}
+}
+
+// keptPages stay in the file for the next writes: 4 MiB.
+const keptPages = 1024
+
+// complain logs a failure of what nobody waits for, once until it works again.
+func (w *writer) complain(what string, err error) {
+	if w.failed == nil {
+		w.s.opts.Log.Warn("store: "+what+" failed; it is tried again", "store", w.s.path, "error", err)
+	}
+	w.failed = err
+}
