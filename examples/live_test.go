@@ -19,6 +19,9 @@ import (
 	"orrery/workers/protocol"
 )
 
+// grace is how long a worker may take to stop a cancelled task.
+const grace = 30 * time.Second
+
 // bench is an engine with one worker, in simulated time.
 type bench struct {
 	t      *testing.T
@@ -40,9 +43,9 @@ func newBench(t *testing.T, file, taskType string) *bench {
 	var err error
 	b.hub, err = workers.New(b.ctx, workers.Config{Clock: b.clock, Records: kept, SharedToken: "secret"})
 	b.must(err)
-	cfg := engine.Defaults()
-	cfg.Store, cfg.Clock, cfg.Blueprints, cfg.Dispatcher = kept, b.clock, book{compile(t, file)}, b.hub
-	b.engine, err = engine.New(cfg)
+	b.engine, err = engine.New(engine.Config{
+		Store: kept, Clock: b.clock, Blueprints: book{compile(t, file)}, Dispatcher: b.hub, CancelGrace: grace,
+	})
 	b.must(err)
 	b.hub.Attach(b.engine)
 	t.Cleanup(func() {
@@ -126,6 +129,7 @@ func TestUrgentJobsOvertake(t *testing.T) {
 	b := newBench(t, "07-task-priority/blueprint.star", "computation")
 	for _, data := range []string{`{"n": 1}`, `{"n": 2}`, `{"n": 3, "is_urgent": true}`, `{"n": 4}`, `{"n": 5, "is_urgent": true}`} {
 		b.start("priority_flow", data)
+		b.clock.Advance(time.Millisecond) // the order of arrival is known to the millisecond
 	}
 	for _, want := range []float64{3, 5, 1, 2, 4} {
 		got := b.take()
@@ -162,7 +166,7 @@ func TestCancelDoesNotWaitForASilentWorker(t *testing.T) {
 	busy := b.take()
 	b.must(b.engine.Cancel(b.ctx, id, "test"))
 	b.settle()
-	b.clock.Advance(engine.Defaults().CancelGrace + time.Second)
+	b.clock.Advance(grace + time.Second)
 	b.settle()
 	b.ended(id, job.Cancelled, "task_cancelled")
 	b.give(busy, `"data": {"frames": 1000}`)
