@@ -91,7 +91,8 @@ func (c Config) withDefaults() Config {
 type Engine struct {
 	cfg     Config
 	store   store.Store
-	locks   locks
+	locks   locks // of jobs
+	values  locks // of blueprints with data stores; taken after a job's
 	ready   *readyList
 	watch   watchers
 	timers  chan struct{} // something became due earlier than known

@@ -12,10 +12,10 @@ type locks struct{ stripes [512]sync.Mutex }
 
 var lockSeed = maphash.MakeSeed()
 
-// of locks the job's stripe and gives the function that unlocks it. A goroutine must not
-// hold two at once.
-func (l *locks) of(id string) (unlock func()) {
-	m := &l.stripes[maphash.String(lockSeed, id)%uint64(len(l.stripes))]
+// of locks the stripe of a name and gives the function that unlocks it. A goroutine must
+// not hold two stripes of one locks value.
+func (l *locks) of(name string) (unlock func()) {
+	m := &l.stripes[maphash.String(lockSeed, name)%uint64(len(l.stripes))]
 	m.Lock()
 	return m.Unlock
 }

@@ -109,22 +109,13 @@ func (e *Engine) step(ctx context.Context, id string) error {
 			return e.apply(ctx, j, nil, job.Broken{Err: job.Error{Code: job.CodeUnknownBlueprint,
 				Message: fmt.Sprintf("revision %s of blueprint %q can not be loaded: %v", j.Revision, j.Blueprint, err)}})
 		}
-		event, err := e.decide(ctx, bp, j, data)
-		if err != nil {
-			return err
-		}
-		change, err := e.machine(bp).Next(*j, event, e.cfg.Clock.Now())
-		if err != nil {
-			return err
-		}
-		switch err = e.commit(ctx, change); {
-		case errors.Is(err, store.ErrConflict): // a data store's value was changed meanwhile
-			j, data, err = e.store.Load(ctx, id)
-			if err != nil {
-				return err
+		change, err := e.stepOnce(ctx, bp, j, data)
+		if errors.Is(err, store.ErrConflict) { // another node changed the job or a value that was read
+			if j, data, err = e.store.Load(ctx, id); err == nil {
+				continue
 			}
-			continue
-		case err != nil:
+		}
+		if err != nil {
 			return err
 		}
 		j = &change.Job
@@ -134,6 +125,23 @@ func (e *Engine) step(ctx context.Context, id string) error {
 	}
 	e.ready.push(id)
 	return nil
+}
+
+// stepOnce runs one handler and commits what it decided. Steps of a blueprint with data
+// stores go one after another: what one has written the next one reads.
+func (e *Engine) stepOnce(ctx context.Context, bp *blueprint.Blueprint, j *job.Job, data store.Data) (*job.Change, error) {
+	if len(bp.Stores) > 0 {
+		defer e.values.of(bp.Name)()
+	}
+	event, err := e.decide(ctx, bp, j, data)
+	if err != nil {
+		return nil, err
+	}
+	change, err := e.machine(bp).Next(*j, event, e.cfg.Clock.Now())
+	if err != nil {
+		return nil, err
+	}
+	return change, e.commit(ctx, change)
 }
 
 // decide runs the handler on what the job is now.

@@ -1,0 +1,75 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"orrery/engine/job"
+	"orrery/engine/store"
+	"orrery/starlib"
+)
+
+// This file is the world as a handler sees it: the parts of the engine that a step may read.
+
+// hostFor gives a step of the job its view of stores, jobs, environment and time.
+func (e *Engine) hostFor(j *job.Job) starlib.Host {
+	return starlib.Host{
+		Stores: storesView{e, j.Blueprint}, Jobs: jobsView{e, j}, Env: e.cfg.Env,
+		Sleep: e.sleep, Now: e.cfg.Clock.Now,
+	}
+}
+
+func (e *Engine) sleep(ctx context.Context, d time.Duration) error {
+	t := e.cfg.Clock.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C():
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// storesView reads the data stores of one blueprint.
+type storesView struct {
+	e         *Engine
+	blueprint string
+}
+
+var _ starlib.Stores = storesView{}
+
+// Get gives a key's value and version.
+func (v storesView) Get(ctx context.Context, name, key string) (json.RawMessage, int64, error) {
+	return v.e.store.Value(ctx, v.blueprint, name, key)
+}
+
+// Keys gives the kept keys in order.
+func (v storesView) Keys(ctx context.Context, name string) ([]string, error) {
+	return v.e.store.ValueKeys(ctx, v.blueprint, name)
+}
+
+// jobsView reads jobs for context.storage.get_job_state.
+type jobsView struct {
+	e   *Engine
+	own *job.Job
+}
+
+var _ starlib.Jobs = jobsView{}
+
+// JobState gives a job as the API shows it. The job's own status is the one that its end
+// state will have when a failed task has decided it already (recipe 13).
+func (v jobsView) JobState(ctx context.Context, id string) (json.RawMessage, error) {
+	view, err := v.e.View(ctx, id)
+	if FaultCode(err) == NotFound || errors.Is(err, store.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if id == v.own.ID && v.own.Ending != "" {
+		view.Status = v.own.Ending
+	}
+	return json.Marshal(view)
+}
