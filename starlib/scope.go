@@ -42,15 +42,15 @@ type Scope struct {
 	site     string // where the first action was called
 	readOnly bool   // a condition looks; nothing may be changed
 
-	initial, history, results, config, client, trace, failure, looked starlark.Value
-	actions                                                           *actions
-	stores                                                            *dataStores
-	context                                                           *Context
-	now                                                               time.Time
-	random                                                            *randomSource
-	slept                                                             time.Duration
-	printed                                                           error // the limit that a print broke
-	logBytes                                                          int
+	initial, history, results, client, trace, failure, looked starlark.Value
+	actions                                                   *actions
+	stores                                                    *dataStores
+	context                                                   *Context
+	now                                                       time.Time
+	random                                                    *randomSource
+	slept                                                     time.Duration
+	printed                                                   error // the limit that a print broke
+	logBytes                                                  int
 }
 
 const scopeKey = "orrery.scope"

@@ -1,7 +1,6 @@
 package blueprint
 
 import (
-	"fmt"
 	"strings"
 
 	"go.starlark.net/syntax"
@@ -35,9 +34,6 @@ func (l *loader) blueprint(p *Program, d *starlib.Declared) *Blueprint {
 		Name: d.Name, Endpoint: d.Endpoint, Version: d.Version, Description: d.Description, Example: d.Example,
 		File: p.Main, Revision: p.Revision, Line: int(d.Pos.Line), States: map[string]*State{}, Stores: d.Stores,
 		Renders: d.Renders, Program: p,
-	}
-	if word := reserved(b.Version, b.Endpoint); word != "" {
-		l.at("reserved-endpoint", d.Pos, "the endpoint %s meets %s, which belongs to the server; choose another", b.Path(), word)
 	}
 	for _, open := range d.Open {
 		l.at("unapplied-registration", open.Pos, "the state %q gets no function: write bp.handler_for(%q)(fn)", open.State, open.State)
@@ -154,32 +150,4 @@ func apiPath(version, endpoint string) string {
 		return endpoint
 	}
 	return version + "/" + endpoint
-}
-
-// reserved gives the server's path that an endpoint would meet, or "".
-func reserved(version, endpoint string) string {
-	parts := strings.Split(apiPath(version, endpoint), "/")
-	if len(parts) > 1 && isVersion(parts[0]) {
-		parts = parts[1:]
-	}
-	if parts[0] != "jobs" || len(parts) < 2 {
-		if len(parts) == 1 && endpoint != "" {
-			switch parts[0] {
-			case "jobs", "approvals", "schedules", "blueprints", "stores", "tokens", "workers", "dashboard":
-				return fmt.Sprintf("/api/v1/%s", parts[0])
-			}
-		}
-		return ""
-	}
-	switch {
-	case len(parts) > 2:
-		return "/api/v1/jobs/{id}/..."
-	case parts[1] == "quarantined" || parts[1] == "start" || parts[1] == "events":
-		return "/api/v1/jobs/" + parts[1]
-	}
-	return ""
-}
-
-func isVersion(s string) bool {
-	return len(s) > 1 && s[0] == 'v' && strings.Trim(s[1:], "0123456789") == ""
 }

@@ -12,6 +12,7 @@ import (
 	"go.starlark.net/starlark"
 	"go.starlark.net/syntax"
 
+	"orrery/engine/analysis"
 	"orrery/engine/job"
 	"orrery/starlib"
 )
@@ -27,16 +28,12 @@ const (
 	maxLoadTime  = 5 * time.Second
 )
 
-// dialect is the language of blueprint files (semantics part 1). It must not change: kept
-// revisions are compiled with it again.
-var dialect = &syntax.FileOptions{Set: true, TopLevelControl: true}
-
 // Compile loads the file main out of files, which holds it and everything that it may load
 // by root-relative names. The error is a *LoadError with every finding.
 func Compile(main string, files map[string]string) (*Program, error) {
 	l := &loader{files: files, units: map[string]*unit{}, used: map[string]string{}}
 	if _, ok := files[main]; !ok {
-		return nil, &LoadError{File: main, Findings: []Finding{{Rule: "load-error", Severity: SeverityError, File: main, Message: "there is no such file"}}}
+		return nil, &LoadError{File: main, Findings: []Finding{whole("load-error", main, "there is no such file")}}
 	}
 	l.parse(main, nil)
 	if len(l.findings) > 0 {
@@ -89,10 +86,10 @@ func (l *loader) parse(name string, chain []string) {
 	l.used[name] = text
 	l.units[name] = nil
 	if len(text) > MaxFileBytes {
-		l.report(Finding{Rule: "load-error", Severity: SeverityError, File: name, Message: fmt.Sprintf("the file has %d bytes; the limit of a blueprint file is %d", len(text), MaxFileBytes)})
+		l.report(whole("load-error", name, fmt.Sprintf("the file has %d bytes; the limit of a blueprint file is %d", len(text), MaxFileBytes)))
 		return
 	}
-	tree, err := dialect.Parse(name, text, 0)
+	tree, err := analysis.Dialect.Parse(name, text, 0)
 	if err != nil {
 		l.reportSyntax(name, err)
 		return
@@ -167,7 +164,7 @@ func (l *loader) reportSyntax(name string, err error) {
 	case errors.As(err, &one):
 		l.report(src.at("syntax-error", one.Pos, "%s", one.Msg))
 	default:
-		l.report(Finding{Rule: "syntax-error", Severity: SeverityError, File: name, Message: err.Error()})
+		l.report(whole("syntax-error", name, err.Error()))
 	}
 }
 
@@ -224,7 +221,7 @@ func (l *loader) execute(name string, thread *starlark.Thread) (globals starlark
 
 // reportRun takes an error of a top level, at the innermost place in a file.
 func (l *loader) reportRun(name string, err error) {
-	f := Finding{Rule: "top-level", Severity: SeverityError, File: name, Message: err.Error()}
+	f := whole("top-level", name, err.Error())
 	var ee *starlark.EvalError
 	if errors.As(err, &ee) {
 		for i := range ee.CallStack {
@@ -236,7 +233,7 @@ func (l *loader) reportRun(name string, err error) {
 			break
 		}
 		if len(ee.CallStack) > 2 {
-			f.Detail = ee.Backtrace()
+			f.Message += "\n" + ee.CallStack.String()
 		}
 	}
 	l.report(f)

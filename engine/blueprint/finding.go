@@ -5,48 +5,15 @@ import (
 	"strings"
 
 	"go.starlark.net/syntax"
+
+	"orrery/engine/analysis"
 )
 
 // This file holds what is wrong with files.
 
-// The severities of a Finding. Only an error keeps a file from being used.
-const (
-	SeverityError   = "error"
-	SeverityWarning = "warning"
-	SeverityHint    = "hint"
-)
-
-// Finding is one remark about a file. Lines and columns count from 1; 0 is unknown.
-type Finding struct {
-	Rule     string `json:"rule"`
-	Severity string `json:"severity"`
-	File     string `json:"file"`
-	Line     int    `json:"line"`
-	Col      int    `json:"col"`
-	Message  string `json:"message"`
-	Source   string `json:"source,omitempty"` // the line of the file
-	Detail   string `json:"detail,omitempty"` // a backtrace, or what to do
-}
-
-// String shows a finding as compilers do, with the line and a caret where they are known.
-func (f Finding) String() string {
-	var b strings.Builder
-	b.WriteString(f.File)
-	if f.Line > 0 {
-		fmt.Fprintf(&b, ":%d:%d", f.Line, f.Col)
-	}
-	fmt.Fprintf(&b, ": %s: %s", f.Severity, f.Message)
-	if f.Rule != "" {
-		fmt.Fprintf(&b, " [%s]", f.Rule)
-	}
-	if f.Source != "" {
-		b.WriteString("\n" + Caret(f.Source, f.Col))
-	}
-	if f.Detail != "" {
-		b.WriteString("\n" + f.Detail)
-	}
-	return b.String()
-}
+// Finding is the static analysis's: one remark about a file. Only an error keeps a file
+// from being used.
+type Finding = analysis.Finding
 
 // Caret shows a source line with a mark under column col (1-based, in characters).
 func Caret(line string, col int) string {
@@ -71,11 +38,18 @@ type LoadError struct {
 
 // Error lists the findings, the first one on the first line.
 func (e *LoadError) Error() string {
-	parts := make([]string, len(e.Findings))
-	for i, f := range e.Findings {
-		parts[i] = f.String()
-	}
-	return strings.Join(parts, "\n")
+	return findingsText(e.Findings)
+}
+
+func findingsText(list []Finding) string {
+	var b strings.Builder
+	_ = analysis.Text(&b, list) // a strings.Builder does not fail
+	return strings.TrimRight(b.String(), "\n")
+}
+
+// whole is a finding about a file that has no better place.
+func whole(rule, file, message string) Finding {
+	return Finding{Rule: rule, Severity: analysis.Error, File: file, Line: 1, Col: 1, Message: message}
 }
 
 // sources are the texts of a program by file name, for positions in messages.
@@ -92,7 +66,7 @@ func (s sources) line(file string, n int) string {
 
 func (s sources) at(rule string, pos syntax.Position, format string, args ...any) Finding {
 	return Finding{
-		Rule: rule, Severity: SeverityError, File: pos.Filename(), Line: int(pos.Line), Col: int(pos.Col),
+		Rule: rule, Severity: analysis.Error, File: pos.Filename(), Line: int(pos.Line), Col: int(pos.Col),
 		Message: fmt.Sprintf(format, args...), Source: s.line(pos.Filename(), int(pos.Line)),
 	}
 }

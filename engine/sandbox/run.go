@@ -36,6 +36,7 @@ type Step struct {
 	History   json.RawMessage // state_history, an object; nil is an empty one
 	Results   []job.Result    // of the last parallel group; for aggregators
 	Host      Host
+	Now       time.Time    // what time.now() gives; zero: Host.Now
 	Limits    Limits       // zero: DefaultLimits
 	Logger    *slog.Logger // where log lines go beside the job's; nil: nowhere
 	Retries   int          // tries after the first where a retry dict names none; 0: the usual
@@ -48,6 +49,9 @@ func Run(ctx context.Context, st Step) (d job.Decision) {
 	began := time.Now()
 	if st.State == "" {
 		st.State = st.Job.State
+	}
+	if now := st.Now; !now.IsZero() {
+		st.Host.Now = func() time.Time { return now }
 	}
 	if st.Limits == (Limits{}) {
 		st.Limits = DefaultLimits()

@@ -1,0 +1,157 @@
+package blueprint
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"sort"
+
+	"orrery/engine/analysis"
+)
+
+// This file makes a Snapshot of a directory's texts: analysed as a whole, compiled file by
+// file, with names and endpoints that only one blueprint has.
+
+// Snapshot is a loaded directory. It is immutable.
+type Snapshot struct {
+	Programs  map[string]*Program // by file; libraries too
+	names     []string            // of blueprints, sorted
+	byName    map[string]*Blueprint
+	byPath    map[string]*Blueprint
+	revisions map[string]*Program
+}
+
+// All gives the blueprints in the order of their names.
+func (s *Snapshot) All() []*Blueprint {
+	out := make([]*Blueprint, len(s.names))
+	for i, name := range s.names {
+		out[i] = s.byName[name]
+	}
+	return out
+}
+
+// ByName finds a blueprint.
+func (s *Snapshot) ByName(name string) (*Blueprint, bool) {
+	b, ok := s.byName[name]
+	return b, ok
+}
+
+// ByEndpoint finds the blueprint behind a URL; slashes at the ends do not matter.
+func (s *Snapshot) ByEndpoint(version, endpoint string) (*Blueprint, bool) {
+	path := apiPath(version, endpoint)
+	b, ok := s.byPath[path]
+	return b, ok && path != ""
+}
+
+// loadTree loads all it can. leftOut names the files with errors, sorted. Programs that
+// did not change since before are taken over.
+func loadTree(texts map[string]string, findings []Finding, before *Snapshot) (*Snapshot, []Finding, []string) {
+	names := slices.Sorted(maps.Keys(texts))
+	bad := map[string]bool{}
+	for _, f := range findings {
+		bad[f.File] = true
+	}
+	result, err := analysis.Tree(func(name string) ([]byte, error) {
+		text, ok := texts[name]
+		if !ok {
+			return nil, fmt.Errorf("there is no file %q in the blueprint directory", name)
+		}
+		return []byte(text), nil
+	}, names)
+	if err != nil { // no text is missing, so this cannot be
+		findings = append(findings, whole("load-error", names[0], err.Error()))
+		return &Snapshot{}, findings, names
+	}
+	findings = append(findings, result.Findings...)
+	for _, f := range result.Errors() {
+		bad[f.File] = true
+		if !slices.Contains(findings, f) { // a comment switched it off, but it must be shown
+			findings = append(findings, f)
+		}
+	}
+	s := &Snapshot{Programs: map[string]*Program{}, byName: map[string]*Blueprint{}, byPath: map[string]*Blueprint{}, revisions: map[string]*Program{}}
+	for _, name := range names {
+		if bad[name] {
+			continue
+		}
+		p, err := Compile(name, texts)
+		if err != nil {
+			bad[name] = true
+			findings = addNew(findings, err)
+			continue
+		}
+		if old := before.revisions[p.Revision]; old != nil && old.Main == name {
+			p = old
+		}
+		if file := firstBad(p, bad); file != "" {
+			bad[name] = true
+			findings = append(findings, whole("load-error", name, fmt.Sprintf("it loads %s, which has errors", file)))
+			continue
+		}
+		if clash := s.add(p); len(clash) > 0 {
+			bad[name] = true
+			findings = append(findings, clash...)
+		}
+	}
+	sort.Strings(s.names)
+	return s, findings, slices.Sorted(maps.Keys(bad))
+}
+
+// addNew appends the findings of a failed load that are not known yet: a fault in a library
+// shows in every file that loads it.
+func addNew(list []Finding, err error) []Finding {
+	load, ok := err.(*LoadError)
+	if !ok {
+		return list
+	}
+	for _, f := range load.Findings {
+		if !slices.Contains(list, f) {
+			list = append(list, f)
+		}
+	}
+	return list
+}
+
+func firstBad(p *Program, bad map[string]bool) string {
+	for _, name := range slices.Sorted(maps.Keys(p.Files)) {
+		if bad[name] {
+			return name
+		}
+	}
+	return ""
+}
+
+// add puts a program's blueprints under their names and endpoints, all or none of them.
+func (s *Snapshot) add(p *Program) (clash []Finding) {
+	own := map[string]*Blueprint{}
+	for _, b := range p.Blueprints {
+		at := Finding{Rule: "duplicate-blueprint", Severity: analysis.Error, File: b.File, Line: b.Line, Col: 1, Source: p.Line(b.File, b.Line)}
+		if other, twice := s.byName[b.Name]; twice {
+			at.Message = fmt.Sprintf("the name %q belongs to a blueprint of %s:%d already", b.Name, other.File, other.Line)
+			clash = append(clash, at)
+		}
+		if b.Endpoint == "" {
+			continue
+		}
+		other, twice := s.byPath[b.Path()]
+		if !twice {
+			other, twice = own[b.Path()]
+		}
+		if twice {
+			at.Rule = "duplicate-endpoint"
+			at.Message = fmt.Sprintf("the endpoint %s belongs to the blueprint %q of %s:%d already", b.Path(), other.Name, other.File, other.Line)
+			clash = append(clash, at)
+		}
+		own[b.Path()] = b
+	}
+	if len(clash) > 0 {
+		return clash
+	}
+	s.Programs[p.Main], s.revisions[p.Revision] = p, p
+	for _, b := range p.Blueprints {
+		s.byName[b.Name] = b
+		s.names = append(s.names, b.Name)
+	}
+	maps.Copy(s.byPath, own)
+	return nil
+}

@@ -1,0 +1,170 @@
+package blueprint
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+)
+
+// This file reads the directory and notices that it changed.
+
+const (
+	settle = 150 * time.Millisecond // an editor writes in several steps
+	poll   = 2 * time.Second        // where the system does not tell about changes
+)
+
+// read gives the texts of all blueprint files, by root-relative name; files that cannot be
+// read are findings. It notes in tried what it read. The caller holds c.loading.
+func (c *Catalog) read(ctx context.Context) (map[string]string, []Finding, error) {
+	files, root, err := c.open()
+	if err != nil {
+		return nil, nil, fmt.Errorf("the blueprint directory cannot be read: %w", err)
+	}
+	defer root.Close()
+	texts := map[string]string{}
+	var unread []Finding
+	err = fs.WalkDir(files, ".", func(name string, entry fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case entry.IsDir() && name != "." && strings.HasPrefix(path.Base(name), "."):
+			return fs.SkipDir
+		case entry.IsDir() || !isBlueprintFile(name):
+			return nil
+		}
+		text, err := readFile(files, name)
+		if err != nil {
+			unread = append(unread, whole("load-error", name, fmt.Sprintf("the file cannot be read: %v", err)))
+			return nil
+		}
+		texts[name] = text
+		return nil
+	})
+	if err != nil {
+		return nil, nil, fmt.Errorf("the blueprint directory cannot be read: %w", err)
+	}
+	c.tried = fingerprint(texts, unread)
+	return texts, unread, nil
+}
+
+// isBlueprintFile leaves out tests, which are written in another dialect of names, and
+// hidden files, which editors make.
+func isBlueprintFile(name string) bool {
+	return strings.HasSuffix(name, ".star") && !strings.HasSuffix(name, "_test.star") && !strings.HasPrefix(path.Base(name), ".")
+}
+
+// readFile reads at most one byte over the limit, so that Compile can refuse the file.
+func readFile(files fs.FS, name string) (string, error) {
+	f, err := files.Open(name)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, MaxFileBytes+1))
+	return string(text), err
+}
+
+func fingerprint(texts map[string]string, unread []Finding) string {
+	sum := sha256.Sum256([]byte(revision(texts) + findingsText(unread)))
+	return hex.EncodeToString(sum[:])
+}
+
+// Watch reloads the directory whenever it changes, until ctx ends. What comes of it is
+// logged and in Status. A catalog of LoadFS has nothing to watch.
+func (c *Catalog) Watch(ctx context.Context) {
+	if c.dir == "" {
+		return
+	}
+	w, err := fsnotify.NewWatcher()
+	if err == nil {
+		defer w.Close()
+		err = watchFolders(w, c.dir)
+	}
+	if err != nil {
+		c.log.Warn("the system does not tell about changed blueprint files; they are looked at every two seconds", "reason", err)
+		c.pollFiles(ctx)
+		return
+	}
+	timer := time.NewTimer(settle) // what changed before the watch began is seen at once
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case e := <-w.Events:
+			if e.Has(fsnotify.Create) { // perhaps a folder; one that is gone again does not matter
+				if err := watchFolders(w, e.Name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+					c.log.Warn("a new folder of blueprints cannot be watched", "folder", e.Name, "reason", err)
+				}
+			}
+			timer.Reset(settle)
+		case err := <-w.Errors:
+			c.log.Warn("changes of blueprint files may have been missed; all are read again", "reason", err)
+			timer.Reset(settle)
+		case <-timer.C:
+			c.reloadChanged(ctx)
+		}
+	}
+}
+
+func (c *Catalog) pollFiles(ctx context.Context) {
+	tick := time.NewTicker(poll)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			c.reloadChanged(ctx)
+		}
+	}
+}
+
+// watchFolders adds a folder and all below it; a file is passed over.
+func watchFolders(w *fsnotify.Watcher, dir string) error {
+	dir, err := filepath.EvalSymlinks(dir) // a walk does not follow its own root
+	if err != nil {
+		return err
+	}
+	return filepath.WalkDir(dir, func(name string, entry fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case name != dir && entry.IsDir() && strings.HasPrefix(entry.Name(), "."):
+			return fs.SkipDir
+		case entry.IsDir():
+			return w.Add(name)
+		}
+		return nil
+	})
+}
+
+// reloadChanged reloads when the texts differ from those of the last try.
+func (c *Catalog) reloadChanged(ctx context.Context) {
+	c.loading.Lock()
+	defer c.loading.Unlock()
+	last := c.tried
+	texts, unread, err := c.read(ctx)
+	if err != nil {
+		if ctx.Err() == nil {
+			c.log.Error("the blueprints stay as they are", "reason", err)
+		}
+		return
+	}
+	if c.tried == last {
+		return
+	}
+	_ = c.swap(texts, unread) // logged there, and kept in Status
+}
