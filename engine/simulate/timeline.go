@@ -110,7 +110,12 @@ func Describe(id string, r job.Record) string {
 		}
 	case job.RecTaskEnd, job.RecTaskFail:
 		if r.Task != nil {
-			fmt.Fprintf(&b, "%s returned %s", taskName(r.Task.Type, r.Task.N), r.Task.Status)
+			b.WriteString(taskName(r.Task.Type, r.Task.N))
+			if r.Kind == job.RecTaskFail { // not always by its worker: nobody may have had it
+				b.WriteString(" failed")
+			} else {
+				fmt.Fprintf(&b, " returned %s", r.Task.Status)
+			}
 			if r.Task.Emulated {
 				b.WriteString(" (emulated)")
 			}

@@ -1,0 +1,69 @@
+package cli
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+)
+
+// This file is `orrery approvals`.
+
+type approvalsCmd struct {
+	List    approvalsListCmd    `cmd:"" help:"List the decisions that jobs wait for."`
+	Approve approvalsApproveCmd `cmd:"" help:"Decide for a job that waits."`
+}
+
+func (approvalsCmd) Help() string {
+	return "Examples:\n  orrery approvals list\n  orrery approvals approve 0199a1b2-... approved"
+}
+
+type approvalsListCmd struct{ remote }
+
+func (approvalsListCmd) Help() string { return "Example:\n  orrery approvals list" }
+
+// Run lists who waits, what for, and what can be answered.
+func (c *approvalsListCmd) Run(p *program) error {
+	cl, err := c.client()
+	if err != nil {
+		return err
+	}
+	const path = "/api/v1/approvals"
+	raw, _, err := cl.call(p.ctx, http.MethodGet, path, nil)
+	if err != nil {
+		return err
+	}
+	if c.Format == "json" {
+		_, err = fmt.Fprintln(p.stdout, indented(raw))
+		return err
+	}
+	var list []struct {
+		JobID     string   `json:"job_id"`
+		Blueprint string   `json:"blueprint_name"`
+		State     string   `json:"state"`
+		Message   string   `json:"message"`
+		Decisions []string `json:"decisions"`
+	}
+	if err := decodeReply(raw, path, &list); err != nil {
+		return err
+	}
+	rows := [][]string{{"JOB", "BLUEPRINT", "STATE", "DECISIONS", "MESSAGE"}}
+	for _, a := range list {
+		rows = append(rows, []string{a.JobID, a.Blueprint, a.State, strings.Join(a.Decisions, "|"), a.Message})
+	}
+	return printTable(p.stdout, rows)
+}
+
+type approvalsApproveCmd struct {
+	remote
+	ID       string `arg:"" help:"The job's id."`
+	Decision string `arg:"" help:"One of the decisions that the job offers, for example approved."`
+}
+
+func (approvalsApproveCmd) Help() string {
+	return "Examples:\n  orrery approvals approve 0199a1b2-... approved\n  orrery approvals approve 0199a1b2-... rejected"
+}
+
+// Run takes the decision.
+func (c *approvalsApproveCmd) Run(p *program) error {
+	return c.ask(p, c.ID, "/approve", map[string]string{"decision": c.Decision})
+}

@@ -1,0 +1,74 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+)
+
+// This file is `orrery jobs get`.
+
+type jobsGetCmd struct {
+	remote
+	ID string `arg:"" help:"The job's id."`
+}
+
+func (jobsGetCmd) Help() string {
+	return "Example:\n  orrery jobs get 0199a1b2-... --format json"
+}
+
+// Run prints the job.
+func (c *jobsGetCmd) Run(p *program) error {
+	cl, err := c.client()
+	if err != nil {
+		return err
+	}
+	path := jobPath(c.ID, "")
+	raw, _, err := cl.call(p.ctx, http.MethodGet, path, nil)
+	if err != nil {
+		return err
+	}
+	if c.Format == "json" {
+		_, err = fmt.Fprintln(p.stdout, indented(raw))
+		return err
+	}
+	var j jobView
+	if err := decodeReply(raw, path, &j); err != nil {
+		return err
+	}
+	printJob(p.stdout, j)
+	return nil
+}
+
+// printJob writes what there is of a job, a line each; empty things are left out.
+func printJob(w io.Writer, j jobView) {
+	line := func(name, value string) {
+		if value != "" {
+			fmt.Fprintf(w, "%-14s %s\n", name, value)
+		}
+	}
+	line("job", j.ID)
+	line("blueprint", j.Blueprint)
+	line("state", j.State)
+	line("status", j.Status)
+	if j.Waiting != nil {
+		line("waiting", fmt.Sprintf("%s, since %s", j.Waiting.Detail, j.Waiting.Since))
+		line("until", j.Waiting.Until)
+	}
+	line("cancel asked", j.CancelRequested)
+	if j.Error != nil {
+		line("error", j.Error.Code+": "+j.Error.Message)
+	}
+	line("reason", j.Reason)
+	line("created", j.CreatedAt)
+	line("updated", j.UpdatedAt)
+	line("ended", j.EndedAt)
+	line("children", strings.Join(j.Children, " "))
+	if len(j.InitialData) > 0 {
+		fmt.Fprintf(w, "initial_data   %s\n", indented(j.InitialData))
+	}
+	if len(j.StateHistory) > 0 {
+		fmt.Fprintf(w, "state_history  %s\n", indented(j.StateHistory))
+	}
+}

@@ -1,0 +1,141 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"orrery/engine/analysis"
+)
+
+// This file is `orrery render`.
+
+type renderCmd struct {
+	File      string `arg:"" help:"Blueprint file (.star)."`
+	Out       string `short:"o" help:"File to write (default: standard output)." placeholder:"OUT"`
+	Format    string `enum:"png,svg,dot,mermaid,json," default:"" help:"png, svg, dot, mermaid or json (default: from the suffix of OUT, else dot)."`
+	Blueprint string `help:"Only this blueprint." placeholder:"NAME"`
+	Root      string `help:"Folder that // means in load paths (default: the file's folder)." placeholder:"DIR"`
+}
+
+func (renderCmd) Help() string {
+	return `The graph is read from the text; nothing is run. A file with errors is drawn as far as it can be:
+its findings go to stderr, and the exit code is 1.
+
+Examples:
+  orrery render examples/01-linear-pipeline/blueprint.star -o flow.svg
+  orrery render flow.star --format json`
+}
+
+// Run draws what can be drawn, then tells what is wrong with the file.
+func (c *renderCmd) Run(p *program) error {
+	format, err := c.chosenFormat()
+	if err != nil {
+		return err
+	}
+	if info, err := os.Stat(c.File); err == nil && info.IsDir() {
+		return usagef("%s is a folder; orrery render takes one file", c.File)
+	}
+	a, err := analyse(c.File, c.Root)
+	if err != nil {
+		return err
+	}
+	graphs := a.graphs
+	if c.Blueprint != "" {
+		if graphs, err = onlyGraph(graphs, c.Blueprint); err != nil {
+			return err
+		}
+	}
+	if len(graphs) > 0 || format == "json" {
+		image, err := drawAs(p.ctx, graphs, format)
+		if err != nil {
+			return err
+		}
+		if err := c.write(p, image); err != nil {
+			return err
+		}
+	}
+	return p.tellFindings(c.File, a, len(graphs) > 0)
+}
+
+// tellFindings puts all findings on stderr and fails when one is an error, or when there
+// was nothing to draw.
+func (p *program) tellFindings(file string, a *analysed, drawn bool) error {
+	var text strings.Builder
+	if err := analysis.Text(&text, a.findings); err != nil {
+		return err
+	}
+	errors := 0
+	for _, f := range a.findings {
+		if f.Severity == analysis.Error {
+			errors++
+		}
+	}
+	switch {
+	case errors > 0:
+		return &failure{line: fmt.Sprintf("%s has %s", file, count(errors, "error")), detail: text.String()}
+	case !drawn:
+		return &failure{line: fmt.Sprintf("%s makes no blueprint, so there is nothing to draw", file)}
+	}
+	_, err := fmt.Fprint(p.stderr, text.String())
+	return err
+}
+
+var suffixes = map[string]string{".png": "png", ".svg": "svg", ".dot": "dot", ".gv": "dot", ".mmd": "mermaid", ".mermaid": "mermaid", ".json": "json"}
+
+// chosenFormat is the given one, else that of the output's suffix, else dot.
+func (c *renderCmd) chosenFormat() (string, error) {
+	if c.Format != "" || c.Out == "" {
+		return cmp.Or(c.Format, "dot"), nil
+	}
+	if format, ok := suffixes[strings.ToLower(filepath.Ext(c.Out))]; ok {
+		return format, nil
+	}
+	return "", usagef("the suffix of %s names no format: use .png, .svg, .dot, .mmd or .json, or --format", c.Out)
+}
+
+func onlyGraph(graphs []*analysis.Graph, name string) ([]*analysis.Graph, error) {
+	var names []string
+	for _, g := range graphs {
+		if g.Name == name {
+			return []*analysis.Graph{g}, nil
+		}
+		names = append(names, g.Name)
+	}
+	return nil, usagef("there is no blueprint %q; there are: %s", name, listing(names))
+}
+
+func (c *renderCmd) write(p *program, image []byte) error {
+	if c.Out == "" {
+		_, err := p.stdout.Write(image)
+		return err
+	}
+	if err := os.WriteFile(c.Out, image, 0o644); err != nil {
+		return fmt.Errorf("the picture can not be written: %w", err)
+	}
+	return nil
+}
+
+// drawAs gives the graphs in a format; json is the shape of contract.md, by name.
+func drawAs(ctx context.Context, graphs []*analysis.Graph, format string) ([]byte, error) {
+	sorted := slices.SortedFunc(slices.Values(graphs), func(a, b *analysis.Graph) int { return cmp.Compare(a.Name, b.Name) })
+	if format == "json" {
+		if sorted == nil {
+			sorted = []*analysis.Graph{}
+		}
+		var b strings.Builder
+		enc := json.NewEncoder(&b)
+		enc.SetEscapeHTML(false)
+		enc.SetIndent("", "  ")
+		err := enc.Encode(struct {
+			Blueprints []*analysis.Graph `json:"blueprints"`
+		}{sorted})
+		return []byte(b.String()), err
+	}
+	return picture(ctx, sorted, format)
+}

@@ -1,0 +1,281 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+
+	"orrery/api"
+	"orrery/cli/config"
+	"orrery/engine"
+	"orrery/engine/analysis"
+	"orrery/engine/blueprint"
+	"orrery/engine/clock"
+	"orrery/engine/store"
+	"orrery/engine/store/memory"
+	"orrery/engine/store/sqlite"
+	"orrery/workers"
+	"orrery/workers/emulate"
+)
+
+// This file joins the parts of a server: store, catalog, workers' hub, engine, HTTP. serve
+// and dev differ in their settings only.
+
+// shutdownGrace is how long requests and steps under way may take after the first signal.
+const shutdownGrace = 25 * time.Second
+
+// server is a joined program that has not begun to work.
+type server struct {
+	cfg      *config.Config
+	log      *slog.Logger
+	listener net.Listener
+	store    store.Store
+	catalog  *blueprint.Catalog
+	hub      *workers.Hub
+	engine   *engine.Engine
+	http     *api.Server
+	emulator *emulate.Emulator // nil without emulation
+}
+
+// wiring says what serve and dev do differently.
+type wiring struct {
+	dev     bool // the console signs in by itself
+	emulate bool // answer tasks of types that no real worker ever served
+}
+
+// wire opens and joins everything; what was opened is closed again when a later part fails.
+// The port is taken first: a server that is already there is the likeliest mistake, and
+// the store would only say that it is in use.
+func wire(ctx context.Context, cfg *config.Config, log *slog.Logger, how wiring) (s *server, err error) {
+	s = &server{cfg: cfg, log: log}
+	defer func() {
+		if err != nil {
+			s.close()
+		}
+	}()
+	if s.catalog, err = openCatalog(ctx, cfg, log); err != nil {
+		return nil, err
+	}
+	if s.listener, err = listen(cfg); err != nil {
+		return nil, err
+	}
+	if s.store, err = openStore(cfg.Store, log); err != nil {
+		return nil, err
+	}
+	s.catalog.UseStore(s.store)
+	s.hub, err = workers.New(ctx, workers.Config{
+		Clock: clock.Real{}, Records: s.store, Log: log, TTL: cfg.WorkerTTL,
+		SharedToken: cfg.WorkerToken.Reveal(), Tokens: workerTokens(cfg.Workers),
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.engine, err = engine.New(engine.Config{
+		Store: s.store, Blueprints: s.catalog, Dispatcher: s.hub, Log: log, Env: allowed(cfg.BlueprintEnv, os.LookupEnv),
+		MaxRetries: cfg.JobMaxRetries, WorkerTimeout: cfg.WorkerTimeout.Seconds(), CancelGrace: cfg.CancelGrace, Runners: cfg.Runners,
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.hub.Attach(s.engine)
+	s.http, err = api.New(
+		api.Deps{Jobs: s.engine, Blueprints: prints{s.catalog}, Hub: s.hub, Log: log},
+		api.Config{
+			Clients: clients(cfg), ClientAPI: cfg.ClientAPI, Dev: how.dev, PollHold: cfg.WorkerPollTimeout,
+			ShownToken: shownToken(cfg), Version: readVersion().Version, ReloadWorkers: s.reloadWorkers,
+		})
+	if how.emulate && err == nil {
+		s.emulator = &emulate.Emulator{Hub: s.hub, Clock: clock.Real{}, Log: log}
+	}
+	return s, err
+}
+
+// run serves until ctx ends, then stops in order: no new requests, held polls released,
+// running steps finished, store closed.
+func (s *server) run(ctx context.Context) error {
+	defer s.close()
+	if err := s.engine.Start(ctx); err != nil {
+		return err
+	}
+	background, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	go s.hub.Run(background)
+	go s.catalog.Watch(background)
+	if s.emulator != nil {
+		go s.emulator.Run(background)
+	}
+	served := make(chan error, 1)
+	go func() { served <- s.http.Serve(s.listener) }()
+
+	var failed error
+	select {
+	case failed = <-served:
+		s.log.Error("the server stopped listening", "error", failed)
+	case <-ctx.Done():
+		s.log.Info("stopping; a second signal ends at once")
+	}
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownGrace)
+	defer cancel()
+	s.hub.Close()
+	err := s.http.Shutdown(grace)
+	stop()
+	return errors.Join(failed, err, s.engine.Stop(grace))
+}
+
+// close gives back what the process holds. It may be called on a half-built server.
+func (s *server) close() {
+	if s.listener != nil {
+		s.listener.Close() // closed already after a shutdown
+	}
+	if s.store != nil {
+		if err := s.store.Close(); err != nil {
+			s.log.Error("the store was not closed cleanly", "error", err)
+		}
+	}
+}
+
+// reloadWorkers reads the workers' own tokens again; a file with faults changes nothing.
+func (s *server) reloadWorkers(context.Context) (int, error) {
+	if s.cfg.WorkersPath == "" {
+		return 0, errors.New("there is no file of workers (WORKERS_CONFIG_PATH)")
+	}
+	list, faults := config.LoadWorkers(s.cfg.WorkersPath)
+	if len(faults) > 0 {
+		return 0, faults
+	}
+	s.hub.SetTokens(workerTokens(list))
+	return len(list), nil
+}
+
+// shownToken is the client's token when everybody knows it anyway.
+func shownToken(cfg *config.Config) string {
+	if cfg.ClientToken == config.DefaultClientToken {
+		return config.DefaultClientToken
+	}
+	return ""
+}
+
+// listen takes the port, with TLS when a certificate is set.
+func listen(cfg *config.Config) (net.Listener, error) {
+	ln, err := net.Listen("tcp", cfg.Addr())
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, &failure{
+			line:   fmt.Sprintf("port %d on %s is in use: stop what listens there, or choose another with --listen %s", cfg.Port, cfg.Host, net.JoinHostPort(cfg.Host, "0")),
+			detail: err.Error(),
+		}
+	case err != nil:
+		return nil, &failure{line: fmt.Sprintf("%s can not be listened on: see --listen, API_HOST and API_PORT", cfg.Addr()), detail: err.Error()}
+	case cfg.TLSCert == "":
+		return ln, nil
+	}
+	pair, err := tls.LoadX509KeyPair(cfg.TLSCert, cfg.TLSKey)
+	if err != nil {
+		ln.Close()
+		return nil, fmt.Errorf("the certificate (TLS_CERT_PATH, TLS_KEY_PATH) can not be used: %w", err)
+	}
+	return tls.NewListener(ln, &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}), nil
+}
+
+func openStore(u config.StoreURL, log *slog.Logger) (store.Store, error) {
+	if u.Kind == config.StoreMemory {
+		return memory.New(), nil
+	}
+	return sqlite.Open(u.Path, sqlite.Options{Log: log})
+}
+
+// openCatalog loads the blueprints. A bad file does not stop the start unless --strict.
+func openCatalog(ctx context.Context, cfg *config.Config, log *slog.Logger) (*blueprint.Catalog, error) {
+	info, err := os.Stat(cfg.BlueprintsDir)
+	if err != nil || !info.IsDir() {
+		return nil, &failure{line: fmt.Sprintf("there is no folder %s with blueprints: make it, or name another (orrery dev DIR, BLUEPRINTS_DIR)", cfg.BlueprintsDir)}
+	}
+	c, err := blueprint.LoadDir(ctx, cfg.BlueprintsDir, log)
+	if err != nil {
+		return nil, err
+	}
+	if left := c.Status().LeftOut; len(left) > 0 && cfg.Strict {
+		var b strings.Builder
+		if err := analysis.Text(&b, c.Status().Errors()); err != nil {
+			return nil, err
+		}
+		return nil, &failure{line: fmt.Sprintf("%s with errors, and STRICT is set: %s", count(len(left), "blueprint file"), listing(left)), detail: b.String()}
+	}
+	return c, nil
+}
+
+// clients gives those who may come in: the file's, and the holder of the one token as admin.
+func clients(cfg *config.Config) []api.Client {
+	var all []api.Client
+	for _, c := range cfg.Clients {
+		all = append(all, api.Client{Name: c.Name, Token: c.Token.Reveal(), Plan: c.Plan, Role: c.Role, Params: c.Params})
+	}
+	if cfg.ClientToken != "" {
+		all = append(all, api.Client{Name: "admin", Token: cfg.ClientToken.Reveal(), Role: "admin", Params: json.RawMessage(`{}`)})
+	}
+	return all
+}
+
+func workerTokens(list []config.Worker) map[string]string {
+	tokens := map[string]string{}
+	for _, w := range list {
+		tokens[w.ID] = w.Token.Reveal()
+	}
+	return tokens
+}
+
+// allowed gives env.get of scripts: the listed names and nothing else.
+func allowed(names []string, lookup func(string) (string, bool)) func(string) (string, bool) {
+	list := map[string]bool{}
+	for _, name := range names {
+		list[name] = true
+	}
+	return func(name string) (string, bool) {
+		if !list[name] {
+			return "", false
+		}
+		return lookup(name)
+	}
+}
+
+// newLog writes to w in the configured form and zone.
+func newLog(w io.Writer, cfg *config.Config) *slog.Logger {
+	o := &slog.HandlerOptions{Level: cfg.LogLevel}
+	if cfg.LogFormat == "json" {
+		return slog.New(slog.NewJSONHandler(w, o))
+	}
+	zone := cmp.Or(cfg.Zone, time.UTC)
+	o.ReplaceAttr = func(groups []string, a slog.Attr) slog.Attr {
+		if len(groups) == 0 && a.Key == slog.TimeKey {
+			a.Value = slog.StringValue(a.Value.Time().In(zone).Format("15:04:05.000"))
+		}
+		return a
+	}
+	return slog.New(slog.NewTextHandler(w, o))
+}
+
+// baseURL is the address for people: a server on every address is reached by loopback.
+func (s *server) baseURL() string {
+	scheme := "http"
+	if s.cfg.TLSCert != "" {
+		scheme = "https"
+	}
+	host, port, err := net.SplitHostPort(s.listener.Addr().String())
+	if err != nil {
+		return scheme + "://" + s.listener.Addr().String()
+	}
+	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return scheme + "://" + net.JoinHostPort(strings.Trim(host, "[]"), port)
+}

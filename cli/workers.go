@@ -1,0 +1,51 @@
+package cli
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+)
+
+// This file is `orrery workers`.
+
+type workersCmd struct {
+	List workersListCmd `cmd:"" help:"List the workers that the server knows."`
+}
+
+func (workersCmd) Help() string { return "Example:\n  orrery workers list" }
+
+type workersListCmd struct{ remote }
+
+func (workersListCmd) Help() string { return "Example:\n  orrery workers list --format json" }
+
+// Run lists them.
+func (c *workersListCmd) Run(p *program) error {
+	cl, err := c.client()
+	if err != nil {
+		return err
+	}
+	const path = "/api/v1/workers"
+	raw, _, err := cl.call(p.ctx, http.MethodGet, path, nil)
+	if err != nil {
+		return err
+	}
+	if c.Format == "json" {
+		_, err = fmt.Fprintln(p.stdout, indented(raw))
+		return err
+	}
+	var list []struct {
+		ID       string   `json:"worker_id"`
+		Type     string   `json:"worker_type"`
+		Status   string   `json:"status"`
+		Skills   []string `json:"skills"`
+		LastSeen string   `json:"last_seen"`
+	}
+	if err := decodeReply(raw, path, &list); err != nil {
+		return err
+	}
+	rows := [][]string{{"WORKER", "TYPE", "STATUS", "LAST SEEN", "TASKS"}}
+	for _, w := range list {
+		rows = append(rows, []string{w.ID, w.Type, w.Status, w.LastSeen, strings.Join(w.Skills, ", ")})
+	}
+	return printTable(p.stdout, rows)
+}

@@ -1,0 +1,12 @@
+// Command orrery is the job orchestrator: server, command line and tools in one binary.
+package main
+
+import (
+	"os"
+
+	"orrery/cli"
+)
+
+func main() {
+	os.Exit(cli.Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
