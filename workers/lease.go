@@ -216,17 +216,21 @@ func (h *Hub) lose(ctx context.Context, losses []loss) {
 	}
 }
 
-// AskCancel tells every worker that has a task of the job to stop.
+// AskCancel tells every worker that has a task of the job to stop. Queued tasks leave the
+// queue: nobody is to begin them any more.
 func (h *Hub) AskCancel(jobID string) (atWorkers int) {
 	h.mu.Lock()
 	var stops []stop
-	for e := h.byJob[jobID]; e != nil; e = e.next {
+	for _, e := range h.ofJob(jobID) {
 		if e.lease == nil {
+			h.drop(e)
 			continue
 		}
 		atWorkers++
 		e.lease.cancel = true
-		stops = append(stops, h.stopOf(e))
+		if e.lease.returning == nil {
+			stops = append(stops, h.stopOf(e))
+		}
 	}
 	h.mu.Unlock()
 	push(stops)

@@ -61,8 +61,8 @@ func (h *Hub) Poll(ctx context.Context, c Caller, query url.Values, hold time.Du
 	end := h.clock.Now().Add(hold)
 	timer := h.clock.NewTimer(hold)
 	defer timer.Stop()
-	for first := true; first || h.clock.Now().Before(end); first = false {
-		g, ok := h.await(ctx, c, query, timer)
+	for {
+		g, ok := h.await(ctx, c, query, timer, end)
 		if !ok {
 			return nil, nil
 		}
@@ -76,11 +76,11 @@ func (h *Hub) Poll(ctx context.Context, c Caller, query url.Values, hold time.Du
 			return nil, nil
 		}
 	}
-	return nil, nil
 }
 
-// await gives a leased entry; ok is false when the poll ends without one.
-func (h *Hub) await(ctx context.Context, c Caller, query url.Values, timer clock.Timer) (g grant, ok bool) {
+// await gives a leased entry; ok is false when the poll ends without one. It waits for the
+// timer, which fires at end; past that it only looks.
+func (h *Hub) await(ctx context.Context, c Caller, query url.Values, timer clock.Timer, end time.Time) (g grant, ok bool) {
 	select {
 	case <-h.done:
 		return g, false
@@ -98,6 +98,10 @@ func (h *Hub) await(ctx context.Context, c Caller, query url.Values, timer clock
 		g = grant{e, h.leaseTo(e, w).id}
 		h.mu.Unlock()
 		return g, true
+	}
+	if !h.clock.Now().Before(end) {
+		h.mu.Unlock()
+		return g, false
 	}
 	p := &poll{got: make(chan grant, 1), over: make(chan struct{})}
 	w.poll = p

@@ -256,7 +256,8 @@ func (h *Hub) Withdraw(jobID string, n int) {
 		if e == nil {
 			continue
 		}
-		if e.lease != nil {
+		// A result that is being written withdraws its own task: that worker is done.
+		if e.lease != nil && e.lease.returning == nil {
 			stops = append(stops, h.stopOf(e))
 		}
 		h.drop(e)

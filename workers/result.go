@@ -29,7 +29,11 @@ func (h *Hub) Result(ctx context.Context, c Caller, body []byte) ([]byte, error)
 	if id == "" { // hand-written workers may leave it out; the lease says who it is
 		id = h.holder(r.TaskID)
 	}
-	if c.WorkerID != "" && c.WorkerID != id || !h.Authenticate(id, c.Token) {
+	if id == "" { // a repetition, or a task nobody has: any known token may hear that
+		if _, ok := h.auth.owner(c.Token, h.clock.Now()); !ok {
+			return nil, ErrUnauthorized
+		}
+	} else if c.WorkerID != "" && c.WorkerID != id || !h.Authenticate(id, c.Token) {
 		return nil, ErrUnauthorized
 	}
 	h.mu.Lock()
@@ -173,28 +177,14 @@ func (h *Hub) absent(ctx context.Context, taskID string, o engine.Outcome) (prot
 		return protocol.Outcome{Ignored: protocol.ReasonJobNotFound, Message: "the job or task is not known"}, nil
 	case err != nil:
 		return protocol.Outcome{}, fmt.Errorf("%w (%w)", ErrStoreFull, err)
-	case row.ID == taskID && row.Worker != o.Worker:
+	case row.ID == taskID && o.Worker != "" && row.Worker != o.Worker:
 		return wrongWorker(taskID), nil
 	case row.ID == taskID && row.State == job.TaskDone: // accepted before a restart
 		return protocol.Outcome{}, nil
 	case row.ID == taskID && row.State == job.TaskClosed:
 		return protocol.Outcome{Ignored: protocol.ReasonJobTerminated, Message: "the task is no longer wanted"}, nil
-	case row.ID == taskID && row.State == job.TaskLeased && h.readopt(row):
-		return h.finish(ctx, taskID, o)
 	}
 	return protocol.Outcome{Ignored: protocol.ReasonStaleTask, Message: "the task was given to a worker again, or has ended"}, nil
-}
-
-// readopt takes up a lease that stands in the store alone; ok is false when memory knows
-// better meanwhile.
-func (h *Hub) readopt(row *job.Task) (ok bool) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.entries[taskKey{row.JobID, row.N}] != nil {
-		return false
-	}
-	h.adopt(row, true)
-	return true
 }
 
 // fences remembers the newest accepted fences.

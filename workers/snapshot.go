@@ -3,6 +3,7 @@ package workers
 import (
 	"cmp"
 	"encoding/json"
+	"fmt"
 	"slices"
 	"time"
 
@@ -85,7 +86,8 @@ type Queue struct {
 	Type    string    `json:"task_type"`
 	Queued  int       `json:"queued"`
 	Workers []Chances `json:"workers"` // that have the type, in order of id; at most 100
-	Live    int       `json:"live"`    // of all workers of the type: seen within the TTL
+	Known   int       `json:"known"`   // all workers of the type
+	Live    int       `json:"live"`    // of these: seen within the TTL
 }
 
 // Chances says whether a worker takes tasks of a type now.
@@ -104,9 +106,26 @@ func (h *Hub) QueueInfo(taskType string) Queue {
 	return h.queueInfo(taskType, &class{taskType: taskType})
 }
 
-// Explain is QueueInfo for one task: a worker that may not do it says why not.
-func (h *Hub) Explain(t job.Task) Queue {
+// QueueFor is QueueInfo for one task: a worker that may not do it says why not.
+func (h *Hub) QueueFor(t job.Task) Queue {
 	return h.queueInfo(t.Type, &class{taskType: t.Type, req: parseRequirement(&t)})
+}
+
+// Explain says in words why a queued task has no worker; the engine's `why` shows it.
+func (h *Hub) Explain(t job.Task) []string {
+	const shown = 5
+	q := h.QueueFor(t)
+	if len(q.Workers) == 0 {
+		return []string{fmt.Sprintf("no worker has registered for task type %q yet", t.Type)}
+	}
+	words := []string{fmt.Sprintf("%d of %d workers of the type were heard of lately", q.Live, q.Known)}
+	for i, w := range q.Workers {
+		if i == shown {
+			return append(words, fmt.Sprintf("and %d more workers", q.Known-shown))
+		}
+		words = append(words, "worker "+w.ID+" "+cmp.Or(w.Why, "is free"))
+	}
+	return words
 }
 
 func (h *Hub) queueInfo(taskType string, c *class) Queue {
@@ -125,6 +144,7 @@ func (h *Hub) queueInfo(taskType string, c *class) Queue {
 		out.Workers = append(out.Workers, Chances{ID: w.id, LastSeen: w.seen, Live: live, Why: h.whyNot(c, w, live)})
 	}
 	slices.SortFunc(out.Workers, func(a, b Chances) int { return cmp.Compare(a.ID, b.ID) })
+	out.Known = len(out.Workers)
 	out.Workers = out.Workers[:min(len(out.Workers), maxChances)]
 	return out
 }

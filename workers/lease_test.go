@@ -1,0 +1,320 @@
+package workers
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"orrery/engine/job"
+)
+
+// This file tests results and leases: what counts, what is lost and when.
+
+func TestResultsOfAllAges(t *testing.T) {
+	for name, c := range map[string]struct {
+		caller Caller
+		body   string
+		status string
+		code   string
+	}{
+		"A nested":    {callA, `{"job_id":"J","task_id":"T","worker_id":"w","result":{"status":"success","data":{"n":2}}}`, "success", ""},
+		"A no status": {callA, `{"job_id":"J","task_id":"T","worker_id":"w","result":{"data":{"n":2}}}`, "success", ""},
+		"A oldest":    {callA, `{"job_id":"J","task_id":"T","worker_id":"w","result":{"status":"failure","error_type":"PERMANENT_ERROR","error":"no"}}`, "failure", "PERMANENT_ERROR"},
+		"B":           {callB7, `{"job_id":"J","task_id":"T","worker_id":"w","status":"failure","data":{},"error":{"code":"X","message":"m","details":null}}`, "failure", "X"},
+		"C":           {callC, `{"data":{"n":2},"job_id":"J","task_id":"T","worker_id":"w"}`, "success", ""},
+		"C custom":    {callC, `{"job_id":"J","task_id":"T","worker_id":"w","status":"needs_review"}`, "needs_review", ""},
+		"no worker":   {callC, `{"task_id":"T"}`, "success", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t)
+			r.register(c.caller, "w", "echo")
+			r.offer(1, "echo")
+			g := r.mustTake(c.caller, "w")
+			body := strings.NewReplacer(`"J"`, `"`+g.JobID+`"`, `"T"`, `"`+g.TaskID+`"`).Replace(c.body)
+			for range 2 { // the second time is a repetition, which is answered the same
+				if status, reason := r.answer(c.caller, body); status != "accepted" {
+					t.Fatalf("%s %s", status, reason)
+				}
+			}
+			if len(r.desk.outcomes) != 1 {
+				t.Fatalf("%d results reached the engine", len(r.desk.outcomes))
+			}
+			o := r.desk.outcomes[0]
+			if o.Status != c.status || o.Worker != "w" || (o.Error != nil) != (c.code != "") || c.code != "" && o.Error.Code != c.code {
+				t.Errorf("outcome %+v, error %+v", o, o.Error)
+			}
+			if s := r.Stats(); s.Leased != 0 || s.Queued != 0 {
+				t.Errorf("left over: %+v", s)
+			}
+		})
+	}
+}
+
+func TestResultsThatDoNotCount(t *testing.T) {
+	r := newRig(t)
+	r.register(callB7, "w", "echo")
+	r.register(callB7, "thief", "echo")
+	r.offer(1, "echo")
+	g := r.mustTake(callB7, "w")
+	for body, want := range map[string]string{
+		success(g, "thief"): "worker_mismatch",
+		success(got{JobID: "j", TaskID: "task-unknown"}, "w"):                                    "job_not_found",
+		success(got{JobID: "j", TaskID: "0196a000-0000-7000-8000-00000000dead-1-aaaaaaaa"}, "w"): "job_not_found",
+		success(got{JobID: g.JobID, TaskID: g.TaskID[:len(g.TaskID)-8] + "zzzzzzzz"}, "w"):       "stale_task",
+	} {
+		if status, reason := r.answer(callB7, body); status != "ignored" || reason != want {
+			t.Errorf("%s is %s %s, wanted %s", body, status, reason, want)
+		}
+	}
+	if _, err := r.Result(r.ctx, callB7, []byte(`{"task_id"`)); err == nil {
+		t.Error("half a body was taken")
+	}
+	if _, err := r.Result(r.ctx, Caller{Token: "wrong"}, []byte(success(g, "w"))); !errors.Is(err, ErrUnauthorized) {
+		t.Errorf("a wrong token gives %v", err)
+	}
+	r.desk.refuse = "job_already_terminated"
+	if status, reason := r.answer(callB7, success(g, "w")); status != "ignored" || reason != "job_already_terminated" {
+		t.Errorf("%s %s", status, reason)
+	}
+	if s := r.Stats(); s.Leased != 0 {
+		t.Error("a refused result leaves its lease")
+	}
+}
+
+func TestAcceptedBeforeARestart(t *testing.T) {
+	r := newRig(t)
+	r.register(callB7, "w", "echo")
+	r.offer(1, "echo")
+	g := r.mustTake(callB7, "w")
+	r.answer(callB7, success(g, "w"))
+	again := restart(t, r.clock, r.rows, r.desk.rows)
+	if status, reason := again.answer(callB7, success(g, "w")); status != "accepted" {
+		t.Errorf("the repetition is %s %s", status, reason)
+	}
+	if len(again.desk.outcomes) != 0 {
+		t.Error("it was taken twice")
+	}
+}
+
+func TestFullStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		r.register(callB7, "w", "echo")
+		r.offer(1, "echo")
+		g := r.mustTake(callB7, "w")
+		send := func() <-chan error {
+			out := make(chan error, 1)
+			go func() {
+				_, err := r.Result(r.ctx, callB7, []byte(success(g, "w")))
+				out <- err
+			}()
+			synctest.Wait()
+			return out
+		}
+		r.desk.fails = 1000
+		first, twin := send(), send()
+		for range 12 {
+			r.clock.Advance(2 * time.Second)
+			synctest.Wait()
+		}
+		if err := <-first; !errors.Is(err, ErrStoreFull) {
+			t.Fatalf("a full store gives %v", err)
+		}
+		r.desk.mu.Lock()
+		r.desk.fails = 3
+		r.desk.mu.Unlock()
+		for range 12 {
+			r.clock.Advance(2 * time.Second)
+			synctest.Wait()
+		}
+		if err := <-twin; err != nil {
+			t.Fatalf("the result that was sent again gives %v", err)
+		}
+		if len(r.desk.outcomes) != 1 {
+			t.Errorf("%d results were written", len(r.desk.outcomes))
+		}
+	})
+}
+
+func TestSilentWorkerLosesItsTasks(t *testing.T) {
+	r := newRig(t)
+	r.register(callA, "w", "echo")
+	r.offer(1, "echo")
+	r.mustTake(callA, "w")
+	tick := func(d time.Duration) {
+		r.clock.Advance(d)
+		r.Sweep(r.ctx)
+	}
+	tick(40 * time.Second)
+	r.beatBody(callA, "w", `{"load":1}`) // any request renews
+	tick(44 * time.Second)
+	if len(r.desk.lost) != 0 {
+		t.Fatalf("lost too early: %v", r.desk.lost)
+	}
+	r.desk.fails = 1
+	tick(time.Second)
+	if s := r.Stats(); s.Leased != 1 || len(r.desk.lost) != 0 {
+		t.Fatalf("a loss that could not be written is forgotten: %+v", s)
+	}
+	tick(time.Second)
+	if len(r.desk.lost) != 1 || !strings.HasPrefix(r.desk.lost[0], "1 false ") {
+		t.Fatalf("lost %v", r.desk.lost)
+	}
+	if back := r.desk.lostTasks[0]; back.HandOut != 1 || back.Attempt != 1 || back.State != job.TaskLeased || string(back.Params) == "" {
+		t.Errorf("given back as %+v", back)
+	}
+}
+
+func TestRecoveredLeases(t *testing.T) {
+	r := newRig(t)
+	r.register(callA, "w", "echo")
+	r.offer(1, "echo")
+	r.offer(2, "echo")
+	kept, lost := r.mustTake(callA, "w"), r.mustTake(callA, "w")
+	r.clock.Advance(time.Hour)
+	again := restart(t, r.clock, r.rows, r.desk.rows)
+	again.Recover(r.desk.handed)
+	again.clock.Advance(44 * time.Second)
+	again.Sweep(again.ctx)
+	if len(again.desk.lost) != 0 {
+		t.Fatalf("lost before one TTL after the start: %v", again.desk.lost)
+	}
+	if status, _ := again.answer(callA, success(kept, "w")); status != "accepted" {
+		t.Errorf("the result of a recovered lease is %s", status)
+	}
+	again.clock.Advance(45 * time.Second)
+	again.Sweep(again.ctx)
+	if len(again.desk.lost) != 1 || again.desk.lostTasks[0].ID != lost.TaskID {
+		t.Errorf("lost %v", again.desk.lost)
+	}
+}
+
+func TestHeartbeatsTellLosses(t *testing.T) {
+	r := newRig(t)
+	r.register(callB4, "w", "echo")
+	for n := 1; n <= 2; n++ {
+		r.offer(n, "echo")
+	}
+	shown, never := r.mustTake(callB4, "w"), r.mustTake(callB4, "w")
+	r.beat(callB4, "w") // began in the very millisecond of the hand-out: says nothing
+	r.clock.Advance(time.Second)
+	r.beat(callB4, "w", shown.TaskID)
+	if len(r.desk.lost) != 0 {
+		t.Fatalf("lost after one: %v", r.desk.lost)
+	}
+	r.beat(callB4, "w", shown.TaskID)
+	if len(r.desk.lost) != 1 || !strings.Contains(r.desk.lost[0], "false") || r.desk.lostTasks[0].ID != never.TaskID {
+		t.Fatalf("lost %v", r.desk.lost)
+	}
+	r.beat(callB4, "w")
+	r.beat(callB4, "w", shown.TaskID) // it shows it again: counting begins anew
+	r.beat(callB4, "w")
+	if len(r.desk.lost) != 1 {
+		t.Fatalf("lost %v", r.desk.lost)
+	}
+	r.beat(callB4, "w")
+	if len(r.desk.lost) != 2 || !strings.Contains(r.desk.lost[1], "true") {
+		t.Errorf("lost %v", r.desk.lost)
+	}
+}
+
+func TestHeartbeatsOfOldestAgeListNothing(t *testing.T) {
+	r := newRig(t)
+	r.register(callA, "w", "echo")
+	r.offer(1, "echo")
+	r.mustTake(callA, "w")
+	r.clock.Advance(time.Second)
+	for range 3 {
+		r.beatBody(callA, "w", `{"status":"busy","load":1,"supported_tasks":[],"hot_cache":[]}`)
+	}
+	if len(r.desk.lost) != 0 {
+		t.Errorf("lost %v", r.desk.lost)
+	}
+}
+
+func TestRegisteringAnew(t *testing.T) {
+	r := newRig(t)
+	for _, c := range []Caller{callA, callB7, callC} {
+		id := fmt.Sprint("w", int(c.Age))
+		r.register(c, id, "echo")
+		r.offer(int(c.Age)+1, "echo")
+		r.mustTake(c, id)
+		r.clock.Advance(time.Second)
+		r.register(c, id, "echo")
+	}
+	if len(r.desk.lost) != 1 || r.desk.lostTasks[0].Worker != "w0" {
+		t.Errorf("only A's new start loses its tasks, but lost are %v", r.desk.lost)
+	}
+}
+
+func TestCancel(t *testing.T) {
+	r := newRig(t)
+	var took []got
+	for i, c := range []Caller{callB4, callB7, callC} {
+		id := fmt.Sprint("w", i)
+		r.register(c, id, "echo")
+		r.offer(1, "echo", func(t *job.Task) { t.N = i + 1 })
+		took = append(took, r.mustTake(c, id))
+	}
+	r.offer(1, "echo", func(t *job.Task) { t.N = 9 })
+	if n := r.AskCancel(took[0].JobID); n != 3 {
+		t.Fatalf("%d workers were asked", n)
+	}
+	if s := r.Stats(); s.Queued != 0 || s.Leased != 3 {
+		t.Errorf("a queued task of a cancelled job stays: %+v", s)
+	}
+	for i, c := range []Caller{callB4, callB7, callC} {
+		id := fmt.Sprint("w", i)
+		stops := r.beat(c, id, took[i].TaskID, "stale-1-aaaaaaaa")
+		want := []string{took[i].TaskID, "stale-1-aaaaaaaa"}
+		slices.Sort(want)
+		if c.Age.HeartbeatCancels() != slices.Equal(stops, want) {
+			t.Errorf("age %v is told to stop %v", c.Age, stops)
+		}
+		if !r.Cancelled(took[i].TaskID) {
+			t.Error("a worker that asks is not told")
+		}
+	}
+	body := fmt.Sprintf(`{"task_id":%q,"worker_id":"w1","status":"cancelled","data":null}`, took[1].TaskID)
+	if status, reason := r.answer(callB7, body); status != "accepted" || r.desk.outcomes[0].Status != "cancelled" {
+		t.Errorf("%s %s %+v", status, reason, r.desk.outcomes)
+	}
+}
+
+func TestReputation(t *testing.T) {
+	var t5 tally
+	for i := range 4 {
+		t5.add(i == 0)
+	}
+	if t5.share() != 1 {
+		t.Errorf("with four results it is %g", t5.share())
+	}
+	t5.add(false)
+	if t5.share() != 0.2 {
+		t.Errorf("with five it is %g", t5.share())
+	}
+	for range 99 {
+		t5.add(true)
+	}
+	if t5.share() != 0.99 || t5.Count != 100 {
+		t.Errorf("after a failure and 99 successes it is %g of %d", t5.share(), t5.Count)
+	}
+	t5.add(true)
+	if t5.share() != 1 {
+		t.Errorf("the oldest still counts: %g", t5.share())
+	}
+}
+
+func TestForgottenFences(t *testing.T) {
+	var f fences
+	for i := range acceptedKept + 2 {
+		f.add(fmt.Sprint(i))
+	}
+	if f.has("0") || f.has("1") || !f.has("2") || !f.has(fmt.Sprint(acceptedKept+1)) || len(f.ids) != acceptedKept {
+		t.Error("the newest are not the ones that are kept")
+	}
+}
