@@ -84,6 +84,8 @@ func (h *Hub) await(ctx context.Context, c Caller, query url.Values, timer clock
 	select {
 	case <-h.done:
 		return g, false
+	case <-ctx.Done(): // nobody is there to take a task
+		return g, false
 	default:
 	}
 	h.mu.Lock()

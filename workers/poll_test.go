@@ -153,15 +153,31 @@ func TestPollGoesAway(t *testing.T) {
 			t.Fatalf("got %s", body)
 		}
 		r.offer(1, "echo")
-		if _, err := r.Poll(ctx, as(callC, "w"), nil, 0); err != nil {
-			t.Fatal(err)
+		if body, err := r.Poll(ctx, as(callC, "w"), nil, time.Second); body != nil || err != nil {
+			t.Fatalf("a caller who is gone got %s %v", body, err)
 		}
-		// A poll that had the task when its caller had gone already keeps it leased: the reply
-		// is on its way. One that was still waiting gave nothing away.
-		if s := r.Stats(); s.Queued+s.Leased != 1 {
+		if s := r.Stats(); s.Queued != 1 || s.Leased != 0 || s.Polling != 0 {
 			t.Errorf("the task is gone: %+v", s)
 		}
 	})
+}
+
+// TestGivenToNobody: the task was given in the moment its caller went away.
+func TestGivenToNobody(t *testing.T) {
+	r := newRig(t)
+	w := r.seated(1, 0)
+	got := w.poll.got
+	task := r.offer(1, "echo")
+	ctx, cancel := context.WithCancel(r.ctx)
+	cancel()
+	if r.wanted(ctx, <-got) {
+		t.Fatal("it is wanted")
+	}
+	r.register(callC, "other", "echo")
+	g := r.mustTake(callC, "other")
+	if h := r.desk.handed; g.JobID != task.JobID || len(h) != 1 || h[0].HandOut != 1 || h[0].Attempt != 1 {
+		t.Errorf("handed out %+v", h)
+	}
 }
 
 func TestWithdraw(t *testing.T) {
