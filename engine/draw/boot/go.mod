@@ -1,0 +1,3 @@
+module boot.orrery
+
+go 1.26.0

@@ -1,0 +1,326 @@
+// This file writes DOT, the text that Graphviz lays out and that people can keep. Its styles are what pictures look like.
+
+package draw
+
+import (
+	"fmt"
+	"sort"
+	"strings"
+
+	"orrery/engine/analysis"
+)
+
+// The colours of pictures: a dark line and a light fill for each role.
+const (
+	inkText      = "#1f2933"
+	inkLine      = "#52606d"
+	inkMuted     = "#7b8794"
+	inkState     = "#52606d"
+	fillState    = "#f5f7fa"
+	inkStart     = "#1565c0"
+	fillStart    = "#e3f2fd"
+	inkGood      = "#2e7d32"
+	fillGood     = "#e8f5e9"
+	inkBad       = "#c62828"
+	fillBad      = "#ffebee"
+	inkCancelled = "#8d6e00"
+	fillCanceled = "#fff8e1"
+	inkGather    = "#6a1b9a"
+	fillGather   = "#f3e5f5"
+	inkChild     = "#00695c"
+	fillChild    = "#e0f2f1"
+)
+
+// Graphs above these sizes are laid out with short cuts, without which Graphviz may need minutes.
+const (
+	bigNodes, bigEdges   = 60, 120
+	hugeNodes, hugeEdges = 200, 300
+)
+
+const (
+	fontName     = "Helvetica,Arial,sans-serif"
+	wrapColumns  = 30 // of conditions
+	maxLabel     = 120
+	maxNodeLines = 6
+)
+
+// dotWriter writes one DOT text.
+type dotWriter struct {
+	strings.Builder
+	prefix string // before node names, so that graphs in one text do not share nodes
+	indent string
+	ids    map[string]bool
+}
+
+// dotText writes the graphs as one digraph; several stand in clusters.
+func dotText(graphs []*analysis.Graph) []byte {
+	w := &dotWriter{indent: "  ", ids: map[string]bool{}}
+	name := "blueprints"
+	if len(graphs) == 1 {
+		name = graphs[0].Name
+	}
+	fmt.Fprintf(w, "digraph %s {\n", dotID(name))
+	w.header(graphs)
+	for i, g := range graphs {
+		if len(graphs) > 1 {
+			w.prefix = fmt.Sprintf("%d:", i+1)
+			w.indent = "    "
+			fmt.Fprintf(w, "  subgraph %s {\n", dotID(fmt.Sprintf("cluster_%d", i+1)))
+			fmt.Fprintf(w, "    graph [label=%s, style=\"rounded\", color=%q, fontsize=15, margin=16];\n", dotLabel(title(g)), "#cbd2d9")
+		}
+		w.graph(g)
+		if len(graphs) > 1 {
+			w.WriteString("  }\n")
+		}
+	}
+	w.WriteString("}\n")
+	return []byte(w.String())
+}
+
+func (w *dotWriter) header(graphs []*analysis.Graph) {
+	nodes, edges := size(graphs)
+	w.WriteString("  graph [rankdir=TB, bgcolor=\"white\", pad=0.3, nodesep=0.45, ranksep=0.6, labelloc=t")
+	fmt.Fprintf(w, ", fontname=%q, fontsize=17, fontcolor=%q", fontName, inkText)
+	switch {
+	case nodes > hugeNodes || edges > hugeEdges:
+		w.WriteString(", nslimit=0.5, nslimit1=0.5, mclimit=0.1, splines=line")
+	case nodes > bigNodes || edges > bigEdges:
+		w.WriteString(", nslimit=2, nslimit1=2, mclimit=0.5")
+	}
+	if len(graphs) == 1 {
+		fmt.Fprintf(w, ", label=%s", dotLabel(title(graphs[0])))
+	}
+	w.WriteString("];\n")
+	fmt.Fprintf(w, "  node [shape=box, style=\"rounded,filled\", fontname=%q, fontsize=13, fontcolor=%q, color=%q, fillcolor=%q, margin=\"0.2,0.1\", penwidth=1.4];\n", fontName, inkText, inkState, fillState)
+	fmt.Fprintf(w, "  edge [fontname=%q, fontsize=11, fontcolor=%q, color=%q, penwidth=1.3, arrowsize=0.8];\n", fontName, inkText, inkLine)
+}
+
+func title(g *analysis.Graph) string {
+	t := g.Name
+	if t == "" {
+		t = "(name known when loaded)"
+	}
+	if g.APIEndpoint != "" {
+		path := "/api/" + strings.Trim(strings.Trim(g.APIVersion, "/")+"/"+strings.Trim(g.APIEndpoint, "/"), "/")
+		t += "\nPOST " + path
+	}
+	return t
+}
+
+func (w *dotWriter) graph(g *analysis.Graph) {
+	for _, s := range g.States {
+		w.ids[w.prefix+s.Name] = true
+	}
+	for _, s := range g.States {
+		w.state(g, s)
+	}
+	if g.Start != "" {
+		dot := w.freshID("begin")
+		fmt.Fprintf(w, "%s%s [label=\" \", shape=circle, style=filled, fixedsize=true, width=0.18, fillcolor=%q, color=%q];\n", w.indent, dot, inkText, inkText)
+		for _, s := range g.States {
+			if s.IsStart {
+				fmt.Fprintf(w, "%s%s -> %s;\n", w.indent, dot, w.node(s.Name))
+			}
+		}
+	}
+	w.missing(g)
+	w.children(g)
+	for i, e := range g.Edges {
+		w.edge(g, e, i)
+	}
+}
+
+func (w *dotWriter) node(state string) string { return dotID(w.prefix + state) }
+
+// freshID makes the name of a node that is no state.
+func (w *dotWriter) freshID(name string) string {
+	id := w.prefix + "(" + name + ")"
+	for w.ids[id] {
+		id += "'"
+	}
+	w.ids[id] = true
+	return dotID(id)
+}
+
+func (w *dotWriter) state(g *analysis.Graph, s *analysis.State) {
+	ink, fill, extra := inkState, fillState, ""
+	switch {
+	case s.IsEnd && s.Status == "failed":
+		ink, fill = inkBad, fillBad
+	case s.IsEnd && s.Status == "cancelled":
+		ink, fill = inkCancelled, fillCanceled
+	case s.IsEnd:
+		ink, fill = inkGood, fillGood
+	case s.Kind == analysis.KindAggregator:
+		ink, fill, extra = inkGather, fillGather, ", shape=hexagon, style=filled"
+	case s.IsStart:
+		ink, fill = inkStart, fillStart
+	}
+	if s.IsEnd {
+		extra += ", peripheries=2"
+	}
+	lines := append([]string{s.Name}, activities(g, s)...)
+	fmt.Fprintf(w, "%s%s [label=%s, color=%q, fillcolor=%q%s, id=%s, class=%q];\n", w.indent, w.node(s.Name), dotLabel(strings.Join(lines, "\n")), ink, fill, extra,
+		dotID("state_"+slug(w.prefix+s.Name)), strings.TrimSpace("state "+s.Kind+" "+s.Status))
+}
+
+// activities are the lines below a state's name: what it waits for.
+func activities(g *analysis.Graph, s *analysis.State) []string {
+	words := map[string]string{analysis.EdgeTask: "task", analysis.EdgeParallel: "tasks", analysis.EdgeApproval: "approval"}
+	seen := map[string]bool{}
+	var lines []string
+	for _, e := range g.Edges {
+		word := words[e.Kind]
+		if e.From != s.Name || word == "" || e.TaskType == "" {
+			continue
+		}
+		line := word + ": " + shorten(e.TaskType, 40)
+		if !seen[line] {
+			seen[line] = true
+			lines = append(lines, line)
+		}
+	}
+	sort.Strings(lines)
+	if s.IsEnd && s.Status != "" && s.Status != s.Name {
+		lines = append(lines, "ends "+s.Status)
+	}
+	if len(lines) > maxNodeLines {
+		lines = append(lines[:maxNodeLines], "...")
+	}
+	return lines
+}
+
+// missing draws targets that no state has.
+func (w *dotWriter) missing(g *analysis.Graph) {
+	for _, e := range g.Edges {
+		id := w.prefix + e.To
+		if e.Dynamic || w.ids[id] {
+			continue
+		}
+		w.ids[id] = true
+		fmt.Fprintf(w, "%s%s [label=%s, style=\"rounded,dashed\", color=%q, fontcolor=%q];\n", w.indent, dotID(id), dotLabel(e.To+"\nno such state"), inkBad, inkBad)
+	}
+}
+
+// children draws one box for each sub-blueprint that a state runs, linked to it.
+func (w *dotWriter) children(g *analysis.Graph) {
+	seen := map[[2]string]bool{}
+	for _, e := range g.Edges {
+		if e.Kind != analysis.EdgeSubBlueprint || seen[[2]string{e.From, e.TaskType}] {
+			continue
+		}
+		seen[[2]string{e.From, e.TaskType}] = true
+		name := e.TaskType
+		if name == "" {
+			name = "known when it runs"
+		}
+		id := w.freshID("runs " + e.From + " " + name)
+		fmt.Fprintf(w, "%s%s [label=%s, shape=component, style=filled, color=%q, fillcolor=%q, class=\"blueprint\"];\n", w.indent, id, dotLabel(name), inkChild, fillChild)
+		fmt.Fprintf(w, "%s%s -> %s [label=\" runs\", style=dotted, arrowhead=none, constraint=false, color=%q, fontcolor=%q];\n", w.indent, w.node(e.From), id, inkChild, inkChild)
+		fmt.Fprintf(w, "%s{ rank=same; %s; %s; }\n", w.indent, w.node(e.From), id)
+	}
+}
+
+func (w *dotWriter) edge(g *analysis.Graph, e *analysis.Edge, n int) {
+	to := w.node(e.To)
+	var attrs []string
+	if e.Dynamic {
+		to = w.freshID("dynamic")
+		fmt.Fprintf(w, "%s%s [label=\"?\", shape=circle, style=\"filled,dashed\", width=0.35, margin=0, color=%q, fillcolor=\"white\"];\n", w.indent, to, inkMuted)
+		attrs = append(attrs, "style=dashed")
+	}
+	ink := inkLine
+	switch e.Label {
+	case "success", "approved", "aggregate":
+		ink = inkGood
+	case "failure", "rejected":
+		ink = inkBad
+	case "cancelled":
+		ink = inkCancelled
+	}
+	if e.Kind == analysis.EdgeParallel && e.Label == "aggregate" {
+		ink = inkGather
+		attrs = append(attrs, "penwidth=2.2")
+	}
+	if label := edgeLabel(e); label != "" {
+		attrs = append(attrs, "label="+dotLabel(label))
+	}
+	attrs = append(attrs, fmt.Sprintf("color=%q, fontcolor=%q", ink, ink), fmt.Sprintf("id=%s", dotID(fmt.Sprintf("edge_%s%d", slug(w.prefix), n+1))), fmt.Sprintf("class=%q", "edge "+e.Kind))
+	fmt.Fprintf(w, "%s%s -> %s [%s];\n", w.indent, w.node(e.From), to, strings.Join(attrs, ", "))
+}
+
+// edgeLabel is the key of transitions, and the condition with the task that it chooses.
+func edgeLabel(e *analysis.Edge) string {
+	label := e.Label
+	if e.Condition == "" {
+		return pad(label)
+	}
+	if e.TaskType != "" {
+		label = strings.TrimSpace(label + " (" + shorten(e.TaskType, 40) + ")")
+	}
+	return pad(strings.TrimLeft(label+"\nwhen "+wrap(shorten(e.Condition, maxLabel)), "\n"))
+}
+
+// pad keeps a label off its line by a space before each of its lines.
+func pad(label string) string {
+	if label == "" {
+		return ""
+	}
+	return " " + strings.ReplaceAll(label, "\n", "\n ")
+}
+
+func shorten(s string, n int) string {
+	r := []rune(s)
+	if len(r) <= n {
+		return s
+	}
+	return string(r[:n-1]) + "…"
+}
+
+// wrap breaks a condition between words.
+func wrap(s string) string {
+	var b strings.Builder
+	column := 0
+	for i, word := range strings.Fields(s) {
+		n := len([]rune(word))
+		switch {
+		case i == 0:
+		case column+n >= wrapColumns:
+			b.WriteByte('\n')
+			column = 0
+		default:
+			b.WriteByte(' ')
+			column++
+		}
+		b.WriteString(word)
+		column += n
+	}
+	return b.String()
+}
+
+// dotID quotes the name of a graph or node.
+func dotID(s string) string {
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", " ", "\r", " ", "\x00", "").Replace(s) + `"`
+}
+
+// dotLabel quotes a label: no escape or entity of DOT has a meaning in it. An empty one would show the node's name.
+func dotLabel(s string) string {
+	if s == "" {
+		s = " "
+	}
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "&", "&amp;", "\n", `\n`, "\r", " ", "\x00", "").Replace(s) + `"`
+}
+
+// slug makes a name that can be an id in a page: other characters become their code.
+func slug(s string) string {
+	var b strings.Builder
+	for _, r := range s {
+		switch {
+		case r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '_':
+			b.WriteRune(r)
+		default:
+			fmt.Fprintf(&b, "_%x_", r)
+		}
+	}
+	return b.String()
+}
