@@ -112,7 +112,7 @@ func (e *Engine) startChild(ctx context.Context, m job.Message) error {
 			"run_blueprint(%q): sub-blueprints are nested %d deep; the limit is %d", s.Blueprint, s.Depth, e.cfg.Limits.Depth)})
 	}
 	bp, err := e.childBlueprint(ctx, s.Blueprint, s.Revision)
-	if FaultCode(err) == UnknownBlueprint || errors.Is(err, blueprint.ErrUnknown) {
+	if errors.Is(err, blueprint.ErrUnknown) {
 		return e.childFailed(ctx, s, job.Error{Code: job.CodeUnknownBlueprint, Message: err.Error()})
 	}
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"orrery/engine/blueprint"
 	"orrery/engine/job"
 	"orrery/engine/store"
 )
@@ -56,6 +57,8 @@ func faultFrom(err error, id string) error {
 	switch {
 	case err == nil:
 		return nil
+	case errors.Is(err, blueprint.ErrUnknown):
+		return &Fault{UnknownBlueprint, err.Error(), err}
 	case errors.Is(err, store.ErrNotFound):
 		return &Fault{NotFound, fmt.Sprintf("there is no job %s", id), err}
 	case errors.Is(err, store.ErrFull):

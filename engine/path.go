@@ -43,9 +43,12 @@ func (e *Engine) Submit(ctx context.Context, r Request) (id string, repeated boo
 	if n := len(r.InitialData); n > e.cfg.Limits.InitialBytes {
 		return "", false, faultf(TooLarge, "initial_data has %d bytes; the limit is %d: put large data into a file and pass its name", n, e.cfg.Limits.InitialBytes)
 	}
+	if r.WebhookURL != "" {
+		return "", false, faultf(BadRequest, "webhook_url: this version delivers no webhooks yet, and would not accept a job whose client waits for one; leave it out and follow GET /api/v1/jobs/{id}/events")
+	}
 	bp, err := e.cfg.Blueprints.Pin(ctx, r.Blueprint)
 	if err != nil {
-		return "", false, err
+		return "", false, faultFrom(err, "")
 	}
 	id = job.NewID(e.cfg.Clock.Now(), shardFor(bp))
 	if r.IdempotencyKey != "" {
@@ -155,10 +158,10 @@ func (e *Engine) decide(ctx context.Context, bp *blueprint.Blueprint, j *job.Job
 	}
 	d := sandbox.Run(ctx, sandbox.Step{
 		Blueprint: bp, Job: j, Initial: data.Initial, History: data.History, Results: results,
-		Host: e.hostFor(j), Now: e.cfg.Clock.Now(), Limits: e.cfg.Limits.Step,
+		Host: e.hostFor(j), Limits: e.cfg.Limits.Step, Logger: e.cfg.Log, Retries: e.cfg.MaxRetries,
 	})
-	for _, line := range d.Log {
-		e.cfg.Log.Info(line.Message, "job", j.ID, "state", j.State, "level", line.Level)
+	if d.Failure != nil && d.Failure.Code == job.CodeTransient { // a read failed in passing: nothing is decided
+		return job.Decided{}, errors.Join(ctx.Err(), d.Failure)
 	}
 	event := job.Decided{Decision: d, Before: data.History, ChildShard: job.NewShard()}
 	if d.Kind == job.RunChild {
