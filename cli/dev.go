@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"orrery/cli/config"
@@ -65,11 +66,12 @@ func (c *devCmd) greet(p *program, s *server) {
 	fmt.Fprintln(p.stdout, "Ctrl-C stops it.")
 }
 
-// showcase picks the blueprint of the curl line: the first with an endpoint, rather one
-// that comes with example data.
+// showcase picks the blueprint of the curl line: the first with an endpoint in the order of
+// files, rather one that comes with example data.
 func showcase(list []*blueprint.Blueprint) *blueprint.Blueprint {
+	byFile := slices.SortedStableFunc(slices.Values(list), func(a, b *blueprint.Blueprint) int { return cmp.Compare(a.File, b.File) })
 	var best *blueprint.Blueprint
-	for _, bp := range list {
+	for _, bp := range byFile {
 		switch {
 		case bp.Endpoint == "":
 		case best == nil, len(best.Example) == 0 && len(bp.Example) > 0:
@@ -86,7 +88,7 @@ func curlLine(base, token string, bp *blueprint.Blueprint) string {
 		data = json.RawMessage(`{}`)
 	}
 	body := `{"initial_data": ` + string(data) + `}`
-	return fmt.Sprintf("curl -X POST %s -H %s -H 'Content-Type: application/json' -d %s",
+	return fmt.Sprintf("curl -sS -X POST %s -H %s -H 'Content-Type: application/json' -d %s",
 		base+endpointPath(bp.Version, bp.Endpoint), shellQuote("X-Client-Token: "+cmp.Or(token, "TOKEN")), shellQuote(body))
 }
 

@@ -56,21 +56,26 @@ type wiring struct {
 // wire opens and joins everything; what was opened is closed again when a later part fails.
 // The port is taken first: a server that is already there is the likeliest mistake, and
 // the store would only say that it is in use.
-func wire(ctx context.Context, cfg *config.Config, log *slog.Logger, how wiring) (s *server, err error) {
-	s = &server{cfg: cfg, log: log}
-	defer func() {
-		if err != nil {
-			s.close()
-		}
-	}()
-	if s.catalog, err = openCatalog(ctx, cfg, log); err != nil {
+func wire(ctx context.Context, cfg *config.Config, log *slog.Logger, how wiring) (*server, error) {
+	s := &server{cfg: cfg, log: log}
+	if err := s.join(ctx, how); err != nil {
+		s.close()
 		return nil, err
 	}
+	return s, nil
+}
+
+// join fills in the parts, in the order in which they need each other.
+func (s *server) join(ctx context.Context, how wiring) (err error) {
+	cfg, log := s.cfg, s.log
 	if s.listener, err = listen(cfg); err != nil {
-		return nil, err
+		return err
+	}
+	if s.catalog, err = openCatalog(ctx, cfg, log); err != nil {
+		return err
 	}
 	if s.store, err = openStore(cfg.Store, log); err != nil {
-		return nil, err
+		return err
 	}
 	s.catalog.UseStore(s.store)
 	s.hub, err = workers.New(ctx, workers.Config{
@@ -78,14 +83,14 @@ func wire(ctx context.Context, cfg *config.Config, log *slog.Logger, how wiring)
 		SharedToken: cfg.WorkerToken.Reveal(), Tokens: workerTokens(cfg.Workers),
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	s.engine, err = engine.New(engine.Config{
 		Store: s.store, Blueprints: s.catalog, Dispatcher: s.hub, Log: log, Env: allowed(cfg.BlueprintEnv, os.LookupEnv),
 		MaxRetries: cfg.JobMaxRetries, WorkerTimeout: cfg.WorkerTimeout.Seconds(), CancelGrace: cfg.CancelGrace, Runners: cfg.Runners,
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	s.hub.Attach(s.engine)
 	s.http, err = api.New(
@@ -97,7 +102,7 @@ func wire(ctx context.Context, cfg *config.Config, log *slog.Logger, how wiring)
 	if how.emulate && err == nil {
 		s.emulator = &emulate.Emulator{Hub: s.hub, Clock: clock.Real{}, Log: log}
 	}
-	return s, err
+	return err
 }
 
 // run serves until ctx ends, then stops in order: no new requests, held polls released,
@@ -191,7 +196,11 @@ func openStore(u config.StoreURL, log *slog.Logger) (store.Store, error) {
 	if u.Kind == config.StoreMemory {
 		return memory.New(), nil
 	}
-	return sqlite.Open(u.Path, sqlite.Options{Log: log})
+	s, err := sqlite.Open(u.Path, sqlite.Options{Log: log})
+	if err != nil { // not returned as it is: a nil *sqlite.Store in the interface would not be nil
+		return nil, err
+	}
+	return s, nil
 }
 
 // openCatalog loads the blueprints. A bad file does not stop the start unless --strict.
