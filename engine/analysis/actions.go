@@ -72,9 +72,16 @@ func (in *interp) action(name string, args *arguments) value {
 	return none
 }
 
+// needTransitions reports an approval or a sub-blueprint that leads nowhere. Only the approval is refused when it runs.
 func (in *interp) needTransitions(what string, b map[string]bound) {
-	if b["transitions"].v == nil {
-		in.a.reportNode(ruleMissingArgument, b["transitions"].node, what+" needs transitions", "")
+	d, isDict := b["transitions"].v.(*dictValue)
+	empty := isDict && len(d.keys) == 0 && d.rest == nil
+	if b["transitions"].v != nil && b["transitions"].v != none && !empty {
+		return
+	}
+	found := in.a.reportNode(ruleMissingArgument, b["transitions"].node, what+" needs transitions, or the job has nowhere to go", "")
+	if what == "run_blueprint()" {
+		found.milder(Warning)
 	}
 }
 

@@ -310,10 +310,8 @@ func (in *interp) bind(what string, sig signature, args *arguments) map[string]b
 	for _, n := range args.names {
 		if !containsName(sig.params, n.name) {
 			suggestion := didYouMean(n.name, sig.params)
-			// The arguments of an open signature are not all known here, so only a near miss is certain.
-			found := in.a.reportSpan(ruleUnknownKeyword, n.where, len([]rune(n.name)), fmt.Sprintf("%s has no keyword %s", what, quote(n.name)), suggestion)
-			if sig.open && suggestion == "" {
-				found.milder(Warning)
+			if !sig.open || suggestion != "" {
+				in.a.reportSpan(ruleUnknownKeyword, n.where, len([]rune(n.name)), fmt.Sprintf("%s has no keyword %s", what, quote(n.name)), suggestion)
 			}
 			continue
 		}

@@ -78,13 +78,28 @@ func (a *analyzer) checkTargets(bp *blueprintInfo, g *Graph, edges []*edgeInfo) 
 					meant[e.To] = n
 				}
 				a.reportNode(ruleUnknownTarget, e.target, fmt.Sprintf("no state is called %s", quote(e.To)), didYouMean(e.To, names))
-			case s != nil && e.Kind == EdgeTransition && bp.isAggregator(e.To):
-				a.reportNode(ruleToAggregator, e.target, fmt.Sprintf("%s is an aggregator: it runs when all tasks that lead to it have succeeded, not by transition_to()", quote(e.To)),
+			case s != nil && bp.isAggregator(e.To) && !feeds(e):
+				how := "transition_to()"
+				if e.Kind != EdgeTransition {
+					how = fmt.Sprintf("the result %s", quote(e.Label))
+				}
+				a.reportNode(ruleToAggregator, e.target, fmt.Sprintf("%s is an aggregator: it runs when all tasks that lead to it have succeeded, not by %s", quote(e.To), how),
 					"dispatch tasks with it as their success state, or register it with handler_for()")
 			}
 		}
 	}
 	return meant
+}
+
+// feeds tells whether an edge is the success of a task, the only way into an aggregator. A label that is not known may be it.
+func feeds(e *edgeInfo) bool {
+	switch e.Kind {
+	case EdgeTask:
+		return e.Label == "success" || e.Label == ""
+	case EdgeParallel:
+		return e.Label == aggregateLabel || e.Label == "success" || e.Label == ""
+	}
+	return false
 }
 
 // reachable finds the states that some path from a start leads to; open tells that such a path has an edge of unknown target.
@@ -126,7 +141,7 @@ func (a *analyzer) checkReached(bp *blueprintInfo, g *Graph, edges []*edgeInfo, 
 	fed, targeted := map[string]bool{}, map[string]bool{}
 	for _, e := range edges {
 		targeted[e.To] = true
-		if (e.Kind == EdgeTask && e.Label == "success") || (e.Kind == EdgeParallel && (e.Label == aggregateLabel || e.Label == "success")) {
+		if feeds(e) {
 			fed[e.To] = true
 		}
 	}

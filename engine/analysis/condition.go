@@ -1,77 +1,64 @@
-// This file checks the text of .when() conditions: that it is an expression and reads nothing but context.
+// This file checks the text of .when() conditions. What a condition may be is decided by starlib/when, which runs them; here is where it stands in the file, and what was probably meant.
 
 package analysis
 
 import (
 	"errors"
-	"fmt"
+	"regexp"
 	"strings"
 
-	"go.starlark.net/resolve"
 	"go.starlark.net/syntax"
+
+	"orrery/starlib/when"
 )
 
-// conditionNames are the names that a condition may use beside those of Starlark itself.
-var conditionNames = []string{"context", "true", "false", "has"}
+var conditionName = regexp.MustCompile(`nothing defines the name (\w+)`)
 
 // checkCondition reports what is wrong with a condition; node is where its text comes from.
 func (a *analyzer) checkCondition(cond string, node syntax.Node) {
-	expr, err := Dialect.ParseExpr("condition", cond, 0)
-	if err != nil {
-		var se syntax.Error
-		msg, pos := err.Error(), syntax.Position{Line: 1, Col: 1}
-		if errors.As(err, &se) {
-			msg, pos = se.Msg, se.Pos
-		}
-		suggestion := ""
-		if strings.Contains(msg, "'='") {
-			suggestion = "compare with =="
-		} else if strings.TrimSpace(cond) == "" {
-			msg, suggestion = "the condition is empty", "leave .when() out for the default handler"
-		}
-		a.reportInText(node, cond, pos, 1, "the condition does not parse: "+msg, suggestion)
+	_, err := when.Compile(cond)
+	if err == nil {
+		a.checkConditionAttrs(node, cond)
 		return
 	}
-	isKnown := func(name string) bool { return containsName(conditionNames, name) }
-	_, err = resolve.ExprOptions(Dialect, expr, isKnown, isUniversal)
-	var list resolve.ErrorList
-	if errors.As(err, &list) {
-		for _, e := range list {
-			a.conditionError(node, cond, e)
+	msg, col, length, suggestion := err.Error(), 1, 1, ""
+	var p *when.Problem
+	if errors.As(err, &p) {
+		msg, col = p.Msg, p.Col
+	}
+	if m := conditionName.FindStringSubmatch(msg); m != nil {
+		length = len([]rune(m[1]))
+		if suggestion = didYouMean(m[1], []string{"context"}); containsName(contextAttrs, m[1]) {
+			suggestion = "write context." + m[1]
 		}
+	} else if strings.Contains(msg, "'='") {
+		suggestion = "compare with =="
+	} else if strings.TrimSpace(cond) == "" {
+		suggestion = "leave .when() out for the default handler"
 	}
-	a.checkConditionAttrs(node, cond, expr)
-}
-
-func (a *analyzer) conditionError(node syntax.Node, cond string, e resolve.Error) {
-	m := undefinedName.FindStringSubmatch(e.Msg)
-	if m == nil {
-		a.reportInText(node, cond, e.Pos, 1, "the condition does not parse: "+e.Msg, "")
-		return
-	}
-	suggestion := didYouMean(m[1], conditionNames)
-	if containsName(contextAttrs, m[1]) {
-		suggestion = "write context." + m[1]
-	}
-	a.reportInText(node, cond, e.Pos, len([]rune(m[1])), fmt.Sprintf("a condition reads nothing but context, so it does not know %s", quote(m[1])), suggestion)
+	a.reportInText(node, cond, col, length, "the condition can not be used: "+msg, suggestion)
 }
 
 // checkConditionAttrs finds misspelt members of context.
-func (a *analyzer) checkConditionAttrs(node syntax.Node, cond string, expr syntax.Expr) {
+func (a *analyzer) checkConditionAttrs(node syntax.Node, cond string) {
+	expr, err := Dialect.ParseExpr("condition", cond, 0)
+	if err != nil {
+		return // a text over several lines, which only parses within parentheses
+	}
 	syntax.Walk(expr, func(n syntax.Node) bool {
 		dot, ok := n.(*syntax.DotExpr)
 		if !ok {
 			return true
 		}
 		if id, ok := dot.X.(*syntax.Ident); ok && id.Name == "context" && !containsName(contextAttrs, dot.Name.Name) {
-			a.reportInText(node, cond, dot.Name.NamePos, len([]rune(dot.Name.Name)), "context has no "+quote(dot.Name.Name), didYouMean(dot.Name.Name, contextAttrs))
+			a.reportInText(node, cond, int(dot.Name.NamePos.Col), len([]rune(dot.Name.Name)), "context has no "+quote(dot.Name.Name), didYouMean(dot.Name.Name, contextAttrs))
 		}
 		return true
 	})
 }
 
 // reportInText reports at a position within a text, as exactly as its literal allows: not within escapes or a text that is computed.
-func (a *analyzer) reportInText(node syntax.Node, cond string, pos syntax.Position, length int, message, suggestion string) {
+func (a *analyzer) reportInText(node syntax.Node, cond string, col, length int, message, suggestion string) {
 	lit, ok := node.(*syntax.Literal)
 	if !ok || lit.Value != any(cond) || strings.Contains(lit.Raw, "\\") || strings.Contains(lit.Raw, "\n") {
 		a.reportNode(ruleBadCondition, node, message, suggestion)
@@ -82,6 +69,6 @@ func (a *analyzer) reportInText(node syntax.Node, cond string, pos syntax.Positi
 		prefix = (len(lit.Raw)-len(cond)-1)/2 + 1
 	}
 	at := lit.TokenPos
-	at.Col += int32(prefix) + pos.Col - 1
+	at.Col += int32(prefix + col - 1)
 	a.reportSpan(ruleBadCondition, at, length, message, suggestion)
 }

@@ -60,9 +60,13 @@ func FuzzFile(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, text string) {
+		begun := time.Now()
 		r, err := Tree(files(map[string]string{"a.star": text}), []string{"a.star"})
 		if err != nil {
 			t.Fatal(err)
+		}
+		if took := time.Since(begun); took > 4*time.Second {
+			t.Errorf("took %v", took)
 		}
 		for _, finding := range r.Findings {
 			if finding.File != "a.star" || finding.Line < 1 || finding.Col < 1 || finding.Message == "" {

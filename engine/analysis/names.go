@@ -47,7 +47,7 @@ var (
 )
 
 // A signature is what a call takes: params in their positional order, of which the first required ones must be given.
-// An open signature may have keywords that this table does not know, so only a near miss is certainly wrong.
+// An open signature hands further keywords on to an integration, so only one that is nearly a known one is wrong.
 type signature struct {
 	params   []string
 	required int
@@ -67,7 +67,7 @@ var actionSignatures = map[string]signature{
 }
 
 var (
-	blueprintSignature  = signature{params: []string{"name", "api_endpoint", "api_version", "data_stores", "description", "example"}, required: 1, open: true}
+	blueprintSignature  = signature{params: []string{"name", "api_endpoint", "api_version", "data_stores", "description", "example"}, required: 1}
 	handlerSignature    = signature{params: []string{"state", "is_start", "is_end", "status"}, required: 1}
 	aggregatorSignature = signature{params: []string{"state"}, required: 1}
 	whenSignature       = signature{params: []string{"condition"}, required: 1}

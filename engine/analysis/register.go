@@ -140,6 +140,9 @@ func (in *interp) register(bp *blueprintInfo, what string, sig signature, args *
 			in.a.reportNode(ruleBadArgument, b["status"].node, fmt.Sprintf("no job ends with the status %s", quote(r.status)), suggestion)
 			r.status = ""
 		}
+		if b["status"].v != nil && b["status"].v != none && !r.isEnd && b["is_end"].v == nil {
+			in.a.reportNode(ruleBadArgument, b["status"].node, "only an end state has a status", "add is_end = True")
+		}
 		bp.regs = append(bp.regs, r)
 		if first == nil {
 			first = r
@@ -170,6 +173,11 @@ func (in *interp) registrationMethod(r *registration, name string, args *argumen
 	}
 	b := in.bind("when()", whenSignature, args)["condition"]
 	shown := in.condition(b)
+	if r.aggregator {
+		in.a.reportNode(ruleBadCondition, args.node, "an aggregator has no conditions: it runs once, when all its tasks have succeeded", "decide in the aggregator, or in the state after it")
+	} else if len(r.conditions) > 0 {
+		in.a.reportNode(ruleBadCondition, args.node, fmt.Sprintf("this handler has a condition already: %s", r.conditions[0]), "join them with and")
+	}
 	for _, each := range append([]*registration{r}, r.others...) {
 		each.conditions = append(each.conditions, shown)
 	}

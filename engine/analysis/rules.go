@@ -90,7 +90,7 @@ func init() {
 		{ruleDuplicateState, Error, true, "a state with two handlers that have no condition"},
 		{ruleUnapplied, Warning, false, "a handler_for() or aggregator_for() that is given no function"},
 		{ruleUnfed, Error, false, "an aggregator that no task leads to"},
-		{ruleToAggregator, Error, true, "transition_to() an aggregator"},
+		{ruleToAggregator, Error, true, "a way into an aggregator other than the success of a task"},
 		{ruleMixedParallel, Error, true, "parallel tasks that do not agree on their success state"},
 		{ruleNotAggregator, Error, true, "parallel tasks whose success state is not an aggregator"},
 		{ruleEndActs, Error, true, "an end state that calls an action"},

@@ -176,7 +176,7 @@ bp.handler_for("finish", is_end = True)(lambda context: None)
 	if !strings.Contains(text.String(), `did you mean "finish"?`) {
 		t.Errorf("no suggestion:\n%s", text.String())
 	}
-	if want := "::error file=a%2Cb.star,line=3,col=80,title=bad-condition::a condition reads nothing but context"; !strings.HasPrefix(gh.String(), want) {
+	if want := "::error file=a%2Cb.star,line=3,col=80,title=bad-condition::the condition can not be used: nothing defines the name inital_data"; !strings.HasPrefix(gh.String(), want) {
 		t.Errorf("annotations:\n%s", gh.String())
 	}
 	var back []map[string]any
