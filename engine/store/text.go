@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"sync"
 
 	"orrery/engine/job"
 )
@@ -15,26 +16,41 @@ import (
 // present number and the one before; raise it when a row's JSON changes its meaning.
 const Format = 1
 
+// buffers are used again by Encode: rows are many and small.
+var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+
 // Encode gives the JSON text of a row. Unlike json.Marshal it leaves <, > and & alone, so
 // that what people wrote is found in the store as they wrote it.
 func Encode(v any) (string, error) {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
+	b := buffers.Get().(*bytes.Buffer)
+	b.Reset()
+	e := json.NewEncoder(b)
 	e.SetEscapeHTML(false)
 	if err := e.Encode(v); err != nil {
 		return "", fmt.Errorf("encode %T: %w", v, err)
 	}
-	b.Truncate(b.Len() - 1) // the newline that an Encoder adds
-	return b.String(), nil
+	text := string(b.Bytes()[:b.Len()-1]) // without the newline that an Encoder adds
+	if b.Cap() <= 64<<10 {                // a rare large row must not stay in memory
+		buffers.Put(b)
+	}
+	return text, nil
 }
 
 // Decode reads what Encode wrote, with the format number it was stored with.
 func Decode(format int64, text string, v any) error {
-	if format > Format || format < Format-1 {
-		return fmt.Errorf("decode %T: stored in format %d, this Orrery reads up to %d; start the newer Orrery that wrote it", v, format, Format)
+	if err := CheckFormat(format); err != nil {
+		return fmt.Errorf("decode %T: %w", v, err)
 	}
 	if err := json.Unmarshal([]byte(text), v); err != nil {
 		return fmt.Errorf("decode %T: %w", v, err)
+	}
+	return nil
+}
+
+// CheckFormat refuses rows that only another Orrery can read.
+func CheckFormat(format int64) error {
+	if format > Format || format < Format-1 {
+		return fmt.Errorf("the row has format %d, this Orrery reads %d and %d; start the Orrery that wrote it", format, Format-1, Format)
 	}
 	return nil
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql/driver"
 	"fmt"
-	"strconv"
 	"time"
 
 	"orrery/engine/job"
@@ -27,9 +26,6 @@ type plan struct {
 	result  string
 	outbox  []string
 }
-
-// maxPart is the highest number of a record or task.
-const maxPart = 1<<numberBits - 1
 
 // text encodes one row of the plan.
 func (p *plan) text(v any) (string, error) {
@@ -125,7 +121,7 @@ func (p *plan) apply(w *writer) error {
 		return err
 	}
 	for i, text := range p.records {
-		if _, err := w.c.exec("INSERT INTO history(k, f, body) VALUES(?,?,?)", partKey(seq, p.c.Records[i].N), int64(store.Format), text); err != nil {
+		if _, err := w.c.exec("INSERT INTO parts(k, f, body) VALUES(?,?,?)", partKey(seq, recordPart, p.c.Records[i].N), int64(store.Format), text); err != nil {
 			return fmt.Errorf("record %d of job %s: %w", p.c.Records[i].N, p.c.Job.ID, err)
 		}
 	}
@@ -175,20 +171,22 @@ func (p *plan) insert(w *writer) (seq int64, err error) {
 		return 0, fmt.Errorf("commit job %s: %w", p.c.Job.ID, store.ErrExists)
 	}
 	seq = w.c.last
-	w.delta[statusNumber(p.status)]++
+	w.delta[p.status]++
 	w.known.put(p.id, known{seq, p.status})
 	return seq, nil
 }
 
 // update guards by the version in its WHERE: no row changed means that the job moved on.
 func (p *plan) update(w *writer) (seq int64, err error) {
-	conflict := fmt.Errorf("commit job %s on version %d: %w", p.c.Job.ID, p.c.Base, store.ErrConflict)
+	conflict := func() error {
+		return fmt.Errorf("commit job %s on version %d: %w", p.c.Job.ID, p.c.Base, store.ErrConflict)
+	}
 	k, ok, err := w.lookUp(p.id)
 	if err != nil {
 		return 0, err
 	}
 	if !ok {
-		return 0, conflict
+		return 0, conflict()
 	}
 	ended, ready, due := p.wakes()
 	args := []driver.Value{p.c.Job.Version, p.status, ready, due, int64(store.Format), p.body, k.seq, p.c.Base}
@@ -202,24 +200,25 @@ func (p *plan) update(w *writer) (seq int64, err error) {
 		return 0, fmt.Errorf("job %s: %w", p.c.Job.ID, err)
 	}
 	if n == 0 {
-		return 0, conflict
+		return 0, conflict()
 	}
-	w.delta[statusNumber(k.status)]--
-	w.delta[statusNumber(p.status)]++
+	w.delta[k.status]--
+	w.delta[p.status]++
 	w.known.put(p.id, known{k.seq, p.status})
 	return k.seq, nil
 }
 
 func (p *plan) putData(w *writer, seq int64) error {
 	if p.c.Base == 0 && len(p.c.InitialData) > 0 {
-		if _, err := w.c.exec("INSERT INTO data(k, body) VALUES(?,?)", seq<<1, string(p.c.InitialData)); err != nil {
+		if _, err := w.c.exec("INSERT INTO parts(k, f, body) VALUES(?,?,?)", partKey(seq, initialData, 0), int64(store.Format), string(p.c.InitialData)); err != nil {
 			return fmt.Errorf("initial data of job %s: %w", p.c.Job.ID, err)
 		}
 	}
 	if p.c.StateHistory == nil {
 		return nil
 	}
-	_, err := w.c.exec("INSERT INTO data(k, body) VALUES(?,?) ON CONFLICT DO UPDATE SET body=excluded.body", seq<<1|1, string(p.c.StateHistory))
+	_, err := w.c.exec("INSERT INTO parts(k, f, body) VALUES(?,?,?) ON CONFLICT DO UPDATE SET f=excluded.f, body=excluded.body",
+		partKey(seq, stateHistory, 0), int64(store.Format), string(p.c.StateHistory))
 	if err != nil {
 		return fmt.Errorf("state_history of job %s: %w", p.c.Job.ID, err)
 	}
@@ -228,7 +227,8 @@ func (p *plan) putData(w *writer, seq int64) error {
 
 func (p *plan) putTasks(w *writer, seq int64) error {
 	if p.c.CloseTasks && p.c.Job.LastTask > 0 { // before the others, so that those stay open
-		_, err := w.c.exec("UPDATE tasks SET open=0, state=5, due=NULL WHERE k BETWEEN ? AND ? AND open=1", partKey(seq, 0), partKey(seq, maxPart))
+		_, err := w.c.exec("UPDATE parts SET open=0, state=5, due=NULL WHERE k BETWEEN ? AND ? AND +open=1",
+			partKey(seq, taskPart, 0), partKey(seq, taskPart, int64(p.c.Job.LastTask)))
 		if err != nil {
 			return fmt.Errorf("close tasks of job %s: %w", p.c.Job.ID, err)
 		}
@@ -236,10 +236,10 @@ func (p *plan) putTasks(w *writer, seq int64) error {
 	for i, text := range p.tasks {
 		t := &p.c.Tasks[i]
 		open, due := taskWakes(t)
-		_, err := w.c.exec(`INSERT INTO tasks(k, open, state, hand_out, due, f, body) VALUES(?,?,?,?,?,?,?)
+		_, err := w.c.exec(`INSERT INTO parts(k, open, state, hand_out, due, f, body) VALUES(?,?,?,?,?,?,?)
 			ON CONFLICT DO UPDATE SET open=excluded.open, state=excluded.state, hand_out=excluded.hand_out,
 				due=excluded.due, f=excluded.f, body=excluded.body`,
-			partKey(seq, int64(t.N)), open, taskCodes[t.State], int64(t.HandOut), due, int64(store.Format), text)
+			partKey(seq, taskPart, int64(t.N)), open, taskCodes[t.State], int64(t.HandOut), due, int64(store.Format), text)
 		if err != nil {
 			return fmt.Errorf("task %d of job %s: %w", t.N, p.c.Job.ID, err)
 		}
@@ -278,7 +278,7 @@ func (p *plan) putValue(w *writer, v *job.StoreWrite) error {
 		return err
 	}
 	if w.value == 0 {
-		r, ok, err := w.c.one("SELECT n FROM numbers WHERE name='value'")
+		r, ok, err := w.c.one("SELECT n FROM numbers WHERE k=?", int64(valueNumber))
 		if err != nil {
 			return err
 		}
@@ -287,7 +287,7 @@ func (p *plan) putValue(w *writer, v *job.StoreWrite) error {
 		}
 	}
 	w.value++
-	w.delta["value"]++
+	w.delta[valueNumber]++
 	_, err := w.c.exec("INSERT INTO data_stores(blueprint, store, key, version, body) VALUES(?,?,?,?,?) ON CONFLICT DO UPDATE SET version=excluded.version, body=excluded.body",
 		p.c.Job.Blueprint, v.Store, v.Key, w.value, string(v.Value))
 	return err
@@ -307,8 +307,8 @@ func (s *Store) HandOut(t job.Task) {
 			return err
 		}
 		open, due := taskWakes(&t)
-		_, err = w.c.exec("UPDATE tasks SET open=?, state=?, hand_out=?, due=?, f=?, body=? WHERE k=? AND state=1 AND hand_out=?",
-			open, taskCodes[t.State], int64(t.HandOut), due, int64(store.Format), body, partKey(k.seq, int64(t.N)), int64(t.HandOut-1))
+		_, err = w.c.exec("UPDATE parts SET open=?, state=?, hand_out=?, due=?, f=?, body=? WHERE k=? AND state=1 AND hand_out=?",
+			open, taskCodes[t.State], int64(t.HandOut), due, int64(store.Format), body, partKey(k.seq, taskPart, int64(t.N)), int64(t.HandOut-1))
 		return err
 	})
 }
@@ -352,5 +352,3 @@ func millis(t *time.Time) driver.Value {
 	}
 	return t.UnixMilli()
 }
-
-func statusNumber(code int64) string { return "status " + strconv.FormatInt(code, 10) }

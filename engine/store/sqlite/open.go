@@ -35,7 +35,7 @@ type Options struct {
 	MaxBatch        int           // writes in one commit; default 512
 	MaxBatchBytes   int           // text in one commit, about; default 4 MiB
 	CheckpointBytes int64         // size of the log that starts a checkpoint; default 32 MiB
-	Idle            time.Duration // quiet time after which the log is emptied; default 2 s
+	Idle            time.Duration // quiet time after which the log goes into the file; default 2 s
 	Log             *slog.Logger  // for what nobody waits for; default slog.Default()
 }
 

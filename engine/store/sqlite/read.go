@@ -105,8 +105,8 @@ func (s *Store) Load(ctx context.Context, id string) (*job.Job, store.Data, erro
 	}
 	var found row
 	err := s.read(ctx, func(c *conn) (err error) {
-		found, ok, err = c.one(`SELECT f, body, (SELECT body FROM data WHERE k=seq<<1), (SELECT body FROM data WHERE k=seq<<1|1)
-			FROM jobs WHERE id=?`, key[:])
+		found, ok, err = c.one(`SELECT j.f, j.body, i.body, h.body, i.f, h.f FROM jobs j
+			LEFT JOIN parts i ON i.k=(j.seq<<26) LEFT JOIN parts h ON h.k=(j.seq<<26)+(1<<24) WHERE j.id=?`, key[:])
 		return err
 	})
 	if err != nil {
@@ -119,9 +119,22 @@ func (s *Store) Load(ctx context.Context, id string) (*job.Job, store.Data, erro
 	if err := store.Decode(found.int(0), found.text(1), j); err != nil { // the connection is free meanwhile
 		return nil, d, err
 	}
-	d.Initial = store.Object(json.RawMessage(found.text(2)))
-	d.History = store.Object(json.RawMessage(found.text(3)))
-	return j, d, nil
+	d.Initial, err = data(found.int(4), found.text(2))
+	if err == nil {
+		d.History, err = data(found.int(5), found.text(3))
+	}
+	return j, d, err
+}
+
+// data reads an object that is kept as it came; an absent one is empty.
+func data(format int64, text string) (json.RawMessage, error) {
+	if text == "" {
+		return json.RawMessage("{}"), nil
+	}
+	if err := store.CheckFormat(format); err != nil {
+		return nil, err
+	}
+	return json.RawMessage(text), nil
 }
 
 // decodeInto gives a callback that decodes (f, body) rows and appends them.
@@ -140,9 +153,9 @@ func decodeInto[T any](out *[]T) func(r row) error {
 func (s *Store) Records(ctx context.Context, id string, after int64, limit int) ([]job.Record, error) {
 	var out []job.Record
 	err := s.readJob(ctx, id, func(c *conn, seq int64) error {
-		first := min(max(after, 0), maxPart) + 1
-		return c.each("SELECT f, body FROM history WHERE k BETWEEN ? AND ? ORDER BY k LIMIT ?", decodeInto(&out),
-			partKey(seq, 0)+first, partKey(seq, maxPart), int64(limit))
+		first := min(max(after, 0), maxPart-1) + 1
+		return c.each("SELECT f, body FROM parts WHERE k BETWEEN ? AND ? ORDER BY k LIMIT ?", decodeInto(&out),
+			partKey(seq, recordPart, first), partKey(seq, recordPart, maxPart), int64(limit))
 	})
 	return out, err
 }
@@ -179,7 +192,7 @@ func (s *Store) Children(ctx context.Context, id string) ([]string, error) {
 }
 
 // taskColumns are what readTask reads.
-const taskColumns = "SELECT f, body, state FROM tasks "
+const taskColumns = "SELECT f, body, state FROM parts "
 
 // readTask decodes a task. A task that was closed with all the others keeps its old text.
 func readTask(r row) (t job.Task, err error) {
@@ -194,11 +207,14 @@ func readTask(r row) (t job.Task, err error) {
 func (s *Store) Task(ctx context.Context, jobID string, n int) (*job.Task, error) {
 	var t job.Task
 	err := s.readJob(ctx, jobID, func(c *conn, seq int64) error {
-		r, ok, err := c.one(taskColumns+"WHERE k=?", partKey(seq, int64(n)))
+		if n < 1 || n > maxPart {
+			return fmt.Errorf("task %d of job %s: %w", n, jobID, store.ErrNotFound)
+		}
+		r, ok, err := c.one(taskColumns+"WHERE k=?", partKey(seq, taskPart, int64(n)))
 		if err != nil {
 			return fmt.Errorf("read task %d of job %s: %w", n, jobID, err)
 		}
-		if !ok || n < 1 || n > maxPart {
+		if !ok {
 			return fmt.Errorf("task %d of job %s: %w", n, jobID, store.ErrNotFound)
 		}
 		t, err = readTask(r)
@@ -218,7 +234,7 @@ func (s *Store) OpenTasks(ctx context.Context, jobID string) ([]job.Task, error)
 			t, err := readTask(r)
 			out = append(out, t)
 			return err
-		}, partKey(seq, 0), partKey(seq, maxPart))
+		}, partKey(seq, taskPart, 0), partKey(seq, taskPart, maxPart))
 	})
 	return out, err
 }

@@ -83,9 +83,9 @@ func listQuery(q store.Query) (string, []driver.Value, error) {
 func (s *Store) Counts(ctx context.Context) (map[job.Status]int64, error) {
 	n := map[job.Status]int64{}
 	err := s.read(ctx, func(c *conn) error {
-		return c.each("SELECT name, n FROM numbers WHERE n>0", func(r row) error {
+		return c.each("SELECT k, n FROM numbers WHERE k<>0 AND n>0", func(r row) error {
 			for st, code := range statusCodes {
-				if r.text(0) == statusNumber(code) {
+				if r.int(0) == code {
 					n[st] = r.int(1)
 				}
 			}
@@ -102,9 +102,9 @@ const scanPage = 500
 // connection is held and no checkpoint kept waiting while fn works.
 func (s *Store) ScanTasks(ctx context.Context, state job.TaskState, fn func(job.Task) bool) error {
 	code := taskCodes[state]
-	text := "SELECT k FROM tasks INDEXED BY tasks_open WHERE open=1 AND state=?"
+	text := "SELECT k FROM parts INDEXED BY parts_open WHERE open=1 AND state=?"
 	if !state.Open() {
-		text = "SELECT k FROM tasks NOT INDEXED WHERE state=?"
+		text = "SELECT k FROM parts NOT INDEXED WHERE state=?"
 	}
 	var keys []int64
 	err := s.read(ctx, func(c *conn) error {
@@ -174,7 +174,7 @@ func (s *Store) Due(ctx context.Context, now time.Time, limit int) (out []store.
 		if err != nil {
 			return err
 		}
-		return c.each(`SELECT j.id, t.k&16777215, t.due FROM tasks t INDEXED BY tasks_open CROSS JOIN jobs j ON j.seq=t.k>>24
+		return c.each(`SELECT j.id, t.k&16777215, t.due FROM parts t INDEXED BY parts_open CROSS JOIN jobs j ON j.seq=t.k>>26
 			WHERE t.open=1 AND t.due<=? ORDER BY t.due LIMIT ?`, gather, now.UnixMilli(), int64(limit))
 	})
 	slices.SortStableFunc(out, func(a, b store.Wake) int { return a.At.Compare(b.At) })
@@ -193,7 +193,7 @@ func (s *Store) NextDue(ctx context.Context) (at time.Time, ok bool, err error) 
 		if err := c.each("SELECT due FROM jobs INDEXED BY jobs_due WHERE due IS NOT NULL ORDER BY due LIMIT 1", earliest); err != nil {
 			return err
 		}
-		return c.each("SELECT due FROM tasks INDEXED BY tasks_open WHERE open=1 AND due IS NOT NULL ORDER BY due LIMIT 1", earliest)
+		return c.each("SELECT due FROM parts INDEXED BY parts_open WHERE open=1 AND due IS NOT NULL ORDER BY due LIMIT 1", earliest)
 	})
 	return at, ok, err
 }

@@ -10,9 +10,10 @@ const appID = 0x4f727279
 // migrations lead from each schema version to the next; user_version counts those done.
 // They are never edited once released, only added to.
 //
-// How the keys are made: seq numbers the jobs in order of arrival. The parts of a job have
-// the key seq<<24|n in a table of their own, so that they are clustered by (job, n) in
-// b-trees whose inner pages hold nothing but integers. f is the format number of the text
+// How the keys are made: seq numbers the jobs in order of arrival. The parts of a job
+// (initial data, state_history, tasks, history) have the key (seq, kind, n) packed into one
+// integer: they are clustered by job, so that a step writes one or two pages of them, and the
+// inner pages of the b-tree hold nothing but integers. f is the format number of the text
 // beside it, see store.Format. Dates are milliseconds since 1970.
 //
 // How the indexes stay small: ready, due and live hold jobs that have not ended; bad holds
@@ -40,28 +41,18 @@ CREATE INDEX jobs_parent ON jobs(parent, id) WHERE parent IS NOT NULL;
 CREATE INDEX jobs_blueprint ON jobs(blueprint, id);
 CREATE INDEX jobs_client ON jobs(client, id) WHERE client<>'';
 
--- k: seq<<1 for the initial data, seq<<1|1 for state_history; absent: an empty object
-CREATE TABLE data (
+-- all that a step touches beside the job's row, side by side; the four columns after k
+-- are those of tasks
+CREATE TABLE parts (
 	k INTEGER PRIMARY KEY,
-	body TEXT NOT NULL
-) STRICT;
-
-CREATE TABLE history (
-	k INTEGER PRIMARY KEY,
-	f INTEGER NOT NULL,
-	body TEXT NOT NULL
-) STRICT;
-
-CREATE TABLE tasks (
-	k INTEGER PRIMARY KEY,
-	open INTEGER NOT NULL,
-	state INTEGER NOT NULL,
-	hand_out INTEGER NOT NULL,
+	open INTEGER,
+	state INTEGER,
+	hand_out INTEGER,
 	due INTEGER,
 	f INTEGER NOT NULL,
 	body TEXT NOT NULL
 ) STRICT;
-CREATE INDEX tasks_open ON tasks(due) WHERE open=1;
+CREATE INDEX parts_open ON parts(due) WHERE open=1;
 
 CREATE TABLE results (
 	job INTEGER NOT NULL,
@@ -118,11 +109,11 @@ CREATE TABLE claims (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX claims_until ON claims(until) WHERE until IS NOT NULL;
 
--- jobs by status ("status 9"), and the newest version of a value ("value")
+-- how many jobs have the status k, and with k 0 the newest version of a value
 CREATE TABLE numbers (
-	name TEXT PRIMARY KEY,
+	k INTEGER PRIMARY KEY,
 	n INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
+) STRICT;
 `}
 
 // statusCodes number the statuses in jobs.status: from 9 on a job has ended, from 10 on badly.
@@ -137,6 +128,8 @@ const (
 	firstEnded = 9
 	firstBad   = 10
 	lastStatus = 12
+
+	valueNumber = 0 // in numbers, beside the statuses
 )
 
 // The numbers of task states in tasks.state.
@@ -149,7 +142,24 @@ const (
 	codeClosed = 5
 )
 
-// numberBits are the low bits of a part's key: a job has at most 16,777,215 records or tasks.
-const numberBits = 24
+// kind says what a part is; the order is that of their keys within a job.
+type kind int64
 
-func partKey(seq, n int64) int64 { return seq<<numberBits | n }
+const (
+	initialData kind = iota // n is 0; absent: an empty object
+	stateHistory
+	taskPart
+	recordPart
+)
+
+// A part's key has 24 bits for its number, so a job has at most maxPart records or tasks,
+// and 2 for its kind; that leaves room for 10^11 jobs.
+const (
+	numberBits = 24
+	jobBits    = numberBits + 2
+	maxPart    = 1<<numberBits - 1
+)
+
+func partKey(seq int64, k kind, n int64) int64 {
+	return seq<<jobBits | int64(k)<<numberBits | n
+}

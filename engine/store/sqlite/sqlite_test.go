@@ -29,3 +29,16 @@ func TestSuite(t *testing.T) {
 		return open(t, filepath.Join(t.TempDir(), "sub", "o.db"), Options{})
 	})
 }
+
+func BenchmarkSuite(b *testing.B) {
+	storetest.Benchmark(b, func(t testing.TB) store.Store {
+		return open(t, filepath.Join(t.TempDir(), "o.db"), Options{})
+	})
+}
+
+// BenchmarkAlone commits every write by itself, to see what batches gain.
+func BenchmarkAlone(b *testing.B) {
+	storetest.Benchmark(b, func(t testing.TB) store.Store {
+		return open(t, filepath.Join(t.TempDir(), "o.db"), Options{MaxBatch: 1})
+	})
+}

@@ -7,13 +7,11 @@ import (
 	"runtime"
 	"time"
 
-	sqlitedriver "modernc.org/sqlite"
-
 	"orrery/engine/killpoint"
 	"orrery/engine/store"
 )
 
-// This file holds the one goroutine that writes: batches, commits, checkpoints.
+// This file holds the one goroutine that writes: batches and commits.
 
 // write is one thing to be written. do runs within a transaction; it returns ErrConflict or
 // ErrExists only before its first change.
@@ -24,17 +22,13 @@ type write struct {
 }
 
 type writer struct {
-	s      *Store
-	c      *conn
-	known  seqs
-	delta  map[string]int64 // numbers changed by this batch
-	value  int64            // version given to the newest value, this batch included; 0: not read yet
-	pages  int              // written to the log since the last full checkpoint
-	failed error            // last failure of a checkpoint, told once
+	s     *Store
+	c     *conn
+	known seqs
+	delta [lastStatus + 1]int64 // what this batch adds to the table numbers
+	value int64                 // version given to the newest value, this batch included; 0: not read yet
+	log   walLog
 }
-
-// pageBytes is a page with its header in the log.
-const pageBytes = 4096 + 24
 
 // enqueue puts a write in line, waiting while the line is full.
 func (s *Store) enqueue(ctx context.Context, w *write) error {
@@ -100,10 +94,10 @@ func (w *writer) run() {
 			batch = w.gather(append(batch[:0], first))
 			w.commit(batch)
 			clear(batch)
-			w.checkpoint()
+			w.afterCommit()
 			idle.Reset(w.s.opts.Idle)
 		case <-idle.C:
-			w.tidy()
+			w.rest()
 		case <-w.s.closing:
 			w.finish(batch)
 			return
@@ -127,7 +121,7 @@ func (w *writer) gather(batch []*write) []*write {
 	return batch
 }
 
-// finish writes what is in line at the end, empties the log and closes the connection.
+// finish writes what is in line at the end and closes the connection.
 func (w *writer) finish(batch []*write) {
 	for {
 		select {
@@ -139,8 +133,8 @@ func (w *writer) finish(batch []*write) {
 		}
 		break
 	}
-	w.tidy()
-	w.s.failed = w.c.close()
+	w.rest()
+	w.s.failed = errors.Join(w.log.close(), w.c.close()) // SQLite empties and removes the log
 }
 
 // commit writes the batch in one transaction; if a statement fails, each write in its own.
@@ -176,7 +170,7 @@ func (w *writer) commit(batch []*write) {
 // everything back.
 func (w *writer) transact(batch []*write, verdicts []error) (err error) {
 	killpoint.At("sqlite.before-begin")
-	w.delta = map[string]int64{}
+	w.delta = [lastStatus + 1]int64{}
 	if _, err := w.c.exec("BEGIN IMMEDIATE"); err != nil {
 		return err
 	}
@@ -193,11 +187,11 @@ func (w *writer) transact(batch []*write, verdicts []error) (err error) {
 			return err
 		}
 	}
-	for name, n := range w.delta {
+	for k, n := range w.delta {
 		if n == 0 {
 			continue
 		}
-		if _, err := w.c.exec("INSERT INTO numbers(name, n) VALUES(?,?) ON CONFLICT DO UPDATE SET n=n+excluded.n", name, n); err != nil {
+		if _, err := w.c.exec("INSERT INTO numbers(k, n) VALUES(?,?) ON CONFLICT DO UPDATE SET n=n+excluded.n", int64(k), n); err != nil {
 			return err
 		}
 	}
@@ -217,64 +211,4 @@ func (w *writer) rollback() error {
 		return err
 	}
 	return nil
-}
-
-// checkpoint brings the log into the file when it is long, between batches.
-func (w *writer) checkpoint() {
-	written, _, err := w.c.c.Status(sqlitedriver.DBStatusCacheWrite, true)
-	if err != nil {
-		w.complain("measure the log", err)
-		return
-	}
-	w.pages += written
-	if int64(w.pages)*pageBytes < w.s.opts.CheckpointBytes {
-		return
-	}
-	w.bring("PASSIVE")
-	killpoint.At("sqlite.after-checkpoint")
-}
-
-// bring runs a checkpoint. When readers hold pages back, the rest is brought another time.
-func (w *writer) bring(mode string) {
-	r, ok, err := w.c.one("PRAGMA wal_checkpoint(" + mode + ")")
-	if err != nil {
-		w.complain("checkpoint", err)
-		return
-	}
-	w.failed = nil
-	w.pages = 0
-	if ok && r.int(1) > r.int(2) { // try again after half as much
-		w.pages = int(w.s.opts.CheckpointBytes / pageBytes / 2)
-	}
-}
-
-// tidy empties the log and gives free pages back, in a quiet moment. It does not wait for
-// readers, for a write may come meanwhile.
-func (w *writer) tidy() {
-	if err := w.c.script("PRAGMA busy_timeout=0"); err != nil {
-		w.complain("tidy", err)
-		return
-	}
-	free, err := w.pragma("freelist_count")
-	if err == nil && free > keptPages {
-		err = w.c.script(fmt.Sprintf("PRAGMA incremental_vacuum(%d)", free-keptPages))
-	}
-	if err != nil && code(err) != busy {
-		w.complain("give free pages back", err)
-	}
-	w.bring("TRUNCATE")
-	if err := w.c.script("PRAGMA busy_timeout=5000"); err != nil {
-		w.complain("tidy", err)
-	}
-}
-
-// keptPages stay in the file for the next writes: 4 MiB.
-const keptPages = 1024
-
-// complain logs a failure of what nobody waits for, once until it works again.
-func (w *writer) complain(what string, err error) {
-	if w.failed == nil {
-		w.s.opts.Log.Warn("store: "+what+" failed; it is tried again", "store", w.s.path, "error", err)
-	}
-	w.failed = err
 }
