@@ -67,6 +67,7 @@ func (l *loader) register(b *Blueprint, r *starlib.Registration, firsts map[stri
 	switch {
 	case first.Aggregator != r.Aggregator || first.Aggregator && first != r:
 		l.at("duplicate-state", r.Pos, "the state %q is registered twice, and an aggregator has one handler; the first one is at line %d", r.State, first.Pos.Line)
+		return
 	case first.End != r.End:
 		l.at("duplicate-state", r.Pos, "the state %q is registered as an end state at one place and not at another (line %d)", r.State, first.Pos.Line)
 	}
@@ -83,7 +84,7 @@ func (l *loader) register(b *Blueprint, r *starlib.Registration, firsts map[stri
 	h := l.handler(r)
 	if h.When == nil {
 		for _, other := range s.Handlers {
-			if other.When == nil && !r.Aggregator {
+			if other.When == nil {
 				l.at("duplicate-state", r.Pos, "the state %q is registered twice without conditions (line %d too): one of the handlers would never run", r.State, first.Pos.Line)
 				break
 			}

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
+	"maps"
 	"sort"
 
 	"go.starlark.net/starlark"
@@ -104,6 +105,21 @@ func (b *Blueprint) StateNames() []string {
 	}
 	sort.Strings(names)
 	return names
+}
+
+// StoreView gives a data store as scripts see it: the kept values, and the initial ones of
+// keys that were never kept. A declared key that a script deleted is kept as null.
+func (b *Blueprint) StoreView(name string, kept map[string]json.RawMessage) map[string]json.RawMessage {
+	out := map[string]json.RawMessage{}
+	maps.Copy(out, b.Stores[name])
+	for key, text := range kept {
+		if _, declared := b.Stores[name][key]; declared && string(text) == "null" {
+			delete(out, key)
+			continue
+		}
+		out[key] = text
+	}
+	return out
 }
 
 // Path is what follows /api/ in the blueprint's URL, or "" when clients cannot start it.

@@ -44,7 +44,12 @@ func Compile(text string) (*Expr, error) {
 		}
 		return nil, p
 	}
-	if _, one := root.(*syntax.ParenExpr); !one { // nothing at all, or a list without brackets
+	paren, one := root.(*syntax.ParenExpr)
+	if one {
+		_, list := paren.X.(*syntax.TupleExpr) // nothing at all, or a list without brackets
+		one = !list
+	}
+	if !one {
 		return nil, &Problem{Text: text, Col: 1, Msg: "a condition is one expression, such as context.initial_data.n > 3"}
 	}
 	e := &Expr{Text: text, root: root}
