@@ -1,0 +1,486 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"orrery/engine"
+	"orrery/engine/clock"
+	"orrery/engine/job"
+	"orrery/engine/store"
+	"orrery/engine/store/memory"
+	"orrery/workers"
+)
+
+// This file is the bench the tests stand on: a server over a small engine that remembers
+// what it was asked, and the real hub.
+
+var epoch = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+
+// fakeEngine keeps jobs as rows and changes them as far as the tests look.
+type fakeEngine struct {
+	mu       sync.Mutex
+	jobs     map[string]*job.Job
+	records  map[string][]job.Record
+	watching map[string]chan struct{}
+	asked    []engine.Request
+	keys     map[string]string // idempotency key -> id
+	hashes   map[string]string
+	fail     error // what every call answers, when set
+	retried  json.RawMessage
+	latest   bool
+}
+
+var _ Engine = (*fakeEngine)(nil)
+
+func newFakeEngine() *fakeEngine {
+	return &fakeEngine{jobs: map[string]*job.Job{}, records: map[string][]job.Record{}, watching: map[string]chan struct{}{}, keys: map[string]string{}, hashes: map[string]string{}}
+}
+
+// add puts a job in place and gives its id.
+func (f *fakeEngine) add(j job.Job) string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if j.ID == "" {
+		j.ID = job.NewID(epoch, 7)
+	}
+	if j.Blueprint == "" {
+		j.Blueprint = "linear"
+	}
+	j.CreatedAt, j.UpdatedAt = epoch, epoch
+	f.jobs[j.ID] = &j
+	return j.ID
+}
+
+func (f *fakeEngine) Submit(_ context.Context, r engine.Request) (string, bool, error) {
+	if f.fail != nil {
+		return "", false, f.fail
+	}
+	f.mu.Lock()
+	if id, ok := f.keys[r.Client.ID+"/"+r.IdempotencyKey]; ok && r.IdempotencyKey != "" {
+		same := f.hashes[id] == r.BodyHash
+		f.mu.Unlock()
+		if !same {
+			return "", false, &engine.Fault{Code: engine.IdempotencyMismatch, Message: "the key was used for another body"}
+		}
+		return id, true, nil
+	}
+	f.asked = append(f.asked, r)
+	f.mu.Unlock()
+	id := f.add(job.Job{Blueprint: r.Blueprint, Client: r.Client, State: "start", Status: job.Pending})
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if r.IdempotencyKey != "" {
+		f.keys[r.Client.ID+"/"+r.IdempotencyKey], f.hashes[id] = id, r.BodyHash
+	}
+	return id, false, nil
+}
+
+func (f *fakeEngine) last() engine.Request {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.asked[len(f.asked)-1]
+}
+
+func (f *fakeEngine) Job(_ context.Context, id string) (*job.Job, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.fail != nil {
+		return nil, f.fail
+	}
+	j, ok := f.jobs[id]
+	if !ok {
+		return nil, &engine.Fault{Code: engine.NotFound, Message: "there is no job " + id}
+	}
+	row := *j
+	return &row, nil
+}
+
+func (f *fakeEngine) set(id string, change func(*job.Job)) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	j, ok := f.jobs[id]
+	if !ok {
+		return &engine.Fault{Code: engine.NotFound, Message: "there is no job " + id}
+	}
+	if j.Status.Terminal() && j.Status != job.Failed && j.Status != job.Quarantined {
+		return &engine.Fault{Code: engine.Ended, Message: "the job has ended"}
+	}
+	change(j)
+	return nil
+}
+
+func (f *fakeEngine) Cancel(_ context.Context, id, by string) error {
+	return f.set(id, func(j *job.Job) { j.Status, j.Reason = job.Cancelled, "by "+by })
+}
+
+func (f *fakeEngine) Decide(_ context.Context, id, decision, by string) error {
+	j, err := f.Job(context.Background(), id)
+	if err != nil {
+		return err
+	}
+	if j.Status != job.WaitingHuman {
+		return &engine.Fault{Code: engine.NotWaiting, Message: "the job asks nobody anything"}
+	}
+	if _, ok := j.Wait.Transitions[decision]; !ok {
+		return &engine.Fault{Code: engine.BadDecision, Message: "there is no decision " + decision}
+	}
+	return f.set(id, func(j *job.Job) { j.Status, j.Reason, j.Wait = job.Running, decision+" by "+by, nil })
+}
+
+func (f *fakeEngine) CheckToken(_ context.Context, id, token string) error {
+	if token != "token-of-"+id {
+		return &engine.Fault{Code: engine.BadToken, Message: "the token does not belong to the job"}
+	}
+	return nil
+}
+
+func (f *fakeEngine) DecideByToken(ctx context.Context, id, decision, token string) error {
+	if _, err := f.Job(ctx, id); err != nil {
+		return err
+	}
+	if err := f.CheckToken(ctx, id, token); err != nil {
+		return err
+	}
+	return f.Decide(ctx, id, decision, "link")
+}
+
+func (f *fakeEngine) Retry(_ context.Context, id string, data json.RawMessage, latest bool, _ string) error {
+	f.retried, f.latest = data, latest
+	return f.set(id, func(j *job.Job) { j.Status = job.Running })
+}
+
+func (f *fakeEngine) Close(_ context.Context, id, by string) error {
+	return f.set(id, func(j *job.Job) { j.Reason = "closed by " + by })
+}
+
+func (f *fakeEngine) View(ctx context.Context, id string) (*engine.View, error) {
+	j, err := f.Job(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	v := &engine.View{ID: id, JobID: id, Blueprint: j.Blueprint, State: j.State, Status: j.Status, Client: j.Client.ID, Error: j.Error,
+		InitialData: json.RawMessage(`{"a":1}`), StateHistory: json.RawMessage(`{"note":"<script>alert(1)</script>"}`), ChildJobIDs: []string{},
+		CreatedAt: engine.Time(j.CreatedAt), UpdatedAt: engine.Time(j.UpdatedAt)}
+	if j.Reason != "" {
+		v.ErrorMessage = &j.Reason
+	}
+	return v, nil
+}
+
+func (f *fakeEngine) List(ctx context.Context, q store.Query) ([]*engine.View, string, error) {
+	if f.fail != nil {
+		return nil, "", f.fail
+	}
+	f.mu.Lock()
+	var ids []string
+	for id, j := range f.jobs {
+		if (q.Client == "" || q.Client == j.Client.ID) && (q.Blueprint == "" || q.Blueprint == j.Blueprint) && (q.Status == nil || slices.Contains(q.Status, j.Status)) && id > q.Cursor {
+			ids = append(ids, id)
+		}
+	}
+	f.mu.Unlock()
+	slices.Sort(ids)
+	next := ""
+	if len(ids) > q.Limit {
+		ids = ids[:q.Limit]
+		next = ids[len(ids)-1]
+	}
+	var out []*engine.View
+	for _, id := range ids {
+		v, err := f.View(ctx, id)
+		if err != nil {
+			return nil, "", err
+		}
+		v.InitialData, v.StateHistory = nil, nil
+		out = append(out, v)
+	}
+	return out, next, nil
+}
+
+func (f *fakeEngine) History(_ context.Context, id string) ([]engine.HistoryEvent, error) {
+	return []engine.HistoryEvent{{EventID: "e1", JobID: id, State: "start", EventType: "state_started"}}, nil
+}
+
+func (f *fakeEngine) Records(_ context.Context, id string, after int64) ([]job.Record, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var out []job.Record
+	for _, r := range f.records[id] {
+		if r.N > after {
+			out = append(out, r)
+		}
+	}
+	return out, nil
+}
+
+func (f *fakeEngine) Why(ctx context.Context, id string) (*engine.Why, error) {
+	j, err := f.Job(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return &engine.Why{JobID: id, Status: j.Status, State: j.State, Reason: "nobody polls for it", Details: []string{}, Do: []string{}}, nil
+}
+
+func (f *fakeEngine) Watch(id string) (<-chan struct{}, func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.watching[id] == nil {
+		f.watching[id] = make(chan struct{}, 1)
+	}
+	return f.watching[id], func() {}
+}
+
+// change appends a record and wakes whoever watches.
+func (f *fakeEngine) change(id string, status job.Status, state string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	j := f.jobs[id]
+	j.Status, j.State = status, state
+	j.Records++
+	f.records[id] = append(f.records[id], job.Record{N: j.Records, At: epoch, Kind: job.RecStep, State: state, Status: status})
+	if c := f.watching[id]; c != nil {
+		select {
+		case c <- struct{}{}:
+		default:
+		}
+	}
+}
+
+func (f *fakeEngine) Counts(context.Context) (map[job.Status]int64, error) {
+	if f.fail != nil {
+		return nil, f.fail
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	out := map[job.Status]int64{}
+	for _, j := range f.jobs {
+		out[j.Status]++
+	}
+	return out, nil
+}
+
+// fakePrints is a directory with two blueprints.
+type fakePrints struct{ faults []string }
+
+func (p *fakePrints) List() []Blueprint {
+	return []Blueprint{
+		{Name: "child", Revision: "r", File: "child.star", Start: "start", States: []string{"start"}},
+		{Name: "linear", Endpoint: "jobs/simple_linear", Version: "v1", Revision: "r", File: "linear.star", Start: "start", States: []string{"start", "finished"},
+			Description: "Recipe 1 & more", Example: json.RawMessage(`{"who": "it's me"}`)},
+	}
+}
+
+func (p *fakePrints) ByEndpoint(version, endpoint string) (string, bool) {
+	for _, b := range p.List() {
+		if b.Endpoint != "" && b.Version == version && b.Endpoint == endpoint {
+			return b.Name, true
+		}
+	}
+	return "", false
+}
+
+func (p *fakePrints) Faults() []string { return p.faults }
+
+func (p *fakePrints) Dot(name string) (string, bool, error) {
+	if name == "linear" {
+		return "digraph linear {}", true, nil
+	}
+	return "", false, nil
+}
+
+// fakeDesk is what the hub needs to hand out tasks.
+type fakeDesk struct {
+	mu       sync.Mutex
+	returned []engine.Outcome
+	fail     error
+}
+
+func (d *fakeDesk) HandedOut(job.Task) {}
+func (d *fakeDesk) Returned(_ context.Context, _ job.Task, o engine.Outcome) (engine.Taken, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.fail != nil {
+		return engine.Taken{}, d.fail
+	}
+	d.returned = append(d.returned, o)
+	return engine.Taken{Accepted: true}, nil
+}
+func (d *fakeDesk) Lost(context.Context, job.Task, bool, string) error { return nil }
+func (d *fakeDesk) Unsuitable(context.Context, job.Task, string) error { return nil }
+func (d *fakeDesk) Progress(job.Task, store.Progress)                  {}
+func (d *fakeDesk) AttemptSeconds(job.Task) float64                    { return 300 }
+func (d *fakeDesk) Task(context.Context, string, int) (*job.Task, error) {
+	return nil, store.ErrNotFound
+}
+
+// bench is a server with everything a test may look at.
+type bench struct {
+	t      *testing.T
+	s      *Server
+	engine *fakeEngine
+	prints *fakePrints
+	desk   *fakeDesk
+	hub    *workers.Hub
+	clock  *clock.Fake
+	log    *strings.Builder
+	base   string // of the real listener, once started
+}
+
+// tokens by role; the client "other" has the role client too.
+var testClients = []Client{
+	{Name: "ann", Token: "t-client", Role: "client", Plan: "premium", Params: json.RawMessage(`{"plan":"premium"}`)},
+	{Name: "other", Token: "t-other", Role: "client"},
+	{Name: "vic", Token: "t-viewer", Role: "viewer"},
+	{Name: "apo", Token: "t-approver", Role: "approver"},
+	{Name: "opal", Token: "t-operator", Role: "operator"},
+	{Name: "admin", Token: "t-admin", Role: "admin"},
+}
+
+func newBench(t *testing.T, adjust ...func(*Config)) *bench {
+	t.Helper()
+	b := &bench{t: t, engine: newFakeEngine(), prints: &fakePrints{}, desk: &fakeDesk{}, clock: clock.NewFake(epoch), log: &strings.Builder{}}
+	var err error
+	b.hub, err = workers.New(context.Background(), workers.Config{Clock: b.clock, Records: memory.New(), SharedToken: "w-shared", Tokens: map[string]string{"own": "w-own"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.hub.Attach(b.desk)
+	cfg := Config{Clients: testClients, ClientAPI: true, Version: "test"}
+	for _, f := range adjust {
+		f(&cfg)
+	}
+	log := slog.New(slog.NewTextHandler(&locked{w: b.log}, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	b.s, err = New(Deps{Jobs: b.engine, Blueprints: b.prints, Hub: b.hub, Clock: b.clock, Log: log}, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+type locked struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+func (l *locked) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.w.Write(p)
+}
+
+// listen serves on a real socket until the test ends.
+func (b *bench) listen() {
+	b.t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- b.s.Serve(ln) }()
+	b.base = "http://" + ln.Addr().String()
+	b.t.Cleanup(func() {
+		http.DefaultClient.CloseIdleConnections()
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		if err := b.s.Shutdown(ctx); err != nil {
+			b.t.Errorf("shutdown: %v", err)
+		}
+		if err := <-served; err != nil {
+			b.t.Errorf("serve: %v", err)
+		}
+	})
+}
+
+// answer is a response that was read to its end.
+type answer struct {
+	status int
+	header http.Header
+	body   string
+}
+
+// do sends a request without a socket. headers are pairs.
+func (b *bench) do(method, path, body string, headers ...string) answer {
+	b.t.Helper()
+	r := httptest.NewRequest(method, path, strings.NewReader(body))
+	for i := 0; i+1 < len(headers); i += 2 {
+		r.Header.Set(headers[i], headers[i+1])
+	}
+	resp, err := b.s.app.Test(r, -1)
+	if err != nil {
+		b.t.Fatalf("%s %s: %v", method, path, err)
+	}
+	return read(b.t, resp)
+}
+
+// as sends a request with a client's token.
+func (b *bench) as(role, method, path, body string, headers ...string) answer {
+	b.t.Helper()
+	return b.do(method, path, body, append(headers, "X-Client-Token", "t-"+role)...)
+}
+
+func read(t *testing.T, resp *http.Response) answer {
+	t.Helper()
+	defer resp.Body.Close()
+	raw, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer{resp.StatusCode, resp.Header, string(raw)}
+}
+
+// problem reads the code of a problem and checks its form.
+func (a answer) problem(t *testing.T) string {
+	t.Helper()
+	var p struct {
+		Status    int
+		Code      string
+		Detail    string
+		Error     string
+		RequestID string `json:"request_id"`
+	}
+	if err := json.Unmarshal([]byte(a.body), &p); err != nil {
+		t.Fatalf("no problem JSON: %s", a)
+	}
+	if p.Status != a.status || p.Detail == "" || p.Error != p.Detail || p.RequestID == "" || p.RequestID != a.header.Get("X-Request-Id") {
+		t.Errorf("problem is not whole: %s", a)
+	}
+	return p.Code
+}
+
+func (a answer) String() string { return fmt.Sprintf("%d %s", a.status, a.body) }
+
+// want checks status and code of a problem.
+func (a answer) want(t *testing.T, status int, code string) {
+	t.Helper()
+	if a.status != status || a.problem(t) != code {
+		t.Errorf("got %s; want %d %s", a, status, code)
+	}
+}
+
+// ok checks the status and reads the body into v, when v is given.
+func (a answer) ok(t *testing.T, status int, v any) {
+	t.Helper()
+	if a.status != status {
+		t.Fatalf("got %s; want %d", a, status)
+	}
+	if v != nil {
+		if err := json.Unmarshal([]byte(a.body), v); err != nil {
+			t.Fatalf("%v in %s", err, a)
+		}
+	}
+}
+
+var errBroken = errors.New("disk /secret/path is broken")
