@@ -76,6 +76,9 @@ func (c *checkCmd) print(p *program, findings []analysis.Finding, graphs []*anal
 				ends = append(ends, s.Name+" ("+s.Status+")")
 			}
 		}
+		if len(ends) == 0 {
+			ends = []string{"no state"}
+		}
 		fmt.Fprintf(p.stdout, "%s: ends in %s\n", g.Name, strings.Join(ends, ", "))
 	}
 	_, err := fmt.Fprintf(p.stdout, "%s, %s, %s\n", count(len(graphs), "blueprint"), count(errors, "error"), count(len(findings)-errors, "remark"))

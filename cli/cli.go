@@ -20,6 +20,8 @@ import (
 	"syscall"
 
 	"github.com/alecthomas/kong"
+
+	"orrery/engine/draw"
 )
 
 // This file holds the list of commands and the way from arguments to an exit code.
@@ -53,7 +55,10 @@ type program struct {
 type exited int
 
 // Main runs the program with the given arguments (without its name) and gives the exit code.
+// It must be called first thing: in a process that was started to lay out one graph it does
+// that and does not return.
 func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	draw.ChildMain()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // after the first signal the next one ends the process at once

@@ -1,10 +1,14 @@
 package cli
 
 import (
+	"context"
 	"fmt"
+	"io/fs"
 
 	"orrery/api"
+	"orrery/engine/analysis"
 	"orrery/engine/blueprint"
+	"orrery/engine/draw"
 )
 
 // This file shows the catalog of blueprints to the API.
@@ -43,4 +47,29 @@ func (p prints) Faults() []string {
 		all = append(all, fmt.Sprintf("%s:%d:%d: %s [%s]", f.File, f.Line, f.Col, f.Message, f.Rule))
 	}
 	return all
+}
+
+// Dot draws a blueprint as Graphviz text, from the source it was loaded from.
+func (p prints) Dot(name string) (dot string, ok bool, err error) {
+	bp, ok := p.catalog.ByName(name)
+	if !ok {
+		return "", false, nil
+	}
+	result, err := analysis.File(func(file string) ([]byte, error) {
+		text, ok := bp.Program.Files[file]
+		if !ok {
+			return nil, fs.ErrNotExist
+		}
+		return []byte(text), nil
+	}, bp.File)
+	if err != nil {
+		return "", true, err
+	}
+	for _, g := range result.Graphs {
+		if g.Name == name {
+			text, err := draw.Render(context.Background(), g, draw.DOT)
+			return string(text), true, err
+		}
+	}
+	return "", true, fmt.Errorf("the name of the blueprint %q is only known when its file runs, so its graph can not be read from the text", name)
 }

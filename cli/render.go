@@ -2,15 +2,13 @@ package cli
 
 import (
 	"cmp"
-	"context"
-	"encoding/json"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
 	"orrery/engine/analysis"
+	"orrery/engine/draw"
 )
 
 // This file is `orrery render`.
@@ -45,14 +43,14 @@ func (c *renderCmd) Run(p *program) error {
 	if err != nil {
 		return err
 	}
-	graphs := a.graphs
+	graphs := slices.SortedStableFunc(slices.Values(a.graphs), func(a, b *analysis.Graph) int { return cmp.Compare(a.Name, b.Name) })
 	if c.Blueprint != "" {
 		if graphs, err = onlyGraph(graphs, c.Blueprint); err != nil {
 			return err
 		}
 	}
-	if len(graphs) > 0 || format == "json" {
-		image, err := drawAs(p.ctx, graphs, format)
+	if len(graphs) > 0 || format == draw.JSON {
+		image, err := draw.RenderAll(p.ctx, graphs, format)
 		if err != nil {
 			return err
 		}
@@ -86,17 +84,16 @@ func (p *program) tellFindings(file string, a *analysed, drawn bool) error {
 	return err
 }
 
-var suffixes = map[string]string{".png": "png", ".svg": "svg", ".dot": "dot", ".gv": "dot", ".mmd": "mermaid", ".mermaid": "mermaid", ".json": "json"}
-
 // chosenFormat is the given one, else that of the output's suffix, else dot.
-func (c *renderCmd) chosenFormat() (string, error) {
+func (c *renderCmd) chosenFormat() (draw.Format, error) {
 	if c.Format != "" || c.Out == "" {
-		return cmp.Or(c.Format, "dot"), nil
+		return draw.ParseFormat(cmp.Or(c.Format, "dot"))
 	}
-	if format, ok := suffixes[strings.ToLower(filepath.Ext(c.Out))]; ok {
-		return format, nil
+	format, err := draw.FormatOf(c.Out)
+	if err != nil {
+		return "", usagef("%v, or --format", err)
 	}
-	return "", usagef("the suffix of %s names no format: use .png, .svg, .dot, .mmd or .json, or --format", c.Out)
+	return format, nil
 }
 
 func onlyGraph(graphs []*analysis.Graph, name string) ([]*analysis.Graph, error) {
@@ -119,23 +116,4 @@ func (c *renderCmd) write(p *program, image []byte) error {
 		return fmt.Errorf("the picture can not be written: %w", err)
 	}
 	return nil
-}
-
-// drawAs gives the graphs in a format; json is the shape of contract.md, by name.
-func drawAs(ctx context.Context, graphs []*analysis.Graph, format string) ([]byte, error) {
-	sorted := slices.SortedFunc(slices.Values(graphs), func(a, b *analysis.Graph) int { return cmp.Compare(a.Name, b.Name) })
-	if format == "json" {
-		if sorted == nil {
-			sorted = []*analysis.Graph{}
-		}
-		var b strings.Builder
-		enc := json.NewEncoder(&b)
-		enc.SetEscapeHTML(false)
-		enc.SetIndent("", "  ")
-		err := enc.Encode(struct {
-			Blueprints []*analysis.Graph `json:"blueprints"`
-		}{sorted})
-		return []byte(b.String()), err
-	}
-	return picture(ctx, sorted, format)
 }

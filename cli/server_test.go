@@ -1,0 +1,291 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// This file tests dev and serve: whole servers in this process, asked over HTTP.
+
+// screen is an output that tells when a text has come.
+type screen struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+	more chan struct{}
+}
+
+func newScreen() *screen { return &screen{more: make(chan struct{}, 1)} }
+
+func (s *screen) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	select {
+	case s.more <- struct{}{}:
+	default:
+	}
+	return s.text.Write(p)
+}
+
+func (s *screen) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.String()
+}
+
+// running is a command that serves.
+type running struct {
+	out, err *screen
+	stop     context.CancelFunc
+	ended    chan int
+}
+
+// serveIn starts a command that serves and gives it back at once.
+func serveIn(t *testing.T, args ...string) *running {
+	t.Helper()
+	ctx, stop := context.WithCancel(t.Context())
+	r := &running{out: newScreen(), err: newScreen(), stop: stop, ended: make(chan int, 1)}
+	p := &program{ctx: ctx, stdin: strings.NewReader(""), stdout: r.out, stderr: r.err, env: os.LookupEnv}
+	go func() { r.ended <- p.main(args) }()
+	t.Cleanup(stop)
+	return r
+}
+
+// find waits until the screen shows the pattern and gives its first group.
+func (r *running) find(t *testing.T, s *screen, pattern string) string {
+	t.Helper()
+	re := regexp.MustCompile(pattern)
+	for {
+		if m := re.FindStringSubmatch(s.String()); m != nil {
+			return m[len(m)-1]
+		}
+		select {
+		case <-s.more:
+		case code := <-r.ended:
+			t.Fatalf("ended with %d before %q was shown; stdout:\n%s\nstderr:\n%s", code, pattern, r.out, r.err)
+		case <-t.Context().Done():
+			t.Fatal("the test ended")
+		}
+	}
+}
+
+// end sends the signal and waits for the exit code.
+func (r *running) end(t *testing.T) {
+	t.Helper()
+	r.stop()
+	if code := <-r.ended; code != 0 {
+		t.Errorf("exit code %d\n%s", code, r.err)
+	}
+}
+
+const devFlow = `
+bp = blueprint(name = "flow", api_version = "v1", api_endpoint = "jobs/flow", example = {"n": 1, "it's": "quoted"})
+
+def start(context, actions):
+    actions.dispatch_task("work", params = context.initial_data, transitions = {"success": "ask"})
+
+def ask(actions):
+    actions.await_human_approval("telegram", "Go on?", {"approved": "finished", "rejected": "failed"})
+
+bp.handler_for("start", is_start = True)(start)
+bp.handler_for("ask")(ask)
+`
+
+// inFolder makes a folder with a blueprint and goes there.
+func inFolder(t *testing.T) {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(dir, "flows"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "flows", "flow.star"), []byte(devFlow), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(dir)
+}
+
+const shownURL = `(http://127\.0\.0\.1:[0-9]+)`
+
+func TestDevRunsAJobToItsEndAndKeepsItOverARestart(t *testing.T) {
+	inFolder(t)
+	dev := serveIn(t, "dev", "flows", "--listen", "127.0.0.1:0")
+	url := dev.find(t, dev.out, shownURL)
+	started := orrery(t, "jobs", "start", "flow", "--url", url)
+	id := strings.TrimSpace(started.out)
+	if started.code != 0 || id == "" {
+		t.Fatalf("%+v", started)
+	}
+	// The stream of events tells when the emulated worker has answered.
+	cl := &client{base: url, token: "dev-client-token", http: &http.Client{}}
+	err := cl.stream(t.Context(), jobPath(id, "/events"), func(e event) (bool, error) {
+		return strings.Contains(string(e.data), `"waiting_for_human"`), nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := orrery(t, "approvals", "list", "--url", url); !strings.Contains(got.out, id) || !strings.Contains(got.out, "approved|rejected") {
+		t.Errorf("%+v", got)
+	}
+	dev.end(t)
+
+	dev = serveIn(t, "dev", "flows", "--listen", "127.0.0.1:0")
+	url = dev.find(t, dev.out, shownURL)
+	if got := orrery(t, "jobs", "why", id, "--url", url); !strings.Contains(got.out, "orrery approvals approve "+id+" approved") {
+		t.Errorf("%+v", got)
+	}
+	if got := orrery(t, "approvals", "approve", id, "approved", "--url", url); got.code != 0 {
+		t.Errorf("%+v", got)
+	}
+	got := orrery(t, "jobs", "watch", id, "--url", url)
+	if got.code != 0 || !strings.Contains(got.out, "finished in state finished") || !strings.Contains(got.out, "(emulated)") {
+		t.Errorf("%+v", got)
+	}
+	for _, args := range [][]string{{"jobs", "get", id}, {"jobs", "list"}, {"jobs", "history", id}, {"blueprints", "list"}, {"workers", "list"}} {
+		if got := orrery(t, append(args, "--url", url)...); got.code != 0 || got.out == "" {
+			t.Errorf("%v: %+v", args, got)
+		}
+	}
+	dev.end(t)
+}
+
+// The printed line is taken apart as a POSIX shell would and sent.
+func TestDevPrintsACurlLineThatWorks(t *testing.T) {
+	inFolder(t)
+	dev := serveIn(t, "dev", "flows", "--listen", "127.0.0.1:0", "--no-emulation")
+	line := dev.find(t, dev.out, `(?m)^  (curl .*)$`)
+	dev.find(t, dev.out, "Ctrl-C")
+	args := shellWords(line)
+	var url, body string
+	header := http.Header{}
+	for i, a := range args {
+		switch {
+		case strings.HasPrefix(a, "http://"):
+			url = a
+		case a == "-d":
+			body = args[i+1]
+		case a == "-H":
+			name, value, _ := strings.Cut(args[i+1], ": ")
+			header.Set(name, value)
+		}
+	}
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header = header
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	var reply struct {
+		Status string `json:"status"`
+		JobID  string `json:"job_id"`
+	}
+	if err := json.NewDecoder(res.Body).Decode(&reply); err != nil || res.StatusCode != http.StatusAccepted || reply.Status != "accepted" || reply.JobID == "" {
+		t.Errorf("%s: %v %+v (sent %s)", res.Status, err, reply, body)
+	}
+	if strings.Contains(dev.out.String(), "emulated") {
+		t.Error("--no-emulation, and yet:", dev.out)
+	}
+	dev.end(t)
+}
+
+// shellWords splits at blanks outside single quotes; '\” outside them is a quote.
+func shellWords(line string) []string {
+	var out []string
+	var word strings.Builder
+	quoted := false
+	for i := 0; i < len(line); i++ {
+		switch c := line[i]; {
+		case c == '\'':
+			quoted = !quoted
+		case c == '\\' && !quoted:
+			i++
+			word.WriteByte(line[i])
+		case c == ' ' && !quoted:
+			out = append(out, word.String())
+			word.Reset()
+		default:
+			word.WriteByte(c)
+		}
+	}
+	return append(out, word.String())
+}
+
+func TestDevReloadsAChangedFile(t *testing.T) {
+	inFolder(t)
+	dev := serveIn(t, "dev", "flows", "--listen", "127.0.0.1:0")
+	url := dev.find(t, dev.out, shownURL)
+	if err := os.WriteFile("flows/more.star", []byte(strings.ReplaceAll(devFlow, "flow", "more")), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	dev.find(t, dev.err, "changed blueprints are in force")
+	if got := orrery(t, "blueprints", "list", "--url", url); !strings.Contains(got.out, "/api/v1/jobs/more") {
+		t.Errorf("%+v", got)
+	}
+	dev.end(t)
+}
+
+func TestDevNamesTheRemedy(t *testing.T) {
+	inFolder(t)
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	if got := orrery(t, "dev", "flows", "--listen", taken.Addr().String()); got.code != 1 || !strings.Contains(got.firstLine(), "is in use") || !strings.Contains(got.firstLine(), "--listen") {
+		t.Errorf("%+v", got)
+	}
+	if got := orrery(t, "dev", "nowhere", "--listen", "127.0.0.1:0"); got.code != 1 || !strings.Contains(got.firstLine(), "there is no folder nowhere") {
+		t.Errorf("%+v", got)
+	}
+	dev := serveIn(t, "dev", "flows", "--listen", "127.0.0.1:0")
+	dev.find(t, dev.out, shownURL)
+	if got := orrery(t, "dev", "flows", "--listen", "127.0.0.1:0"); got.code != 1 || !strings.Contains(got.err, "in use by process") {
+		t.Errorf("%+v", got)
+	}
+	dev.end(t)
+}
+
+func TestServeRefusesBadConfigurationAllAtOnce(t *testing.T) {
+	inFolder(t)
+	got := orrery(t, "serve", "--listen", "0.0.0.0:0", "--blueprints-dir", "flows", "--job-max-retries", "many")
+	if got.code != 1 {
+		t.Errorf("%+v", got)
+	}
+	for _, want := range []string{"CLIENT_TOKEN", "GLOBAL_WORKER_TOKEN", "job-max-retries"} {
+		if !strings.Contains(got.err, want) {
+			t.Errorf("%s is missing in:\n%s", want, got.err)
+		}
+	}
+}
+
+func TestServeStartsWithABadBlueprintUnlessStrict(t *testing.T) {
+	inFolder(t)
+	if err := os.WriteFile("flows/bad.star", []byte("bp = blueprint(name = \"bad\")\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	args := []string{"serve", "--listen", "127.0.0.1:0", "--blueprints-dir", "flows", "--store-url", "memory:", "--log-format", "json"}
+	if got := orrery(t, append(args, "--strict")...); got.code != 1 || !strings.Contains(got.err, "bad.star") {
+		t.Errorf("%+v", got)
+	}
+	serve := serveIn(t, args...)
+	url := serve.find(t, serve.err, `"url":"(http://127\.0\.0\.1:[0-9]+)"`)
+	serve.find(t, serve.err, "bad.star")
+	if got := orrery(t, "blueprints", "list", "--url", url); !strings.Contains(got.out, "flow") || strings.Contains(got.out, "bad") {
+		t.Errorf("%+v", got)
+	}
+	if got := orrery(t, "blueprints", "list", "--url", url, "--token", "wrong"); got.code != 1 || !strings.Contains(got.err, "ORRERY_TOKEN") {
+		t.Errorf("%+v", got)
+	}
+	serve.end(t)
+}
