@@ -88,10 +88,11 @@ func (in *interp) needTransitions(what string, b map[string]bound) {
 // names gives the constant texts of an argument, sorted and comma separated.
 func (in *interp) names(what string, b bound) string {
 	var all []string
-	for _, alt := range alternatives(orUnknown(b.v)) {
+	alts := alternatives(orUnknown(b.v))
+	for _, alt := range alts {
 		if s, ok := text(alt); ok {
 			all = append(all, s)
-		} else if _, isConst := alt.(constant); isConst {
+		} else if _, isConst := alt.(constant); isConst && len(alts) == 1 {
 			in.a.reportNode(ruleBadArgument, b.node, fmt.Sprintf("%s must be text, not %s", what, describe(alt)), "")
 		}
 	}
@@ -112,10 +113,13 @@ func (in *interp) transitions(what string, b bound, kind, taskType string, args 
 		return []string{""}
 	}
 	var success []string
-	for _, alt := range alternatives(b.v) {
+	alts := alternatives(b.v)
+	for _, alt := range alts {
 		d, ok := alt.(*dictValue)
 		if !ok {
-			if _, isUnknown := alt.(unknown); !isUnknown {
+			if _, isUnknown := alt.(unknown); !isUnknown && len(alts) > 1 {
+				continue // one of several, which the handler may well rule out
+			} else if !isUnknown {
 				in.a.reportNode(ruleBadArgument, b.node, fmt.Sprintf("transitions of %s must be a dict of result to state, not %s", what, describe(alt)), "")
 			} else {
 				in.dynamicEdge("", kind, taskType, b.node, args.node)
@@ -124,6 +128,9 @@ func (in *interp) transitions(what string, b bound, kind, taskType string, args 
 			continue
 		}
 		success = append(success, in.transitionsOf(d, b, kind, taskType, args)...)
+	}
+	if len(success) == 0 {
+		return []string{unknownSuccess}
 	}
 	return success
 }
@@ -169,13 +176,15 @@ func (in *interp) edges(label string, b bound, kind, taskType string, call synta
 	if b.v == nil {
 		return
 	}
-	for _, alt := range alternatives(b.v) {
+	alts := alternatives(b.v)
+	for _, alt := range alts {
 		to, ok := text(alt)
 		switch {
 		case ok && to != "":
 			in.edge(Edge{To: to, Label: label, Kind: kind, TaskType: taskType}, b.node, call)
 		case isUnknown(alt):
 			in.dynamicEdge(label, kind, taskType, b.node, call)
+		case len(alts) > 1: // None or "" as one of several, which the handler may well rule out
 		default:
 			in.a.reportNode(ruleBadArgument, b.node, fmt.Sprintf("a target must be the name of a state, not %s", describe(alt)), "")
 		}
@@ -223,15 +232,17 @@ func (in *interp) slipped(call syntax.Node) {
 func (in *interp) parallel(b map[string]bound, args *arguments) {
 	into := b["aggregate_into"]
 	var types []string
-	for _, alt := range alternatives(orUnknown(b["tasks"].v)) {
+	alts := alternatives(orUnknown(b["tasks"].v))
+	for _, alt := range alts {
 		switch tasks := alt.(type) {
 		case *listValue:
 			for _, e := range tasks.elems {
 				types = append(types, in.parallelEntry(e, b["tasks"], args))
 			}
-		case unknown:
 		default:
-			in.a.reportNode(ruleBadArgument, b["tasks"].node, fmt.Sprintf("tasks of dispatch_parallel() must be a list of dicts, not %s", describe(alt)), "")
+			if !isUnknown(alt) && len(alts) == 1 {
+				in.a.reportNode(ruleBadArgument, b["tasks"].node, fmt.Sprintf("tasks of dispatch_parallel() must be a list of dicts, not %s", describe(alt)), "")
+			}
 		}
 	}
 	in.edges(aggregateLabel, into, EdgeParallel, uniqueNames(types), args.node)
@@ -252,10 +263,11 @@ func (in *interp) parallel(b map[string]bound, args *arguments) {
 func (in *interp) parallelEntry(e value, tasks bound, args *arguments) string {
 	var types []string
 	allowed := append([]string{"type"}, actionSignatures["dispatch_task"].params...)
-	for _, alt := range alternatives(e) {
+	alts := alternatives(e)
+	for _, alt := range alts {
 		d, ok := alt.(*dictValue)
 		if !ok {
-			if !isUnknown(alt) {
+			if !isUnknown(alt) && len(alts) == 1 {
 				in.a.reportNode(ruleBadArgument, tasks.node, fmt.Sprintf("an entry of tasks must be a dict, not %s", describe(alt)), "")
 			}
 			continue

@@ -105,12 +105,15 @@ func (in *interp) cond(f *frame, x *syntax.CondExpr) value {
 	}
 	in.uncertain++
 	defer func() { in.uncertain-- }()
-	before := in.paths
+	before, original := in.save(f), in.save(f).vars
+	in.narrow(f, x.Cond, true)
 	then := in.eval(f, x.True)
 	afterThen := in.paths
-	in.paths = before
+	in.restore(f, before)
+	in.narrow(f, x.Cond, false)
 	otherwise := in.eval(f, x.False)
 	in.paths = afterThen.union(in.paths)
+	f.vars = original
 	return join(then, otherwise)
 }
 

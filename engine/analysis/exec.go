@@ -243,9 +243,11 @@ func (in *interp) ifStmt(f *frame, s *syntax.IfStmt) {
 	}
 	in.uncertain++
 	before := in.save(f)
+	in.narrow(f, s.Cond, true)
 	in.block(f, s.True)
 	then := point{f.vars, in.paths}
 	in.restore(f, before)
+	in.narrow(f, s.Cond, false)
 	in.block(f, s.False)
 	in.uncertain--
 	in.restore(f, meet(then, point{f.vars, in.paths}))

@@ -123,7 +123,7 @@ func (in *interp) register(bp *blueprintInfo, what string, sig signature, args *
 			sure: in.uncertain == 0 && len(alts) == 1 && in.handler == nil,
 		}
 		s, ok := text(alt)
-		if _, isConst := alt.(constant); isConst && (!ok || s == "") && b["state"].v != nil {
+		if _, isConst := alt.(constant); isConst && (!ok || s == "") && len(alts) == 1 && b["state"].v != nil {
 			in.a.reportNode(ruleBadArgument, b["state"].node, fmt.Sprintf("a state's name must be text, not %s", describe(alt)), "")
 		} else if !ok && b["state"].v != nil {
 			bp.open = true
