@@ -1,8 +1,11 @@
 package api
 
 import (
+	"bufio"
 	"bytes"
 	"compress/gzip"
+	"fmt"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -164,11 +167,16 @@ func zstded(t *testing.T) func(string) string {
 func TestTooLarge(t *testing.T) {
 	b := newBench(t)
 	b.listen()
-	r, err := http.NewRequest("POST", b.base+start, strings.NewReader(`{"a": "`+strings.Repeat("a", maxBody)+`"}`))
+	conn, err := net.Dial("tcp", strings.TrimPrefix(b.base, "http://"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	resp, err := http.DefaultClient.Do(r)
+	defer conn.Close()
+	// Refused by its length, before a byte of it was sent.
+	if _, err := fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n", start, maxBody+1); err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

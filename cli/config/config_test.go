@@ -147,6 +147,9 @@ func TestPrincipals(t *testing.T) {
 	if len(c.Clients) != 2 || len(c.Workers) != 1 {
 		t.Fatalf("%d clients, %d workers", len(c.Clients), len(c.Workers))
 	}
+	if len(c.Warnings) != 1 || !strings.Contains(c.Warnings[0], `monthly_attempts of the client "client_premium"`) {
+		t.Errorf("warnings %q", c.Warnings)
+	}
 	premium, ops := c.Clients[0], c.Clients[1]
 	if premium.Name != "client_premium" || premium.Role != "client" || premium.MonthlyAttempts != 100000 || premium.Token.Reveal() != "vip" {
 		t.Errorf("premium: %+v", premium)
@@ -199,6 +202,15 @@ func TestBadPrincipals(t *testing.T) {
 	if _, faults := LoadWorkers(path); len(faults) != 1 || !strings.HasSuffix(faults[0].Name, ":2") {
 		t.Errorf("syntax: %v", faults)
 	}
+}
+
+func TestReservedClientName(t *testing.T) {
+	in(t, map[string]string{"clients.toml": "[admin]\ntoken = \"x\"\n"})
+	f := faultsOf(t, Source{Environ: []string{"CLIENT_TOKEN=y"}})
+	if len(f) != 1 || !strings.Contains(f[0].Problem, "[admin]") {
+		t.Errorf("faults %v", f)
+	}
+	load(t, Source{})
 }
 
 func TestSecretsDoNotPrint(t *testing.T) {

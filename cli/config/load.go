@@ -184,6 +184,12 @@ func (l *loader) tokens() {
 		}
 	}
 	for _, one := range c.Clients {
+		if one.MonthlyAttempts >= 0 {
+			c.Warnings = append(c.Warnings, fmt.Sprintf("monthly_attempts of the client %q is not counted in this build: its jobs are unlimited", one.Name))
+		}
+		if one.Name == "admin" && c.ClientToken != "" {
+			l.fault(c.ClientsPath, "", "the name [admin] belongs to the holder of %s; name the client otherwise", nameClientToken)
+		}
 		if one.Token == c.ClientToken {
 			l.fault(c.ClientsPath, "", "the client %q has the same token as %s; give one of them another", one.Name, nameClientToken)
 		}
