@@ -99,7 +99,10 @@ func sleep(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kw
 	if nap == nil {
 		nap = realSleep
 	}
-	return starlark.None, s.outside(func() error { return nap(s.Ctx, d) })
+	if err := s.outside(func() error { return nap(s.Ctx, d) }); err != nil {
+		return nil, &HostError{Call: b.Name(), Err: err} // only the end of the run wakes it early
+	}
+	return starlark.None, nil
 }
 
 func realSleep(ctx context.Context, d time.Duration) error {

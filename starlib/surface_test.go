@@ -1,6 +1,7 @@
 package starlib
 
 import (
+	"maps"
 	"sort"
 	"strings"
 	"testing"
@@ -12,7 +13,33 @@ import (
 
 // This file pins the surface: the names that scripts can rely on, module by module.
 
-func TestSurface(t *testing.T) {
+// surface is what each value and module has, sorted.
+var surface = map[string]string{
+	"context":      "actions aggregation_results client current_state data_stores error initial_data job_id state_history step_id storage task_files tracing_context",
+	"actions":      "await_human_approval dispatch_parallel dispatch_task run_blueprint transition_to",
+	"storage":      "get_job_state",
+	"client":       "config id params plan",
+	"blueprint":    "add_data_store aggregator_for api_endpoint api_version description handler_for name render_graph",
+	"registration": "when",
+	"data_store":   "delete get incr keys set update",
+	"re":           "compile escape findall fullmatch match search split sub",
+	"re.pattern":   "findall fullmatch match pattern search split sub",
+	"re.match":     "end group groupdict groups start",
+	"json":         "decode dumps encode indent loads",
+	"time":         "from_timestamp hour is_valid_timezone microsecond millisecond minute nanosecond now parse_duration parse_time second time",
+	"math":         "acos acosh asin asinh atan atan2 atanh ceil copysign cos cosh degrees e exp fabs floor gamma hypot log mod pi pow radians remainder round sin sinh sqrt tan tanh",
+	"random":       "choice randint random sample shuffle uniform",
+	"uuid":         "uuid4",
+	"logging":      "critical debug error exception getLogger info warning",
+	"logger":       "critical debug error exception info name warning",
+	"env":          "get",
+	"sql":          "connect",
+	"http":         "delete get head patch post put request",
+}
+
+// surfaceValues makes one value of every kind.
+func surfaceValues(t *testing.T) map[string]starlark.HasAttrs {
+	t.Helper()
 	s := &Scope{Job: &job.Job{ID: "j"}}
 	th := new(starlark.Thread)
 	ctx := s.Enter(th)
@@ -41,28 +68,11 @@ func TestSurface(t *testing.T) {
 			values[name] = m
 		}
 	}
-	want := map[string]string{
-		"context":      "actions aggregation_results client current_state data_stores error initial_data job_id state_history step_id storage task_files tracing_context",
-		"actions":      "await_human_approval dispatch_parallel dispatch_task run_blueprint transition_to",
-		"storage":      "get_job_state",
-		"client":       "config id params plan",
-		"blueprint":    "add_data_store aggregator_for api_endpoint api_version description handler_for name render_graph",
-		"registration": "when",
-		"data_store":   "delete get incr keys set update",
-		"re":           "compile escape findall fullmatch match search split sub",
-		"re.pattern":   "findall fullmatch match pattern search split sub",
-		"re.match":     "end group groupdict groups start",
-		"json":         "decode dumps encode indent loads",
-		"time":         "from_timestamp hour is_valid_timezone microsecond millisecond minute nanosecond now parse_duration parse_time second time",
-		"math":         "acos acosh asin asinh atan atan2 atanh ceil copysign cos cosh degrees e exp fabs floor gamma hypot log mod pi pow radians remainder round sin sinh sqrt tan tanh",
-		"random":       "choice randint random sample shuffle uniform",
-		"uuid":         "uuid4",
-		"logging":      "critical debug error exception getLogger info warning",
-		"logger":       "critical debug error exception info name warning",
-		"env":          "get",
-		"sql":          "connect",
-		"http":         "delete get head patch post put request",
-	}
+	return values
+}
+
+func TestSurface(t *testing.T) {
+	values, want := surfaceValues(t), maps.Clone(surface)
 	for name, v := range values {
 		names := v.AttrNames()
 		sort.Strings(names)

@@ -4,10 +4,15 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
+	"go.starlark.net/starlark"
+
+	"orrery/engine/analysis"
 	"orrery/engine/job"
+	"orrery/starlib"
 )
 
 // This file tests Compile: what a file gives, and every fault at once with its place.
@@ -191,6 +196,23 @@ func BenchmarkCompile(b *testing.B) {
 	for b.Loop() {
 		if _, err := Compile("main.star", files); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+// The analysis reads the same language that starlib runs.
+func TestAnalysisKnowsTheSameNames(t *testing.T) {
+	if got, want := strings.Join(analysis.FixedParameters(), " "), strings.Join(starlib.Fixed(), " "); got != want {
+		t.Errorf("parameters\n%s\nwant\n%s", got, want)
+	}
+	for _, name := range analysis.Predeclared() {
+		if !starlib.Predeclared().Has(name) {
+			t.Errorf("the analysis knows %s, and scripts do not have it", name)
+		}
+	}
+	for name := range starlib.Predeclared() {
+		if !slices.Contains(analysis.Predeclared(), name) && !starlark.Universe.Has(name) {
+			t.Errorf("scripts have %s, and the analysis does not know it", name)
 		}
 	}
 }

@@ -210,3 +210,16 @@ func TestLogOfAFailedStepIsKept(t *testing.T) {
 		t.Errorf("decision: %+v", d)
 	}
 }
+
+// broken is a Host part that panics, as a fault of ours would.
+type broken struct{}
+
+func (broken) JobState(context.Context, string) (json.RawMessage, error) { panic("a nil map") }
+
+func TestPanicIsAFailure(t *testing.T) {
+	st := body(t, "context, actions", `context.storage.get_job_state("x")`)
+	st.Host.Jobs = broken{}
+	if e := bad(t, st, "the interpreter failed: a nil map"); e.Code != job.CodeScript {
+		t.Errorf("code %s", e.Code)
+	}
+}

@@ -291,7 +291,7 @@ func (v *evaluation) call(n *syntax.CallExpr) (starlark.Value, error) {
 		return starlark.MakeInt(length), nil
 	}
 	fn := n.Fn.(*syntax.DotExpr) // Compile lets nothing else pass
-	x, err := v.path(fn.X) // not noted: it only leads to the key
+	x, err := v.path(fn.X)       // not noted: it only leads to the key
 	if err != nil {
 		return nil, err
 	}
