@@ -34,6 +34,7 @@ var directions = []direction{
 	{"engine/killpoint", nil},
 	{"engine/analysis", []string{"starlib/..."}},
 	{"engine/draw", []string{"engine/analysis"}},
+	{"engine/draw/boot", nil},
 	{"engine/sandbox", []string{"engine/blueprint", "starlib/...", "engine/job", "engine/clock"}},
 	{"engine/blueprint", []string{"engine/analysis", "starlib/...", "engine/job", "engine/clock", "engine/store"}},
 	{"engine/store/...", []string{"engine/store/...", "engine/job", "engine/clock", "engine/killpoint"}},
@@ -103,7 +104,7 @@ func TestDirectionOfNarrowestWins(t *testing.T) {
 }
 
 // leaves are the packages that everything else stands on: standard library only, tests included.
-var leaves = []string{"engine/job", "engine/clock", "engine/killpoint"}
+var leaves = []string{"engine/job", "engine/clock", "engine/killpoint", "engine/draw/boot"}
 
 func TestLeavesUseTheStandardLibraryOnly(t *testing.T) {
 	for _, f := range source(t).files {
@@ -139,6 +140,9 @@ var homes = map[string][]string{
 	"github.com/BurntSushi/toml":    {"cli/..."},
 	"golang.org/x/term":             {"cli/..."},
 	"github.com/fsnotify/fsnotify":  {"engine/blueprint/..."},
+
+	// Our own engine/draw/boot, a module of its own so that it is initialised first.
+	"boot.orrery": {""},
 
 	// Small and without side effects, so any layer may.
 	"github.com/google/uuid": {"workers/...", "starlib/...", "engine/...", "api/...", "cli/..."},
