@@ -80,14 +80,23 @@ var _ store.Store = (*Store)(nil)
 // process has the store open, when the file is something else, or when a newer Orrery
 // wrote it.
 func Open(path string, opts Options) (*Store, error) {
-	opts = opts.withDefaults()
-	path, err := settle(path)
+	s, w, err := ready(path, opts.withDefaults())
 	if err != nil {
 		return nil, err
 	}
+	go w.run()
+	return s, nil
+}
+
+// ready opens all but does not start the writer.
+func ready(path string, opts Options) (*Store, *writer, error) {
+	path, err := settle(path)
+	if err != nil {
+		return nil, nil, err
+	}
 	l, err := lock(path)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	s := &Store{
 		path: path, opts: opts, lock: l, queue: make(chan *write, 2*opts.MaxBatch),
@@ -98,10 +107,9 @@ func Open(path string, opts Options) (*Store, error) {
 	}
 	w, err := s.openWriter()
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open store %s: %w", path, err), l.Close())
+		return nil, nil, errors.Join(fmt.Errorf("open store %s: %w", path, err), l.Close())
 	}
-	go w.run()
-	return s, nil
+	return s, w, nil
 }
 
 // settle makes the folder and the file, private to the user, and gives the file's one true

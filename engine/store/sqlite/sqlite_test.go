@@ -42,3 +42,16 @@ func BenchmarkAlone(b *testing.B) {
 		return open(t, filepath.Join(t.TempDir(), "o.db"), Options{MaxBatch: 1})
 	})
 }
+
+func TestDurable(t *testing.T) {
+	storetest.Durable(t, func(t testing.TB) (store.Store, func() store.Store) {
+		path := filepath.Join(t.TempDir(), "o.db")
+		s := open(t, path, Options{})
+		return s, func() store.Store {
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+			return open(t, path, Options{})
+		}
+	})
+}
