@@ -134,6 +134,9 @@ func (p *program) report(err error) int {
 		}
 		return 1
 	}
+	if errors.Is(err, context.Canceled) && p.ctx.Err() != nil {
+		err = errors.New("interrupted")
+	}
 	fmt.Fprintf(p.stderr, "orrery: %v\n", err)
 	return 1
 }

@@ -221,14 +221,6 @@ type jobView struct {
 	CancelRequested string          `json:"cancel_requested_at"`
 }
 
-func (j jobView) ended() bool {
-	switch j.Status {
-	case "finished", "failed", "cancelled", "quarantined":
-		return true
-	}
-	return false
-}
-
 // jobPath is the address of a job's resource; the id is escaped, so a mistyped one can not
 // reach another route.
 func jobPath(id, rest string) string { return "/api/v1/jobs/" + url.PathEscape(id) + rest }

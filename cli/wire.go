@@ -12,6 +12,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -87,7 +88,7 @@ func (s *server) join(ctx context.Context, how wiring) (err error) {
 	}
 	s.engine, err = engine.New(engine.Config{
 		Store: s.store, Blueprints: s.catalog, Dispatcher: s.hub, Log: log, Env: allowed(cfg.BlueprintEnv, os.LookupEnv),
-		MaxRetries: cfg.JobMaxRetries, WorkerTimeout: cfg.WorkerTimeout.Seconds(), CancelGrace: cfg.CancelGrace, Runners: cfg.Runners,
+		MaxRetries: retries(cfg.JobMaxRetries), WorkerTimeout: cfg.WorkerTimeout.Seconds(), CancelGrace: cfg.CancelGrace, Runners: cfg.Runners,
 	})
 	if err != nil {
 		return err
@@ -114,10 +115,11 @@ func (s *server) run(ctx context.Context) error {
 	}
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
-	go s.hub.Run(background)
-	go s.catalog.Watch(background)
+	var working sync.WaitGroup
+	working.Go(func() { s.hub.Run(background) })
+	working.Go(func() { s.catalog.Watch(background) })
 	if s.emulator != nil {
-		go s.emulator.Run(background)
+		working.Go(func() { s.emulator.Run(background) })
 	}
 	served := make(chan error, 1)
 	go func() { served <- s.http.Serve(s.listener) }()
@@ -134,6 +136,7 @@ func (s *server) run(ctx context.Context) error {
 	s.hub.Close()
 	err := s.http.Shutdown(grace)
 	stop()
+	working.Wait() // they use the store, which is closed next
 	return errors.Join(failed, err, s.engine.Stop(grace))
 }
 
@@ -147,6 +150,14 @@ func (s *server) close() {
 			s.log.Error("the store was not closed cleanly", "error", err)
 		}
 	}
+}
+
+// retries keeps "none" apart from "not said", which is 0 for the engine and means its default.
+func retries(n int) int {
+	if n == 0 {
+		return -1
+	}
+	return n
 }
 
 // reloadWorkers reads the workers' own tokens again; a file with faults changes nothing.

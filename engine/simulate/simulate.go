@@ -83,6 +83,7 @@ type sim struct {
 	served    map[string][]Try // by job, in the order of hand-out
 	seen      map[tryKey]bool
 	shown     map[string]int64 // job -> last record that was shown
+	depths    map[string]int   // job -> how deep it is below the job that runs
 	stalls    int
 }
 
@@ -128,7 +129,7 @@ func newSim(o Options) (*sim, error) {
 		Options: o, queue: newQueue(),
 		replies: newReplies(o.Scenario.Replies), people: o.Scenario.Approvals,
 		unfit: map[taskKey]unfit{}, left: map[string]bool{},
-		tries: map[string][]Try{}, served: map[string][]Try{}, seen: map[tryKey]bool{}, shown: map[string]int64{},
+		tries: map[string][]Try{}, served: map[string][]Try{}, seen: map[tryKey]bool{}, shown: map[string]int64{}, depths: map[string]int{},
 	}
 	if o.RealTime {
 		s.clock = clock.Real{}

@@ -38,7 +38,7 @@ func offset(d time.Duration) string {
 
 // say shows an event of the outside.
 func (s *sim) say(jobID, kind, text string) {
-	s.Show(Event{Offset: s.clock.Now().Sub(s.began), JobID: jobID, Kind: kind, Text: text})
+	s.Show(Event{Offset: s.clock.Now().Sub(s.began), JobID: jobID, Depth: s.depths[jobID], Kind: kind, Text: text})
 }
 
 // showNew shows the records that were written since the last call, a child's before the
@@ -56,6 +56,7 @@ func (s *sim) showJob(ctx context.Context, id string, depth int) error {
 	if err != nil {
 		return err
 	}
+	s.depths[id] = depth
 	for _, r := range fresh {
 		if r.Kind == job.RecChild {
 			for _, child := range children {
