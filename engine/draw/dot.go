@@ -38,8 +38,8 @@ const (
 )
 
 const (
-	fontName     = "Helvetica,Arial,sans-serif"
-	wrapColumns  = 30 // of conditions
+	fontName     = "Verdana" // one name, or the layout reckons with Times; a wide one, so that any font which a browser has fits
+	wrapColumns  = 30        // of conditions
 	maxLabel     = 120
 	maxNodeLines = 6
 )
@@ -190,9 +190,13 @@ func activities(g *analysis.Graph, s *analysis.State) []string {
 	return lines
 }
 
-// missing draws targets that no state has.
+// missing draws what edges join and no state is: targets that do not exist, and the states whose names only a load tells.
 func (w *dotWriter) missing(g *analysis.Graph) {
 	for _, e := range g.Edges {
+		if from := w.prefix + e.From; !w.ids[from] {
+			w.ids[from] = true
+			fmt.Fprintf(w, "%s%s [label=%s, style=\"rounded,dashed\", color=%q];\n", w.indent, dotID(from), dotLabel("states known\nwhen loaded"), inkMuted)
+		}
 		id := w.prefix + e.To
 		if e.Dynamic || w.ids[id] {
 			continue

@@ -99,9 +99,15 @@ func picture(ctx context.Context, graphs []*analysis.Graph, format Format) ([]by
 			return nil, err
 		}
 	}
+	if format == SVG {
+		data = bytes.ReplaceAll(data, []byte(`font-family="`+fontName+`"`), []byte(`font-family="`+fontFamily+`"`))
+	}
 	pictures.put(key, data)
 	return data, nil
 }
+
+// fontFamily is what an SVG asks a browser for. Quotes within texts are entities, so the replacement meets attributes only.
+const fontFamily = fontName + ",DejaVu Sans,Arial,Helvetica,sans-serif"
 
 // The largest graphs that are laid out, and the largest that are laid out in the caller's own process, where nothing can stop it.
 const (

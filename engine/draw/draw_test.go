@@ -16,6 +16,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"orrery/engine/analysis"
 )
@@ -223,6 +224,19 @@ func TestSeveralGraphsInOnePicture(t *testing.T) {
 	}
 }
 
+// A state whose name only a load tells has edges, but is none of the states.
+func TestStatesKnownWhenLoaded(t *testing.T) {
+	g := &analysis.Graph{Name: "open", States: []*analysis.State{{Name: "a", Kind: analysis.KindState}}, Edges: []*analysis.Edge{
+		{To: "a", Kind: analysis.EdgeTransition}, {Dynamic: true, Kind: analysis.EdgeTask},
+	}}
+	for _, f := range []Format{DOT, SVG, Mermaid} {
+		data := render(t, f, g)
+		if n := bytes.Count(data, []byte("states known")); n != 1 {
+			t.Errorf("%s says so %d times:\n%s", f, n, data)
+		}
+	}
+}
+
 func TestJSONIsThePromisedShape(t *testing.T) {
 	var got struct {
 		Blueprints []struct {
@@ -277,6 +291,29 @@ func TestStoppedLayout(t *testing.T) {
 	cancel()
 	if _, err := Render(ctx, tangle(5, 5), SVG); !errors.Is(err, context.Canceled) {
 		t.Errorf("error: %v", err)
+	}
+}
+
+// Without the short cuts of the header this layout takes minutes; the child must die when its caller gives up.
+func TestChildIsKilledInTheMiddle(t *testing.T) {
+	var dot strings.Builder
+	dot.WriteString("digraph {\n")
+	for _, e := range tangle(300, 700).Edges {
+		fmt.Fprintf(&dot, "%q -> %q;\n", e.From, e.To)
+	}
+	dot.WriteString("}\n")
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	begun := time.Now()
+	_, err := layout(ctx, []byte(dot.String()), "svg", 300, 700)
+	if !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("error: %v", err)
+	}
+	if took := time.Since(begun); took > layoutTime/2 {
+		t.Errorf("it took %v to stop", took)
+	}
+	if _, err := layout(context.Background(), []byte("digraph { a -> b }"), "svg", 2, 1); err != nil {
+		t.Errorf("the next layout fails: %v", err)
 	}
 }
 

@@ -68,7 +68,9 @@ func mermaidGraph(b *strings.Builder, g *analysis.Graph, prefix string) {
 func mermaidEdge(b *strings.Builder, e *analysis.Edge, ids map[string]string, fresh string) {
 	from, to := ids[e.From], ids[e.To]
 	if from == "" {
-		from = fresh + "f((\"?\"))"
+		from = fresh + "f"
+		ids[e.From] = from
+		fmt.Fprintf(b, "  %s(%s):::missing\n", from, mermaidLabel("states known\nwhen loaded"))
 	}
 	arrow := "-->"
 	switch {
