@@ -36,7 +36,7 @@ type Config struct {
 	Clock         clock.Clock
 	Log           *slog.Logger
 	Env           func(name string) (string, bool) // what scripts may read; nil: nothing
-	MaxRetries    int                              // JOB_MAX_RETRIES
+	MaxRetries    int                              // JOB_MAX_RETRIES; below 0 means none
 	WorkerTimeout float64                          // seconds an attempt may take; WORKER_TIMEOUT_SECONDS
 	CancelGrace   time.Duration                    // CANCEL_GRACE_SECONDS
 	Runners       int                              // steps under way at once
@@ -182,7 +182,7 @@ func (e *Engine) recover(ctx context.Context) error {
 // machine gives the rules for a job on one blueprint.
 func (e *Engine) machine(bp *blueprint.Blueprint) job.Machine {
 	retry := job.DefaultRetry
-	retry.Max = e.cfg.MaxRetries
+	retry.Max = max(0, e.cfg.MaxRetries)
 	m := job.Machine{
 		CancelGrace: e.cfg.CancelGrace, Retry: retry, MaxStreak: e.cfg.Limits.Streak,
 		MaxSteps: e.cfg.Limits.Steps, MaxHistory: e.cfg.Limits.HistoryBytes,

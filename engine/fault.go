@@ -57,6 +57,8 @@ func faultFrom(err error, id string) error {
 	switch {
 	case err == nil:
 		return nil
+	case FaultCode(err) != "":
+		return err
 	case errors.Is(err, blueprint.ErrUnknown):
 		return &Fault{UnknownBlueprint, err.Error(), err}
 	case errors.Is(err, store.ErrNotFound):

@@ -83,11 +83,12 @@ func (b *historyBuilder) add(r *job.Record) error {
 	if err := b.fold(r); err != nil {
 		return err
 	}
-	if r.Kind != job.RecStep && r.Kind != job.RecCreated {
+	left := r.Next != "" || r.Status.Terminal()
+	if r.Kind != job.RecCreated && (r.Kind != job.RecStep || !left) {
 		b.events = append(b.events, HistoryEvent{EventID: b.id(r, "record"), JobID: b.job, Timestamp: Time(r.At),
 			State: r.State, EventType: string(r.Kind), NextState: r.Next, Record: r})
 	}
-	if left := r.Next != "" || r.Status.Terminal(); left && b.open {
+	if left && b.open {
 		ms := float64(r.At.Sub(b.began).Microseconds()) / 1000
 		b.events = append(b.events, HistoryEvent{EventID: b.id(r, "finished"), JobID: b.job, Timestamp: Time(r.At),
 			State: r.State, EventType: "state_finished", Duration: &ms, NextState: r.Next, Snapshot: b.snapshot(r), Record: stepOnly(r)})

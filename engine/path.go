@@ -108,6 +108,9 @@ func (e *Engine) step(ctx context.Context, id string) error {
 			return err
 		}
 		bp, err := e.cfg.Blueprints.AtRevision(ctx, j.Revision, j.Blueprint)
+		if !final(err) {
+			return err
+		}
 		if err != nil {
 			return e.apply(ctx, j, nil, job.Broken{Err: job.Error{Code: job.CodeUnknownBlueprint,
 				Message: fmt.Sprintf("revision %s of blueprint %q can not be loaded: %v", j.Revision, j.Blueprint, err)}})
@@ -128,6 +131,13 @@ func (e *Engine) step(ctx context.Context, id string) error {
 	}
 	e.ready.push(id)
 	return nil
+}
+
+// final tells a revision that is gone or can not be compiled from a store that could not
+// be read just now.
+func final(err error) bool {
+	var bad *blueprint.LoadError
+	return err == nil || errors.Is(err, blueprint.ErrUnknown) || errors.As(err, &bad)
 }
 
 // stepOnce runs one handler and commits what it decided. Steps of a blueprint with data
