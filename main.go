@@ -4,6 +4,8 @@ package main
 import (
 	"os"
 
+	_ "boot.orrery" // first: gives the layout library a private folder before its init runs
+
 	"orrery/cli"
 )
 
