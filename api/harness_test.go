@@ -305,6 +305,7 @@ func (p *fakePrints) Dot(name string) (string, bool, error) {
 type fakeDesk struct {
 	mu       sync.Mutex
 	returned []engine.Outcome
+	progress chan store.Progress
 	fail     error
 }
 
@@ -320,7 +321,7 @@ func (d *fakeDesk) Returned(_ context.Context, _ job.Task, o engine.Outcome) (en
 }
 func (d *fakeDesk) Lost(context.Context, job.Task, bool, string) error { return nil }
 func (d *fakeDesk) Unsuitable(context.Context, job.Task, string) error { return nil }
-func (d *fakeDesk) Progress(job.Task, store.Progress)                  {}
+func (d *fakeDesk) Progress(_ job.Task, p store.Progress)              { d.progress <- p }
 func (d *fakeDesk) AttemptSeconds(job.Task) float64                    { return 300 }
 func (d *fakeDesk) Task(context.Context, string, int) (*job.Task, error) {
 	return nil, store.ErrNotFound
@@ -351,7 +352,7 @@ var testClients = []Client{
 
 func newBench(t *testing.T, adjust ...func(*Config)) *bench {
 	t.Helper()
-	b := &bench{t: t, engine: newFakeEngine(), prints: &fakePrints{}, desk: &fakeDesk{}, clock: clock.NewFake(epoch), log: &strings.Builder{}}
+	b := &bench{t: t, engine: newFakeEngine(), prints: &fakePrints{}, desk: &fakeDesk{progress: make(chan store.Progress, 10)}, clock: clock.NewFake(epoch), log: &strings.Builder{}}
 	var err error
 	b.hub, err = workers.New(context.Background(), workers.Config{Clock: b.clock, Records: memory.New(), SharedToken: "w-shared", Tokens: map[string]string{"own": "w-own"}})
 	if err != nil {
