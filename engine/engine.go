@@ -93,6 +93,8 @@ type Engine struct {
 	store   store.Store
 	locks   locks // of jobs
 	values  locks // of blueprints with data stores; taken after a job's
+	hot     hotList
+	slow    slowList
 	ready   *readyList
 	watch   watchers
 	timers  chan struct{} // something became due earlier than known

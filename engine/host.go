@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"time"
 
 	"orrery/engine/job"
@@ -14,9 +13,9 @@ import (
 // This file is the world as a handler sees it: the parts of the engine that a step may read.
 
 // hostFor gives a step of the job its view of stores, jobs, environment and time.
-func (e *Engine) hostFor(j *job.Job) starlib.Host {
+func (e *Engine) hostFor(j *job.Job, data store.Data) starlib.Host {
 	return starlib.Host{
-		Stores: storesView{e, j.Blueprint}, Jobs: jobsView{e, j}, Env: e.cfg.Env,
+		Stores: storesView{e, j.Blueprint}, Jobs: jobsView{e, j, data}, Env: e.cfg.Env,
 		Sleep: e.sleep, Now: e.cfg.Clock.Now,
 	}
 }
@@ -52,8 +51,9 @@ func (v storesView) Keys(ctx context.Context, name string) ([]string, error) {
 
 // jobsView reads jobs for context.storage.get_job_state.
 type jobsView struct {
-	e   *Engine
-	own *job.Job
+	e    *Engine
+	own  *job.Job // as the step sees it; it may not be committed yet
+	data store.Data
 }
 
 var _ starlib.Jobs = jobsView{}
@@ -61,8 +61,14 @@ var _ starlib.Jobs = jobsView{}
 // JobState gives a job as the API shows it. The job's own status is the one that its end
 // state will have when a failed task has decided it already (recipe 13).
 func (v jobsView) JobState(ctx context.Context, id string) (json.RawMessage, error) {
-	view, err := v.e.View(ctx, id)
-	if FaultCode(err) == NotFound || errors.Is(err, store.ErrNotFound) {
+	var view *View
+	var err error
+	if id == v.own.ID {
+		view, err = v.e.viewWith(ctx, v.own, v.data)
+	} else {
+		view, err = v.e.View(ctx, id)
+	}
+	if FaultCode(err) == NotFound {
 		return nil, nil
 	}
 	if err != nil {

@@ -20,7 +20,9 @@ import (
 const (
 	idempotencyKept = 24 * time.Hour
 	retryStore      = time.Second // until a write that the store refused is tried again
-	stepsInARow     = 20          // steps of one job before others get the runner
+	conflictTries   = 10          // of an event or a step that meets another change
+	stepsTogether   = 8           // steps that one commit carries at most
+	slowStep        = 5 * time.Millisecond
 )
 
 // Request asks for a job.
@@ -92,18 +94,14 @@ func (e *Engine) create(ctx context.Context, bp *blueprint.Blueprint, c job.Crea
 	if len(c.InitialData) == 0 {
 		c.InitialData = json.RawMessage("{}")
 	}
-	change, err := e.machine(bp).Next(job.Job{}, c, e.cfg.Clock.Now())
-	if err != nil {
-		return err
-	}
-	return e.commitAndGo(ctx, change)
+	return e.apply(ctx, job.Job{}, store.Data{Initial: c.InitialData}, bp, c)
 }
 
-// step runs what is due in a job, and goes on while the job goes on by itself.
+// step runs the step that is due in a job.
 func (e *Engine) step(ctx context.Context, id string) error {
 	defer e.locks.of(id)()
-	j, data, err := e.store.Load(ctx, id)
-	for range stepsInARow {
+	for range conflictTries {
+		j, data, err := e.load(ctx, id)
 		if err != nil || !j.Ready {
 			return err
 		}
@@ -112,24 +110,14 @@ func (e *Engine) step(ctx context.Context, id string) error {
 			return err
 		}
 		if err != nil {
-			return e.apply(ctx, j, nil, job.Broken{Err: job.Error{Code: job.CodeUnknownBlueprint,
+			return e.apply(ctx, *j, data, nil, job.Broken{Err: job.Error{Code: job.CodeUnknownBlueprint,
 				Message: fmt.Sprintf("revision %s of blueprint %q can not be loaded: %v", j.Revision, j.Blueprint, err)}})
 		}
-		change, err := e.stepOnce(ctx, bp, j, data)
-		if errors.Is(err, store.ErrConflict) { // another node changed the job or a value that was read
-			if j, data, err = e.store.Load(ctx, id); err == nil {
-				continue
-			}
-		}
-		if err != nil {
+		if err = e.stepOnce(ctx, bp, j, data); !errors.Is(err, store.ErrConflict) {
 			return err
 		}
-		j = &change.Job
-		if change.StateHistory != nil {
-			data.History = change.StateHistory
-		}
 	}
-	e.ready.push(id)
+	e.ready.push(id) // others have changed what it reads again and again: let them go first
 	return nil
 }
 
@@ -142,19 +130,15 @@ func final(err error) bool {
 
 // stepOnce runs one handler and commits what it decided. Steps of a blueprint with data
 // stores go one after another: what one has written the next one reads.
-func (e *Engine) stepOnce(ctx context.Context, bp *blueprint.Blueprint, j *job.Job, data store.Data) (*job.Change, error) {
+func (e *Engine) stepOnce(ctx context.Context, bp *blueprint.Blueprint, j *job.Job, data store.Data) error {
 	if len(bp.Stores) > 0 {
 		defer e.values.of(bp.Name)()
 	}
 	event, err := e.decide(ctx, bp, j, data)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	change, err := e.machine(bp).Next(*j, event, e.cfg.Clock.Now())
-	if err != nil {
-		return nil, err
-	}
-	return change, e.commit(ctx, change)
+	return e.apply(ctx, *j, data, bp, event)
 }
 
 // decide runs the handler on what the job is now.
@@ -168,7 +152,7 @@ func (e *Engine) decide(ctx context.Context, bp *blueprint.Blueprint, j *job.Job
 	}
 	d := sandbox.Run(ctx, sandbox.Step{
 		Blueprint: bp, Job: j, Initial: data.Initial, History: data.History, Results: results,
-		Host: e.hostFor(j), Limits: e.cfg.Limits.Step, Logger: e.cfg.Log, Retries: e.cfg.MaxRetries,
+		Host: e.hostFor(j, data), Limits: e.cfg.Limits.Step, Logger: e.cfg.Log, Retries: e.cfg.MaxRetries,
 	})
 	if d.Failure != nil && d.Failure.Code == job.CodeTransient { // a read failed in passing: nothing is decided
 		return job.Decided{}, errors.Join(ctx.Err(), d.Failure)
@@ -182,11 +166,81 @@ func (e *Engine) decide(ctx context.Context, bp *blueprint.Blueprint, j *job.Job
 	return event, nil
 }
 
-// commit makes a change durable and starts what follows from it.
-func (e *Engine) commit(ctx context.Context, c *job.Change) error {
-	if err := e.store.Commit(ctx, c); err != nil {
+// change loads a job under its lock and applies the event that make builds from it, again
+// when somebody else changed the job meanwhile. make may refuse with an error.
+func (e *Engine) change(ctx context.Context, id string, make func(*job.Job, store.Data) (job.Event, error)) error {
+	defer e.locks.of(id)()
+	for try := 1; ; try++ {
+		j, data, err := e.load(ctx, id)
+		if err != nil {
+			return err
+		}
+		ev, err := make(j, data)
+		if err != nil {
+			return err
+		}
+		err = e.apply(ctx, *j, data, e.chartOf(ctx, j), ev)
+		if !errors.Is(err, store.ErrConflict) || try == conflictTries {
+			return err
+		}
+	}
+}
+
+// apply commits one event of a job that was read under its lock: next, what becomes due at
+// once by it, commit.
+func (e *Engine) apply(ctx context.Context, j job.Job, data store.Data, bp *blueprint.Blueprint, ev job.Event) error {
+	c, err := e.machine(bp).Next(j, ev, e.cfg.Clock.Now())
+	if err != nil {
 		return err
 	}
+	return e.commit(ctx, e.together(ctx, bp, c, data), data)
+}
+
+// together runs the steps that a change makes due before it is committed, so that one
+// commit carries them all: an ordinary job takes half the commits that way. Steps that are
+// slow, read data stores or join branches run by themselves.
+func (e *Engine) together(ctx context.Context, bp *blueprint.Blueprint, c *job.Change, data store.Data) *job.Change {
+	if bp == nil || len(bp.Stores) > 0 {
+		return c
+	}
+	for range stepsTogether {
+		p, _ := bp.Place(c.Job.State)
+		if !c.Job.Ready || p.Aggregator || e.slow.has(bp, c.Job.State) {
+			return c
+		}
+		data = after(data, c)
+		event, err := e.decide(ctx, bp, &c.Job, data)
+		if err != nil {
+			return c // the step runs again by itself, and shows the error then
+		}
+		if event.Decision.Duration > slowStep {
+			e.slow.add(bp, c.Job.State)
+		}
+		next, err := e.machine(bp).Next(c.Job, event, e.cfg.Clock.Now())
+		if err != nil {
+			return c
+		}
+		c = c.Then(next)
+	}
+	return c
+}
+
+// after gives a job's data as a change leaves them.
+func after(d store.Data, c *job.Change) store.Data {
+	if c.StateHistory != nil {
+		d.History = c.StateHistory
+	}
+	return d
+}
+
+// commit makes a change durable and starts what follows from it.
+func (e *Engine) commit(ctx context.Context, c *job.Change, before store.Data) error {
+	if err := e.store.Commit(ctx, c); err != nil {
+		e.hot.forget(c.Job.ID)
+		return err
+	}
+	kept := c.Job // a copy: the change itself must not stay in memory
+	e.hot.keep(&kept, after(before, c))
 	if c.CloseTasks {
 		e.cfg.Dispatcher.Withdraw(c.Job.ID, 0)
 	}
@@ -197,6 +251,9 @@ func (e *Engine) commit(ctx context.Context, c *job.Change) error {
 		}
 		due = due || t.Due != nil
 	}
+	if c.Job.Ready {
+		e.ready.push(c.Job.ID)
+	}
 	if due {
 		nudge(e.timers)
 	}
@@ -205,71 +262,6 @@ func (e *Engine) commit(ctx context.Context, c *job.Change) error {
 	}
 	e.watch.changed(c.Job.ID)
 	return nil
-}
-
-// commitAndGo commits a change and lets a runner do the step that it made due.
-func (e *Engine) commitAndGo(ctx context.Context, c *job.Change) error {
-	err := e.commit(ctx, c)
-	if err == nil && c.Job.Ready {
-		e.ready.push(c.Job.ID)
-	}
-	return err
-}
-
-// apply commits one event for a job that was just read under its lock.
-func (e *Engine) apply(ctx context.Context, j *job.Job, bp *blueprint.Blueprint, ev job.Event) error {
-	c, err := e.machine(bp).Next(*j, ev, e.cfg.Clock.Now())
-	if err != nil {
-		return err
-	}
-	return e.commitAndGo(ctx, c)
-}
-
-// change loads a job under its lock and applies the event that make builds from it, again
-// when somebody else changed the job meanwhile. make may refuse with an error.
-func (e *Engine) change(ctx context.Context, id string, make func(*job.Job, store.Data) (job.Event, error)) error {
-	defer e.locks.of(id)()
-	for try := 0; ; try++ {
-		j, data, err := e.store.Load(ctx, id)
-		if err != nil {
-			return err
-		}
-		ev, err := make(j, data)
-		if err != nil {
-			return err
-		}
-		err = e.apply(ctx, j, e.chartOf(ctx, j), ev)
-		if !errors.Is(err, store.ErrConflict) || try == 10 {
-			return err
-		}
-	}
-}
-
-// HandedOut notes that a task went to a worker: written with the next batch.
-func (e *Engine) HandedOut(t job.Task) {
-	e.store.HandOut(t)
-	if t.Due != nil {
-		nudge(e.timers)
-	}
-}
-
-// AttemptSeconds is how long an attempt of the task may take.
-func (e *Engine) AttemptSeconds(t job.Task) float64 {
-	if t.Timeout > 0 {
-		return t.Timeout
-	}
-	return e.cfg.WorkerTimeout
-}
-
-// Task reads a task's row.
-func (e *Engine) Task(ctx context.Context, jobID string, n int) (*job.Task, error) {
-	return e.store.Task(ctx, jobID, n)
-}
-
-// Progress keeps a worker's report.
-func (e *Engine) Progress(t job.Task, p store.Progress) {
-	e.store.AddProgress(t.JobID, p)
-	e.watch.changed(t.JobID)
 }
 
 // Returned takes the result of a leased task; it is durable when it returns.
@@ -289,41 +281,4 @@ func (e *Engine) Returned(ctx context.Context, t job.Task, o Outcome) (Taken, er
 		return job.Returned{Task: t, Status: o.Status, Data: o.Data, Before: data.History, Others: others, Emulated: o.Emulated}, nil
 	})
 	return taken(t, err)
-}
-
-// taken tells a refusal, which the worker must not repeat, from a write that failed.
-func taken(t job.Task, err error) (Taken, error) {
-	var illegal *job.Illegal
-	switch {
-	case err == nil:
-		return Taken{Accepted: true}, nil
-	case errors.Is(err, store.ErrNotFound):
-		return Taken{Reason: "job_not_found", Message: "there is no job " + t.JobID}, nil
-	case errors.As(err, &illegal) && illegal.Status.Terminal():
-		return Taken{Reason: "job_already_terminated", Message: illegal.Error()}, nil
-	case errors.As(err, &illegal):
-		return Taken{Reason: "stale_task", Message: illegal.Error()}, nil
-	}
-	return Taken{}, err
-}
-
-// Lost takes a task back from a worker that vanished.
-func (e *Engine) Lost(ctx context.Context, t job.Task, confirmed bool, why string) error {
-	return e.taskFails(ctx, t, job.Error{Code: job.CodeWorkerLost, Message: why}, !confirmed)
-}
-
-// Unsuitable fails a queued task that no live worker of its type may do.
-func (e *Engine) Unsuitable(ctx context.Context, t job.Task, why string) error {
-	return e.taskFails(ctx, t, job.Error{Code: job.CodeNoSuitableWorker, Message: why}, false)
-}
-
-// taskFails ends a try from our side. A job that has moved on meanwhile is no error.
-func (e *Engine) taskFails(ctx context.Context, t job.Task, reason job.Error, free bool) error {
-	err := e.change(ctx, t.JobID, func(j *job.Job, _ store.Data) (job.Event, error) {
-		return job.TaskFailed{Task: t, Err: reason, Free: free, Jitter: e.cfg.Jitter(), Others: e.cfg.Dispatcher.AtWorkers(t.JobID)}, nil
-	})
-	if result, err := taken(t, err); err != nil || !result.Accepted {
-		return err
-	}
-	return nil
 }

@@ -90,7 +90,13 @@ func (e *Engine) View(ctx context.Context, id string) (*View, error) {
 	if err != nil {
 		return nil, faultFrom(err, id)
 	}
-	v := viewOf(j)
+	return e.viewWith(ctx, j, data)
+}
+
+// viewWith gives a job's view from its row and data as they are at hand.
+func (e *Engine) viewWith(ctx context.Context, j *job.Job, data store.Data) (v *View, err error) {
+	id := j.ID
+	v = viewOf(j)
 	v.InitialData, v.StateHistory = orEmpty(data.Initial), orEmpty(data.History)
 	if v.StateHistory, err = e.withProgress(ctx, id, v.StateHistory); err != nil {
 		return nil, err

@@ -3,7 +3,6 @@ package bench
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -28,6 +27,7 @@ type load struct {
 	total   []time.Duration // create sent to result taken
 	failure error
 	done    chan struct{} // of the present round
+	closed  bool          // done is
 }
 
 // newLoad registers the workers and lets them poll until the context ends.
@@ -50,12 +50,13 @@ func (l *load) round(ctx context.Context, jobs, clients int, lone bool) (time.Du
 	if err != nil {
 		return 0, err
 	}
+	l.mu.Lock()
 	l.left.Store(int64(jobs))
-	l.done = make(chan struct{})
-	l.ended = nil
+	l.done, l.closed, l.ended = make(chan struct{}), false, nil
 	if lone {
 		l.ended = make(chan struct{}, 1)
 	}
+	l.mu.Unlock()
 	began := time.Now()
 	var next atomic.Int64
 	for range clients {
@@ -104,11 +105,10 @@ func (l *load) untilFinished(ctx context.Context, began time.Time, want int64) (
 
 func (l *load) fail(err error) {
 	l.mu.Lock()
-	first := l.failure == nil
-	l.failure = errors.Join(l.failure, err)
-	l.mu.Unlock()
-	if first {
-		close(l.done)
+	defer l.mu.Unlock()
+	if l.failure == nil && l.done != nil {
+		l.failure = err // the first one; what follows is usually its echo
+		l.closeRound()
 	}
 }
 
@@ -203,12 +203,19 @@ func (l *load) work(ctx context.Context, id string) {
 func (l *load) finish(took time.Duration) {
 	l.mu.Lock()
 	l.total = append(l.total, took)
-	failed := l.failure != nil
+	if l.left.Add(-1) == 0 {
+		l.closeRound()
+	}
 	l.mu.Unlock()
 	if l.ended != nil {
 		l.ended <- struct{}{}
 	}
-	if l.left.Add(-1) == 0 && !failed {
+}
+
+// closeRound ends the round that is under way, once. l.mu is held.
+func (l *load) closeRound() {
+	if l.done != nil && !l.closed {
+		l.closed = true
 		close(l.done)
 	}
 }

@@ -143,3 +143,21 @@ type ApprovalRequest struct {
 	Until       *time.Time      `json:"until,omitempty"`
 	Extra       json.RawMessage `json:"extra,omitempty"`
 }
+
+// Then joins a change with the one that follows it at once, so that one commit carries
+// both. next was built on c.Job.
+func (c *Change) Then(next *Change) *Change {
+	joined := *c
+	joined.Job = next.Job
+	joined.Job.Version = c.Base + 1
+	if next.StateHistory != nil {
+		joined.StateHistory = next.StateHistory
+	}
+	joined.Records = append(c.Records[:len(c.Records):len(c.Records)], next.Records...)
+	joined.Tasks = append(c.Tasks[:len(c.Tasks):len(c.Tasks)], next.Tasks...)
+	joined.CloseTasks = c.CloseTasks || next.CloseTasks
+	joined.Outbox = append(c.Outbox[:len(c.Outbox):len(c.Outbox)], next.Outbox...)
+	joined.Writes = append(c.Writes[:len(c.Writes):len(c.Writes)], next.Writes...)
+	joined.Reads = append(c.Reads[:len(c.Reads):len(c.Reads)], next.Reads...)
+	return &joined
+}

@@ -172,10 +172,11 @@ func (w *move) fail(err *Error, s Status, r Record) {
 	w.record(r)
 }
 
-// post adds a row to the outbox; its id follows from the job's version.
+// post adds a row to the outbox; its id follows from the job's place in its history, which
+// no two events share.
 func (w *move) post(m Message) {
 	m.JobID, m.Due = w.c.Job.ID, w.now
-	m.ID = fmt.Sprintf("%s/%d/%d", m.JobID, w.c.Base+1, len(w.c.Outbox))
+	m.ID = fmt.Sprintf("%s/%d/%d", m.JobID, w.c.Job.Records, len(w.c.Outbox))
 	w.c.Outbox = append(w.c.Outbox, m)
 }
 

@@ -1,0 +1,75 @@
+package engine
+
+import (
+	"context"
+	"errors"
+
+	"orrery/engine/job"
+	"orrery/engine/store"
+)
+
+// This file is the rest of Desk: what workers tell about tasks beside their results.
+
+// HandedOut notes that a task went to a worker: written with the next batch.
+func (e *Engine) HandedOut(t job.Task) {
+	e.store.HandOut(t)
+	if t.Due != nil {
+		nudge(e.timers)
+	}
+}
+
+// AttemptSeconds is how long an attempt of the task may take.
+func (e *Engine) AttemptSeconds(t job.Task) float64 {
+	if t.Timeout > 0 {
+		return t.Timeout
+	}
+	return e.cfg.WorkerTimeout
+}
+
+// Task reads a task's row.
+func (e *Engine) Task(ctx context.Context, jobID string, n int) (*job.Task, error) {
+	return e.store.Task(ctx, jobID, n)
+}
+
+// Progress keeps a worker's report.
+func (e *Engine) Progress(t job.Task, p store.Progress) {
+	e.store.AddProgress(t.JobID, p)
+	e.watch.changed(t.JobID)
+}
+
+// taken tells a refusal, which the worker must not repeat, from a write that failed.
+func taken(t job.Task, err error) (Taken, error) {
+	var illegal *job.Illegal
+	switch {
+	case err == nil:
+		return Taken{Accepted: true}, nil
+	case errors.Is(err, store.ErrNotFound):
+		return Taken{Reason: "job_not_found", Message: "there is no job " + t.JobID}, nil
+	case errors.As(err, &illegal) && illegal.Status.Terminal():
+		return Taken{Reason: "job_already_terminated", Message: illegal.Error()}, nil
+	case errors.As(err, &illegal):
+		return Taken{Reason: "stale_task", Message: illegal.Error()}, nil
+	}
+	return Taken{}, err
+}
+
+// Lost takes a task back from a worker that vanished.
+func (e *Engine) Lost(ctx context.Context, t job.Task, confirmed bool, why string) error {
+	return e.taskFails(ctx, t, job.Error{Code: job.CodeWorkerLost, Message: why}, !confirmed)
+}
+
+// Unsuitable fails a queued task that no live worker of its type may do.
+func (e *Engine) Unsuitable(ctx context.Context, t job.Task, why string) error {
+	return e.taskFails(ctx, t, job.Error{Code: job.CodeNoSuitableWorker, Message: why}, false)
+}
+
+// taskFails ends a try from our side. A job that has moved on meanwhile is no error.
+func (e *Engine) taskFails(ctx context.Context, t job.Task, reason job.Error, free bool) error {
+	err := e.change(ctx, t.JobID, func(j *job.Job, _ store.Data) (job.Event, error) {
+		return job.TaskFailed{Task: t, Err: reason, Free: free, Jitter: e.cfg.Jitter(), Others: e.cfg.Dispatcher.AtWorkers(t.JobID)}, nil
+	})
+	if result, err := taken(t, err); err != nil || !result.Accepted {
+		return err
+	}
+	return nil
+}
