@@ -144,7 +144,7 @@ type jobPage struct {
 	Left                       int // records not shown
 	Initial, History, Results  string
 	Decisions                  []string
-	Message                    string
+	Message, Link              string
 	MayCancel, MayRetry, Watch bool
 }
 
@@ -184,7 +184,7 @@ func (s *Server) readJobPage(c *fiber.Ctx, who *Client) (*jobPage, error) {
 	if a, ok := approvalOf(j); ok {
 		p.Message = a.Message
 		if who.may(deciders) {
-			p.Decisions = a.Decisions
+			p.Decisions, p.Link = a.Decisions, s.approvalLink(j, who)
 		}
 	}
 	return p, nil

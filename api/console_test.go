@@ -231,3 +231,17 @@ func TestSessionsAreBounded(t *testing.T) {
 		t.Errorf("%d sessions, first %v", len(b.s.sessions.by), b.s.sessions.find(first))
 	}
 }
+
+func TestJobPageShowsTheOneTimeLinkToThoseWhoMayDecide(t *testing.T) {
+	b := newBench(t)
+	b.listen()
+	id := asking(b)
+	for token, want := range map[string]bool{"t-approver": true, "t-admin": true, "t-client": false, "t-viewer": false} {
+		w := b.browser()
+		w.send("/login", url.Values{"token": {token}})
+		got := w.get("/jobs/" + id)
+		if got.status != http.StatusOK || strings.Contains(got.body, "/approval/"+id+"?token=token-of-"+id) != want || strings.Contains(got.body, `value="yes"`) != want {
+			t.Errorf("%s: want link and buttons %v: %s", token, want, got)
+		}
+	}
+}

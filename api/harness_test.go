@@ -140,6 +140,8 @@ func (f *fakeEngine) Decide(_ context.Context, id, decision, by string) error {
 	return f.set(id, func(j *job.Job) { j.Status, j.Reason, j.Wait = job.Running, decision+" by "+by, nil })
 }
 
+func (f *fakeEngine) ApprovalToken(id string, _ int64) string { return "token-of-" + id }
+
 func (f *fakeEngine) CheckToken(_ context.Context, id, token string) error {
 	if token != "token-of-"+id {
 		return &engine.Fault{Code: engine.BadToken, Message: "the token does not belong to the job"}

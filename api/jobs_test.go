@@ -128,6 +128,14 @@ func TestApprovals(t *testing.T) {
 	if len(list) != 1 || list[0]["job_id"] != id || list[0]["message"] != "Is <b>this</b> fine?" || len(list[0]["decisions"].([]any)) != 2 {
 		t.Fatalf("approvals %v", list)
 	}
+	link := "/_public/webhooks/approval/" + id + "?token=token-of-" + id
+	for role, want := range map[string]any{"approver": link, "operator": link, "admin": link, "viewer": nil} { // a link is the right to decide
+		list = nil
+		b.as(role, "GET", "/api/v1/approvals", "").ok(t, http.StatusOK, &list)
+		if list[0]["link"] != want {
+			t.Errorf("%s gets the link %v; want %v", role, list[0]["link"], want)
+		}
+	}
 	path := "/api/v1/jobs/" + id + "/approve"
 	b.as("approver", "POST", path, `{}`).want(t, http.StatusBadRequest, "bad_request")
 	b.as("approver", "POST", path, `{"decision": "perhaps"}`).want(t, http.StatusBadRequest, "bad_decision")

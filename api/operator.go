@@ -55,6 +55,7 @@ type Approval struct {
 	Message     string       `json:"message"`
 	Integration string       `json:"integration"`
 	Decisions   []string     `json:"decisions"`
+	Link        string       `json:"link,omitempty"` // path with the one-time token; only for those who may decide
 	Since       engine.Time  `json:"since"`
 	Until       *engine.Time `json:"until,omitempty"`
 }
@@ -84,8 +85,17 @@ func decisions(j *job.Job) []string {
 	return slices.DeleteFunc(out, func(d string) bool { return d == "timeout" })
 }
 
+// approvalLink is the one-time link for what the job waits for now. Whoever has it may
+// decide, so it is shown to nobody who may not.
+func (s *Server) approvalLink(j *job.Job, who *Client) string {
+	if !who.may(deciders) {
+		return ""
+	}
+	return "/_public/webhooks/approval/" + j.ID + "?token=" + url.QueryEscape(s.jobs.ApprovalToken(j.ID, j.Wait.Step))
+}
+
 // listApprovals gives the newest 1,000 jobs that wait for a person.
-func (s *Server) listApprovals(c *fiber.Ctx, _ *Client) error {
+func (s *Server) listApprovals(c *fiber.Ctx, who *Client) error {
 	views, _, err := s.jobs.List(c.UserContext(), store.Query{Status: []job.Status{job.WaitingHuman}, Limit: 1000})
 	if err != nil {
 		return err
@@ -100,6 +110,7 @@ func (s *Server) listApprovals(c *fiber.Ctx, _ *Client) error {
 			return err
 		}
 		if a, ok := approvalOf(j); ok { // it may have been decided since the list was read
+			a.Link = s.approvalLink(j, who)
 			out = append(out, a)
 		}
 	}

@@ -20,6 +20,7 @@ type Jobs interface {
 	Decide(ctx context.Context, id, decision, by string) error
 	DecideByToken(ctx context.Context, id, decision, token string) error
 	CheckToken(ctx context.Context, id, token string) error
+	ApprovalToken(id string, step int64) string
 	Retry(ctx context.Context, id string, data json.RawMessage, latest bool, by string) error
 	Close(ctx context.Context, id, by string) error
 }

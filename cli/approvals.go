@@ -42,13 +42,18 @@ func (c *approvalsListCmd) Run(p *program) error {
 		State     string   `json:"state"`
 		Message   string   `json:"message"`
 		Decisions []string `json:"decisions"`
+		Link      string   `json:"link"`
 	}
 	if err := decodeReply(raw, path, &list); err != nil {
 		return err
 	}
-	rows := [][]string{{"JOB", "BLUEPRINT", "STATE", "DECISIONS", "MESSAGE"}}
+	rows := [][]string{{"JOB", "BLUEPRINT", "STATE", "DECISIONS", "MESSAGE", "ONE-TIME LINK"}}
 	for _, a := range list {
-		rows = append(rows, []string{a.JobID, a.Blueprint, a.State, strings.Join(a.Decisions, "|"), a.Message})
+		link := a.Link
+		if link != "" { // the server names the path only: it can not know by which address it is reached
+			link = cl.base + link
+		}
+		rows = append(rows, []string{a.JobID, a.Blueprint, a.State, strings.Join(a.Decisions, "|"), strings.ReplaceAll(a.Message, "\n", " "), link})
 	}
 	return printTable(p.stdout, rows)
 }

@@ -114,6 +114,18 @@ func inFolder(t *testing.T) {
 
 const shownURL = `(http://127\.0\.0\.1:[0-9]+)`
 
+// waitFor follows the job's stream of events until one holds the text.
+func waitFor(t *testing.T, url, id, text string) {
+	t.Helper()
+	cl := &client{base: url, token: "dev-client-token", http: &http.Client{}}
+	err := cl.stream(t.Context(), jobPath(id, "/events"), func(e event) (bool, error) {
+		return strings.Contains(string(e.data), text), nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestDevRunsAJobToItsEndAndKeepsItOverARestart(t *testing.T) {
 	inFolder(t)
 	dev := serveIn(t, "dev", "flows", "--listen", "127.0.0.1:0")
@@ -123,14 +135,7 @@ func TestDevRunsAJobToItsEndAndKeepsItOverARestart(t *testing.T) {
 	if started.code != 0 || id == "" {
 		t.Fatalf("%+v", started)
 	}
-	// The stream of events tells when the emulated worker has answered.
-	cl := &client{base: url, token: "dev-client-token", http: &http.Client{}}
-	err := cl.stream(t.Context(), jobPath(id, "/events"), func(e event) (bool, error) {
-		return strings.Contains(string(e.data), `"waiting_for_human"`), nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	waitFor(t, url, id, `"waiting_for_human"`) // the emulated worker has answered
 	if got := orrery(t, "approvals", "list", "--url", url); !strings.Contains(got.out, id) || !strings.Contains(got.out, "approved|rejected") {
 		t.Errorf("%+v", got)
 	}
@@ -288,4 +293,48 @@ func TestServeStartsWithABadBlueprintUnlessStrict(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 	serve.end(t)
+}
+
+// The link that `approvals list` prints is followed as a person without a token would, after
+// a restart: its page decides nothing, its button decides once.
+func TestTheOneTimeLinkDecidesOnce(t *testing.T) {
+	inFolder(t)
+	dev := serveIn(t, "dev", "flows", "--listen", "127.0.0.1:0")
+	address := dev.find(t, dev.out, shownURL)
+	id := strings.TrimSpace(orrery(t, "jobs", "start", "flow", "--url", address).out)
+	waitFor(t, address, id, `"waiting_for_human"`)
+	dev.end(t)
+	dev = serveIn(t, "dev", "flows", "--listen", "127.0.0.1:0")
+	address = dev.find(t, dev.out, shownURL)
+	list := orrery(t, "approvals", "list", "--url", address)
+	link := regexp.MustCompile(`http://\S+/_public/webhooks/approval/` + id + `\?token=\S+`).FindString(list.out)
+	if link == "" {
+		t.Fatalf("no link: %+v", list)
+	}
+	follow := func(decision string) int {
+		var res *http.Response
+		var err error
+		if decision == "" {
+			res, err = http.Get(link)
+		} else {
+			res, err = http.Post(link, "application/json", strings.NewReader(`{"decision": "`+decision+`"}`))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		return res.StatusCode
+	}
+	for _, c := range []struct {
+		decision string
+		want     int
+	}{{"", 200}, {"", 200}, {"perhaps", 400}, {"approved", 200}, {"approved", 401}, {"rejected", 401}, {"", 401}} {
+		if got := follow(c.decision); got != c.want {
+			t.Errorf("decision %q: status %d; want %d", c.decision, got, c.want)
+		}
+	}
+	if got := orrery(t, "jobs", "watch", id, "--url", address); got.code != 0 || !strings.Contains(got.out, "finished in state finished") {
+		t.Errorf("%+v", got)
+	}
+	dev.end(t)
 }
