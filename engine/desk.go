@@ -13,9 +13,7 @@ import (
 // HandedOut notes that a task went to a worker: written with the next batch.
 func (e *Engine) HandedOut(t job.Task) {
 	e.store.HandOut(t)
-	if t.Due != nil {
-		nudge(e.timers)
-	}
+	e.dueAt(t.Due)
 }
 
 // AttemptSeconds is how long an attempt of the task may take.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"orrery/engine/blueprint"
@@ -97,7 +98,8 @@ type Engine struct {
 	slow    slowList
 	ready   *readyList
 	watch   watchers
-	timers  chan struct{} // something became due earlier than known
+	timers  chan struct{} // something became due earlier than planned
+	planned atomic.Int64  // when the timers wake, in milliseconds since 1970
 	outbox  chan struct{} // a message was posted
 	secret  []byte        // signs approval links
 	cancel  context.CancelFunc

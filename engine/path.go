@@ -244,18 +244,15 @@ func (e *Engine) commit(ctx context.Context, c *job.Change, before store.Data) e
 	if c.CloseTasks {
 		e.cfg.Dispatcher.Withdraw(c.Job.ID, 0)
 	}
-	due := c.Job.Due != nil
+	e.dueAt(c.Job.Due)
 	for _, t := range c.Tasks {
 		if t.State == job.TaskQueued {
 			e.cfg.Dispatcher.Offer(t)
 		}
-		due = due || t.Due != nil
+		e.dueAt(t.Due)
 	}
 	if c.Job.Ready {
 		e.ready.push(c.Job.ID)
-	}
-	if due {
-		nudge(e.timers)
 	}
 	if len(c.Outbox) > 0 {
 		nudge(e.outbox)

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"math"
 	"math/rand/v2"
 	"time"
 
@@ -24,6 +25,7 @@ func jitter() float64 { return 0.5 + rand.Float64()/2 }
 func (e *Engine) runTimers(ctx context.Context) {
 	for ctx.Err() == nil {
 		nap := longestNap
+		e.planned.Store(math.MaxInt64) // until the nap is known, every new date counts
 		n, err := e.fireDue(ctx)
 		switch {
 		case ctx.Err() != nil:
@@ -36,6 +38,7 @@ func (e *Engine) runTimers(ctx context.Context) {
 		default:
 			nap = e.untilNext(ctx)
 		}
+		e.planned.Store(e.cfg.Clock.Now().Add(nap).UnixMilli())
 		t := e.cfg.Clock.NewTimer(nap)
 		select {
 		case <-t.C():
@@ -43,6 +46,14 @@ func (e *Engine) runTimers(ctx context.Context) {
 		case <-ctx.Done():
 		}
 		t.Stop()
+	}
+}
+
+// dueAt wakes the timers for a date before the one that they sleep until. Without the
+// comparison each hand-out cost two reads of the store, a tenth of a job's processor time.
+func (e *Engine) dueAt(at *time.Time) {
+	if at != nil && at.UnixMilli() < e.planned.Load() {
+		nudge(e.timers)
 	}
 }
 

@@ -33,8 +33,23 @@ func (m Machine) Next(j Job, e Event, now time.Time) (*Change, error) {
 	next := &w.c.Job
 	next.Version = w.c.Base + 1
 	next.UpdatedAt = now
+	w.c.CloseTasks = w.c.CloseTasks && w.othersOpen(j.Wait)
 	next.Due = w.due()
 	return w.c, nil
+}
+
+// othersOpen says whether tasks beside those of the change can be open: closing them costs
+// a search, and most jobs have had but one.
+func (w *move) othersOpen(before *Wait) bool {
+	switch {
+	case before == nil:
+		return false
+	case before.For == WaitingParallel:
+		return true
+	case before.Task == 0:
+		return false
+	}
+	return len(w.c.Tasks) == 0 || w.c.Tasks[0].N != before.Task
 }
 
 func isLegal(e eventName, s Status) bool {

