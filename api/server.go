@@ -196,7 +196,7 @@ func (s *Server) admit(c *fiber.Ctx, need access) (*Client, error) {
 	case who == nil && token == "":
 		return nil, problem(codeUnauthorized, "no token; send it as X-Client-Token or as Authorization: Bearer")
 	case who == nil:
-		return nil, problem(codeUnauthorized, "this token is not known here")
+		return nil, problem(codeUnauthorized, "this token is not known here; the server's CLIENT_TOKEN and its clients.toml say which are")
 	case !who.may(need):
 		return nil, problem(codeForbidden, fmt.Sprintf("the client %q has the role %q, which may not do this", who.Name, who.Role))
 	}

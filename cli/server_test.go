@@ -153,6 +153,20 @@ func TestDevRunsAJobToItsEndAndKeepsItOverARestart(t *testing.T) {
 	if got.code != 0 || !strings.Contains(got.out, "finished in state finished") || !strings.Contains(got.out, "(emulated)") {
 		t.Errorf("%+v", got)
 	}
+	for _, c := range []struct{ args, want string }{
+		{"jobs cancel " + id, "is finished already: there is nothing left to cancel"},
+		{"jobs retry " + id, "only failed and quarantined jobs can be retried"},
+		{"approvals approve " + id + " approved", "asks nobody anything"},
+		{"jobs list --cursor foo", "is no cursor of an earlier page"},
+		{"jobs list --status foo", "there is no status"},
+		{"jobs get nothing", "there is no job"},
+		{"jobs start nothing", "there are: flow"},
+		{"jobs get " + id + " --token wrong", "CLIENT_TOKEN"},
+	} {
+		if got := orrery(t, append(strings.Fields(c.args), "--url", url)...); got.code != 1 || !strings.Contains(got.firstLine(), c.want) || got.out != "" {
+			t.Errorf("%s: %+v", c.args, got)
+		}
+	}
 	for _, args := range [][]string{{"jobs", "get", id}, {"jobs", "list"}, {"jobs", "history", id}, {"blueprints", "list"}, {"workers", "list"}} {
 		if got := orrery(t, append(args, "--url", url)...); got.code != 0 || got.out == "" {
 			t.Errorf("%v: %+v", args, got)

@@ -23,6 +23,9 @@ func (e *Engine) Cancel(ctx context.Context, id, by string) error {
 		if again = j.CancelAsked != nil; again {
 			return nil, errAsked
 		}
+		if j.Status.Terminal() {
+			return nil, faultf(Ended, "job %s is %s already: there is nothing left to cancel", id, j.Status)
+		}
 		told = e.cfg.Dispatcher.AtWorkers(id)
 		return job.CancelAsked{By: by, AtWorkers: told}, nil
 	})

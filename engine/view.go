@@ -3,6 +3,8 @@ package engine
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"time"
 
 	"orrery/engine/job"
@@ -160,9 +162,13 @@ func (e *Engine) results(ctx context.Context, j *job.Job) (json.RawMessage, erro
 	return job.Object(fields), nil
 }
 
-// List gives jobs, newest first, without their data, and the next page's cursor.
+// List gives jobs, newest first, without their data, and the next page's cursor. Fault:
+// bad_request for a cursor that no page gave.
 func (e *Engine) List(ctx context.Context, q store.Query) ([]*View, string, error) {
 	page, err := e.store.List(ctx, q)
+	if errors.Is(err, store.ErrCursor) {
+		return nil, "", &Fault{BadRequest, fmt.Sprintf("%q is no cursor of an earlier page: take the one in its Link header, or leave it out for the newest jobs", q.Cursor), err}
+	}
 	if err != nil {
 		return nil, "", err
 	}

@@ -124,6 +124,10 @@ func TestBeyondLoopback(t *testing.T) {
 	if len(f) != 1 || f[0].Name != "API_HOST" {
 		t.Errorf("an empty host: %v", f)
 	}
+	f = faultsOf(t, Source{Environ: []string{}, Flags: map[string]string{"LISTEN": "127.0.0.1:99999"}})
+	if len(f) != 1 || f[0].Name != "--listen" {
+		t.Errorf("a bad port: %v", f)
+	}
 	if c := load(t, Source{Environ: []string{"API_HOST=0.0.0.0", "ENABLE_CLIENT_API=false", "GLOBAL_WORKER_TOKEN=b"}}); c.ClientAPI {
 		t.Error("the client API is on")
 	}

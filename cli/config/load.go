@@ -160,6 +160,7 @@ func (l *loader) apply(s setting) {
 		}
 	}
 	if err := s.set(l.cfg, value); err != nil {
+		delete(l.cfg.explicit, s.name) // so that what it would have overruled is not missed as well
 		l.fault(cmp.Or(from, s.name), s.name+"="+s.example, "%v", err)
 	}
 }

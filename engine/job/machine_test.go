@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 )
@@ -182,6 +183,14 @@ func TestResultMergesDataAndTakesTransition(t *testing.T) {
 	}
 	if c.Job.State != "done" || !c.Job.Ready || len(c.Records[0].Set) != 2 {
 		t.Errorf("state %s ready %v set %v", c.Job.State, c.Job.Ready, c.Records[0].Set)
+	}
+}
+
+func TestResultThatIsNoObjectIsNotMergedAndHistorySaysSo(t *testing.T) {
+	j, tasks := dispatched(t, toDone())
+	c := after(t, j, Returned{Task: tasks[0], Status: "success", Data: json.RawMessage(`[1]`), Before: json.RawMessage(`{"a":1}`)})
+	if c.Job.State != "done" || len(c.StateHistory) != 0 || !strings.Contains(c.Records[0].Detail, "no object") {
+		t.Errorf("state %s, state_history %s, record %+v", c.Job.State, c.StateHistory, c.Records[0])
 	}
 }
 
@@ -405,8 +414,17 @@ func TestIDs(t *testing.T) {
 	if a >= b || ShardOf(a) != 0xab || len(a) != 36 {
 		t.Errorf("%s %s shard %x", a, b, ShardOf(a))
 	}
-	if DerivedID(noon, 1, "x") != DerivedID(noon, 1, "x") || DerivedID(noon, 1, "x") == DerivedID(noon, 1, "y") {
+	x, again := DerivedID(noon, 1, "x"), DerivedID(noon, 1, "x")
+	if x != again || x == DerivedID(noon, 1, "y") {
 		t.Error("derived ids do not follow their cause")
+	}
+	last := ""
+	for i := range 10_000 { // more than fit into a millisecond
+		next := NewID(noon, byte(i))
+		if next <= last {
+			t.Fatalf("id %s does not sort after the one before it, %s", next, last)
+		}
+		last = next
 	}
 	for _, bad := range []string{"", "x", a[:35], a + "0", "../../../../etc/passwd-------------x", "ABCDEF00-0000-7000-8000-000000000000"} {
 		if _, ok := ParseID(bad); ok {

@@ -31,7 +31,7 @@ func (w *move) returned(e Returned) error {
 	if !t.Branch {
 		merged, err := Merge(e.Before, e.Data)
 		if err != nil { // not an object: a worker may answer a list or a text, which has no keys to merge
-			merged = nil
+			merged, rec.Detail = nil, "the worker's data is no object, so nothing of it is in state_history"
 		}
 		if tooBig := w.keepHistory(merged, e.Before, &rec); tooBig != nil {
 			w.c.Tasks = []Task{t}

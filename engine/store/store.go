@@ -29,6 +29,8 @@ var (
 	ErrNotFound = errors.New("not found")
 	// ErrFull: the disk (or quota) is full. Nothing was written; it may work later.
 	ErrFull = errors.New("the store is full")
+	// ErrCursor: a list was asked to go on after something that no page gave.
+	ErrCursor = errors.New("no cursor of an earlier page")
 	// ErrClosed: the store was closed.
 	ErrClosed = errors.New("the store is closed")
 )

@@ -62,7 +62,7 @@ func (s *Store) Load(ctx context.Context, id string) (*job.Job, store.Data, erro
 func (s *Store) List(ctx context.Context, q store.Query) (store.Page, error) {
 	var p store.Page
 	if _, ok := job.ParseID(q.Cursor); q.Cursor != "" && !ok {
-		return p, fmt.Errorf("list jobs: %q is no cursor of an earlier page", q.Cursor)
+		return p, fmt.Errorf("list jobs: %q: %w", q.Cursor, store.ErrCursor)
 	}
 	if err := s.begin(ctx); err != nil {
 		return p, err

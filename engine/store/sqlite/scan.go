@@ -40,7 +40,7 @@ func listQuery(q store.Query) (string, []driver.Value, error) {
 	if q.Cursor != "" {
 		id, ok := job.ParseID(q.Cursor)
 		if !ok {
-			return "", nil, fmt.Errorf("list jobs: %q is no cursor of an earlier page", q.Cursor)
+			return "", nil, fmt.Errorf("list jobs: %q: %w", q.Cursor, store.ErrCursor)
 		}
 		where("id<?", id[:])
 	}

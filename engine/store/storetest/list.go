@@ -1,6 +1,8 @@
 package storetest
 
 import (
+	"errors"
+
 	"orrery/engine/job"
 	"orrery/engine/store"
 )
@@ -104,7 +106,7 @@ func listLimits(b *bed) {
 	if p.Cursor != "" || len(p.Jobs) != 3 {
 		b.Fatalf("a full last page has %d jobs and the cursor %q", len(p.Jobs), p.Cursor)
 	}
-	if _, err := b.List(b.ctx, store.Query{Cursor: "no such cursor"}); err == nil {
+	if _, err := b.List(b.ctx, store.Query{Cursor: "no such cursor"}); !errors.Is(err, store.ErrCursor) {
 		b.Fatal("a cursor that nobody gave is taken")
 	}
 	if p, err := b.List(b.ctx, store.Query{Limit: 5000}); err != nil || len(p.Jobs) != 3 {
