@@ -252,7 +252,7 @@ func (f *fakeEngine) change(id string, status job.Status, state string) {
 	j := f.jobs[id]
 	j.Status, j.State = status, state
 	j.Records++
-	f.records[id] = append(f.records[id], job.Record{N: j.Records, At: epoch, Kind: job.RecStep, State: state, Status: status})
+	f.records[id] = append(f.records[id], job.Record{N: j.Records, At: job.Time{Time: epoch}, Kind: job.RecStep, State: state, Status: status})
 	if c := f.watching[id]; c != nil {
 		select {
 		case c <- struct{}{}:

@@ -78,23 +78,23 @@ func (b *historyBuilder) add(r *job.Record) error {
 		b.start(r, r.State, r.At.Add(-time.Duration(r.Duration*float64(time.Millisecond))))
 	}
 	if r.Kind == job.RecCreated {
-		b.start(r, r.State, r.At)
+		b.start(r, r.State, r.At.Time)
 	}
 	if err := b.fold(r); err != nil {
 		return err
 	}
 	left := r.Next != "" || r.Status.Terminal()
 	if r.Kind != job.RecCreated && (r.Kind != job.RecStep || !left) {
-		b.events = append(b.events, HistoryEvent{EventID: b.id(r, "record"), JobID: b.job, Timestamp: Time(r.At),
+		b.events = append(b.events, HistoryEvent{EventID: b.id(r, "record"), JobID: b.job, Timestamp: Time(r.At.Time),
 			State: r.State, EventType: string(r.Kind), NextState: r.Next, Record: r})
 	}
 	if left && b.open {
 		ms := float64(r.At.Sub(b.began).Microseconds()) / 1000
-		b.events = append(b.events, HistoryEvent{EventID: b.id(r, "finished"), JobID: b.job, Timestamp: Time(r.At),
+		b.events = append(b.events, HistoryEvent{EventID: b.id(r, "finished"), JobID: b.job, Timestamp: Time(r.At.Time),
 			State: r.State, EventType: "state_finished", Duration: &ms, NextState: r.Next, Snapshot: b.snapshot(r), Record: stepOnly(r)})
 		b.open = false
 		if r.Next != "" {
-			b.start(r, r.Next, r.At)
+			b.start(r, r.Next, r.At.Time)
 		}
 	}
 	return nil

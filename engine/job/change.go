@@ -54,7 +54,7 @@ const (
 // Record is one entry of a job's history: only what the event changed.
 type Record struct {
 	N        int64                      `json:"n"` // 1-based within the job, no gaps
-	At       time.Time                  `json:"at"`
+	At       Time                       `json:"at"`
 	Kind     RecordKind                 `json:"kind"`
 	Step     int64                      `json:"step,omitempty"`
 	State    string                     `json:"state"`          // where the job stood

@@ -104,7 +104,7 @@ func (Broken) event() eventName       { return "broken" }
 var legal = map[eventName][]Status{
 	"decided":      {Pending, Running},
 	"returned":     {WaitingWorker, WaitingParallel},
-	"task failed":  {WaitingWorker, WaitingParallel, AwaitingRetry},
+	"task failed":  {WaitingWorker, WaitingParallel},
 	"retry due":    {AwaitingRetry, WaitingParallel},
 	"timer fired":  {WaitingTimer, WaitingHuman, WaitingSubJob, WaitingWorker, WaitingParallel, AwaitingRetry},
 	"approved":     {WaitingHuman},

@@ -125,7 +125,7 @@ func (w *move) create(e Created) error {
 func (w *move) record(r Record) {
 	j := &w.c.Job
 	j.Records++
-	r.N, r.At, r.State, r.Status = j.Records, w.now, w.from, j.Status
+	r.N, r.At, r.State, r.Status = j.Records, Time{w.now}, w.from, j.Status
 	if j.State != w.from {
 		r.Next = j.State
 	}

@@ -130,10 +130,9 @@ func (w *move) taskFailed(e TaskFailed) error {
 	if t.Retry != nil {
 		policy = *t.Retry
 	}
-	if e.Free && !policy.Never {
+	if e.Free && !policy.Never && t.HandOut-t.Attempt < maxFree {
 		t.Attempt--
-		w.requeue(t)
-		w.record(rec)
+		w.requeue(t, rec)
 		return nil
 	}
 	if t.Attempt <= policy.Max && !policy.Never && policy.retries(err.Code) {
@@ -146,6 +145,10 @@ func (w *move) taskFailed(e TaskFailed) error {
 	return nil
 }
 
+// maxFree is how many losses in a row cost a task no try. A task that kills every worker
+// before it can say that it has it would else go round for ever.
+const maxFree = 10
+
 // retries says whether a policy tries again after an error code. DISPATCH_TIMEOUT and
 // NO_SUITABLE_WORKER never are: no attempt was made.
 func (p RetryPolicy) retries(code string) bool {
@@ -155,21 +158,40 @@ func (p RetryPolicy) retries(code string) bool {
 	return judge(code) == tryAgain
 }
 
-func (w *move) requeue(t Task) {
+// requeue puts a task back into its queue, unless the time that it may spend there is over:
+// an offer now would be a race between the next worker and the timer.
+func (w *move) requeue(t Task, rec Record) {
 	j := &w.c.Job
+	if t.Dispatch != nil && !t.Dispatch.After(w.now) {
+		w.dispatchTimeout(t, rec)
+		return
+	}
 	t.State, t.Due = TaskQueued, t.Dispatch
 	w.c.Tasks = []Task{t}
 	if !t.Branch {
 		w.wait(Wait{For: WaitingWorker, Task: t.N, Until: t.Due, Transitions: j.Wait.Transitions,
 			Detail: fmt.Sprintf("task %q is queued for a worker again", t.Type)})
 	}
+	w.record(rec)
+}
+
+func (w *move) dispatchTimeout(t Task, rec Record) {
+	err := Error{Code: CodeDispatchTimeout, Attempts: t.Attempt, TaskID: t.ID, State: w.from, Message: fmt.Sprintf(
+		"task %q was to be with a worker by %s, %s after its dispatch, and needed another try then", t.Type, Time{*t.Dispatch}, t.Dispatch.Sub(t.Queued))}
+	if rec.Kind == RecTaskFail { // the loss that needs the other try
+		w.record(rec)
+	}
+	note := note(t, "failure", false)
+	t.State, t.Due, t.LastError = TaskClosed, nil, &err
+	w.c.Tasks = []Task{t}
+	w.giveUp(t, &err, Record{Kind: RecTaskFail, Task: &note, Error: &err})
 }
 
 func (w *move) tryAgain(t Task, after time.Duration, p RetryPolicy, rec Record) {
 	at := w.now.Add(after)
 	t.State, t.Due = TaskRetry, &at
 	w.c.Tasks = []Task{t}
-	rec.Detail = fmt.Sprintf("try %d of %d failed; the next one begins at %s", t.Attempt, p.Max+1, at.Format(time.RFC3339Nano))
+	rec.Detail = fmt.Sprintf("try %d of %d failed; the next one begins at %s", t.Attempt, p.Max+1, Time{at})
 	if !t.Branch {
 		w.wait(Wait{For: AwaitingRetry, Task: t.N, Until: &at, Transitions: w.c.Job.Wait.Transitions, Detail: fmt.Sprintf(
 			"try %d of %d of task %q failed with %s: %s", t.Attempt, p.Max+1, t.Type, t.LastError.Code, t.LastError.Message)})
@@ -211,7 +233,6 @@ func (w *move) retryDue(e RetryDue) error {
 		w.record(Record{Kind: RecTaskFail, Task: &note, Detail: "not tried again: the job is being cancelled"})
 		return nil
 	}
-	w.requeue(e.Task)
-	w.record(Record{Kind: RecRetry, Task: &note})
+	w.requeue(e.Task, Record{Kind: RecRetry, Task: &note})
 	return nil
 }

@@ -37,7 +37,7 @@ func (w *move) timer() error {
 func (w *move) approvalExpired() {
 	j := &w.c.Job
 	err := &Error{Code: CodeApprovalTimeout, State: w.from, Message: fmt.Sprintf(
-		"nobody decided until %s", j.Wait.Until.Format("2006-01-02T15:04:05.000Z07:00"))}
+		"nobody decided until %s", Time{*j.Wait.Until})}
 	rec := Record{Kind: RecTimer, Error: err, Detail: "the approval's deadline passed"}
 	if target, ok := j.Wait.Transitions["timeout"]; ok {
 		j.Error = err
@@ -92,10 +92,7 @@ func (w *move) childEnded(e ChildEnded) error {
 	}
 	target, ok := j.Wait.Transitions[outcome]
 	if outcome == "failure" {
-		j.Error = e.End.Error
-		if j.Error == nil {
-			j.Error = &Error{Code: CodePermanent, State: w.from, Message: fmt.Sprintf("sub-blueprint job %s ended %s", e.End.ChildID, e.End.Status)}
-		}
+		j.Error = w.childError(e.End)
 	}
 	switch {
 	case ok:
@@ -107,6 +104,17 @@ func (w *move) childEnded(e ChildEnded) error {
 		w.fail(&Error{Code: CodeUnhandledStatus, Message: "the sub-blueprint succeeded, but transitions has no \"success\""}, Failed, rec)
 	}
 	return nil
+}
+
+// childError is the child's end as its parent's error: the state is the parent's own, for
+// that is where the parent goes on when a person runs it again.
+func (w *move) childError(end ChildEnd) *Error {
+	if end.Error == nil {
+		return &Error{Code: CodePermanent, State: w.from, Message: fmt.Sprintf("sub-blueprint job %s ended %s", end.ChildID, end.Status)}
+	}
+	own := *end.Error
+	own.State = w.from
+	return &own
 }
 
 func (w *move) cancelAsked(e CancelAsked) error {

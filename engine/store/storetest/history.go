@@ -56,7 +56,7 @@ func recordsInOrder(b *bed) {
 
 func recordWhole(b *bed) {
 	want := job.Record{
-		N: 2, At: at(1), Kind: job.RecStep, Step: 1, State: "start", Next: "später", Status: job.WaitingWorker, Duration: 1.25, Handler: "h",
+		N: 2, At: job.Time{Time: at(1)}, Kind: job.RecStep, Step: 1, State: "start", Next: "später", Status: job.WaitingWorker, Duration: 1.25, Handler: "h",
 		Set: map[string]json.RawMessage{"a": json.RawMessage(`2.0`)}, Unset: []string{"b"}, Task: &job.TaskNote{N: 1, Type: "pack"},
 		Tasks: []job.TaskNote{{N: 2, Type: "x", Priority: 1.5}}, Error: &job.Error{Code: "E", Message: "m"}, By: "ada", Detail: "d",
 		Log: []job.LogLine{{Level: "info", Message: "<b>"}}, Acts: []job.Act{{What: "http", Detail: "GET"}},

@@ -85,7 +85,7 @@ func freshAt(at time.Time, mods ...mod) *job.Change {
 			Status: job.Pending, Ready: true, Records: 1, Client: job.Client{ID: "ada"}, CreatedAt: at, UpdatedAt: at,
 		},
 		InitialData: []byte(`{"order":7}`),
-		Records:     []job.Record{{N: 1, At: at, Kind: job.RecCreated, State: "start", Status: job.Pending}},
+		Records:     []job.Record{{N: 1, At: job.Time{Time: at}, Kind: job.RecCreated, State: "start", Status: job.Pending}},
 	}
 	for _, m := range mods {
 		m(c)
@@ -100,7 +100,7 @@ func next(j job.Job, mods ...mod) *job.Change {
 	j.Records++
 	j.Status = job.Running
 	c := &job.Change{Job: j, Base: j.Version - 1}
-	c.Records = []job.Record{{N: j.Records, At: j.UpdatedAt, Kind: job.RecStep, Step: j.Step, State: j.State, Status: j.Status}}
+	c.Records = []job.Record{{N: j.Records, At: job.Time{Time: j.UpdatedAt}, Kind: job.RecStep, Step: j.Step, State: j.State, Status: j.Status}}
 	for _, m := range mods {
 		m(c)
 	}
