@@ -13,6 +13,7 @@ import (
 // HandedOut notes that a task went to a worker: written with the next batch.
 func (e *Engine) HandedOut(t job.Task) {
 	e.store.HandOut(t)
+	e.unwritten.Store(true)
 	e.dueAt(t.Due)
 }
 

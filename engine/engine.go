@@ -90,20 +90,21 @@ func (c Config) withDefaults() Config {
 
 // Engine runs jobs. Its methods may be called from any goroutine.
 type Engine struct {
-	cfg     Config
-	store   store.Store
-	locks   locks // of jobs
-	values  locks // of blueprints with data stores; taken after a job's
-	hot     hotList
-	slow    slowList
-	ready   *readyList
-	watch   watchers
-	timers  chan struct{} // something became due earlier than planned
-	planned atomic.Int64  // when the timers wake, in milliseconds since 1970
-	outbox  chan struct{} // a message was posted
-	secret  []byte        // signs approval links
-	cancel  context.CancelFunc
-	working sync.WaitGroup
+	cfg       Config
+	store     store.Store
+	locks     locks // of jobs
+	values    locks // of blueprints with data stores; taken after a job's
+	hot       hotList
+	slow      slowList
+	ready     *readyList
+	watch     watchers
+	timers    chan struct{} // something became due earlier than planned
+	planned   atomic.Int64  // when the timers wake, in milliseconds since 1970
+	unwritten atomic.Bool   // hand-outs came after the timers looked last
+	outbox    chan struct{} // a message was posted
+	secret    []byte        // signs approval links
+	cancel    context.CancelFunc
+	working   sync.WaitGroup
 }
 
 var _ Desk = (*Engine)(nil)

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"time"
@@ -58,23 +59,27 @@ func (e *Engine) dueAt(at *time.Time) {
 }
 
 func (e *Engine) untilNext(ctx context.Context) time.Duration {
+	longest := longestNap
+	if e.unwritten.Swap(false) {
+		longest = retryStore // the dates of the newest hand-outs may not be in the store yet
+	}
 	at, ok, err := e.store.NextDue(ctx)
 	if err != nil {
 		return retryStore
 	}
 	if !ok {
-		return longestNap
+		return longest
 	}
-	return min(max(at.Sub(e.cfg.Clock.Now()), time.Millisecond), longestNap)
+	return min(max(at.Sub(e.cfg.Clock.Now()), time.Millisecond), longest)
 }
 
-// fireDue handles what is due now and gives how many dates it dealt with.
-func (e *Engine) fireDue(ctx context.Context) (int, error) {
+// fireDue handles what is due now and gives how many dates it dealt with. A date that can
+// not be handled does not keep the others waiting; the first such error is returned.
+func (e *Engine) fireDue(ctx context.Context) (n int, failed error) {
 	wakes, err := e.store.Due(ctx, e.cfg.Clock.Now(), dueBatch)
 	if err != nil {
 		return 0, err
 	}
-	n := 0
 	for _, w := range wakes {
 		err := e.fire(ctx, w)
 		var illegal *job.Illegal
@@ -83,44 +88,43 @@ func (e *Engine) fireDue(ctx context.Context) (int, error) {
 			n++
 		case errors.As(err, &illegal), errors.Is(err, store.ErrNotFound):
 			// the job moved on between the look and the lock: its new row has its own date
-		default:
-			return n, err
+		case failed == nil:
+			failed = fmt.Errorf("job %s, task %d: %w", w.JobID, w.Task, err)
 		}
 	}
-	return n, nil
+	return n, failed
 }
 
 func (e *Engine) fire(ctx context.Context, w store.Wake) error {
-	if w.Task == 0 {
-		return e.change(ctx, w.JobID, func(*job.Job, store.Data) (job.Event, error) { return job.TimerFired{}, nil })
-	}
-	t, err := e.store.Task(ctx, w.JobID, w.Task)
-	if err != nil {
-		return err
-	}
-	if t.Due == nil || t.Due.After(e.cfg.Clock.Now()) {
-		return nil
-	}
-	var ev job.Event
-	switch t.State {
-	case job.TaskQueued:
-		waited := e.cfg.Clock.Now().Sub(t.Queued).Round(time.Millisecond)
-		ev = job.TaskFailed{Task: *t, Err: job.Error{Code: job.CodeDispatchTimeout,
-			Message: "no worker took task \"" + t.Type + "\" within its dispatch timeout; it waited " + waited.String()}}
-	case job.TaskLeased:
-		ev = job.TaskFailed{Task: *t, Jitter: e.cfg.Jitter(), Err: job.Error{Code: job.CodeResultTimeout,
-			Message: "worker " + t.Worker + " gave no result for task \"" + t.Type + "\" in time"}}
-	case job.TaskRetry:
-		ev = job.RetryDue{Task: *t}
-	default:
-		return nil
+	return e.change(ctx, w.JobID, func(j *job.Job, _ store.Data) (job.Event, error) {
+		if w.Task == 0 {
+			return job.TimerFired{}, nil
+		}
+		t, err := e.store.Task(ctx, w.JobID, w.Task) // under the job's lock: its result may have come meanwhile
+		if err != nil {
+			return nil, err
+		}
+		return e.taskDue(j, t)
+	})
+}
+
+// taskDue says what the date of a task means, or that it means nothing any more.
+func (e *Engine) taskDue(j *job.Job, t *job.Task) (job.Event, error) {
+	now := e.cfg.Clock.Now()
+	if !t.State.Open() || t.Due == nil || t.Due.After(now) {
+		return nil, &job.Illegal{Event: "timer fired", Status: j.Status, Why: "the task is not due any more"}
 	}
 	e.cfg.Dispatcher.Withdraw(t.JobID, t.N)
-	return e.change(ctx, w.JobID, func(*job.Job, store.Data) (job.Event, error) {
-		if failed, ok := ev.(job.TaskFailed); ok {
-			failed.Others = e.cfg.Dispatcher.AtWorkers(t.JobID)
-			return failed, nil
-		}
-		return ev, nil
-	})
+	if t.State == job.TaskRetry {
+		return job.RetryDue{Task: *t}, nil
+	}
+	failed := job.TaskFailed{Task: *t, Jitter: e.cfg.Jitter(), Others: e.cfg.Dispatcher.AtWorkers(t.JobID)}
+	if t.State == job.TaskQueued {
+		failed.Err = job.Error{Code: job.CodeDispatchTimeout, Message: fmt.Sprintf(
+			"no worker took task %q within its dispatch timeout; it waited %s", t.Type, now.Sub(t.Queued).Round(time.Millisecond))}
+	} else {
+		failed.Err = job.Error{Code: job.CodeResultTimeout, Message: fmt.Sprintf(
+			"worker %s gave no result for task %q in time", t.Worker, t.Type)}
+	}
+	return failed, nil
 }
