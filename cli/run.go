@@ -31,6 +31,8 @@ type runCmd struct {
 	Env       []string `help:"Variable that scripts may read with env.get; without a value it is taken from the environment. May be repeated." placeholder:"NAME[=VALUE]" sep:"none"`
 	RealTime  bool     `help:"Let waits and retries last as long as they say."`
 	Format    string   `enum:"text,json" default:"text" help:"text prints the timeline as it goes, json one object at the end."`
+
+	example json.RawMessage // of the chosen blueprint
 }
 
 func (runCmd) Help() string {
@@ -51,7 +53,7 @@ func (c *runCmd) Run(p *program) error {
 		return err
 	}
 	if c.Format == "json" {
-		return c.runJSON(p, opts, note)
+		return c.hint(c.runJSON(p, opts, note), opts)
 	}
 	if note != "" {
 		fmt.Fprintln(p.stdout, note)
@@ -65,7 +67,19 @@ func (c *runCmd) Run(p *program) error {
 	if err := printOutcome(p.stdout, report); err != nil {
 		return err
 	}
-	return verdict(report)
+	return c.hint(verdict(report), opts)
+}
+
+// hint adds the blueprint's example data to the failure of a job that ran without any: that
+// none was given is its likeliest cause.
+func (c *runCmd) hint(err error, opts *simulate.Options) error {
+	var f *failure
+	if !errors.As(err, &f) || c.Data != "" || c.Scenario != "" || len(c.example) == 0 {
+		return err
+	}
+	f.detail = strings.TrimLeft(strings.TrimRight(f.detail, "\n")+"\n", "\n") +
+		fmt.Sprintf("The job had no data; the blueprint's example is: --data %s", shellQuote(string(c.example)))
+	return err
 }
 
 // runJSON keeps stdout to the one object, and the first line of stderr to a failed job.
@@ -143,7 +157,7 @@ func (c *runCmd) load(opts *simulate.Options) (note string, err error) {
 	if !alone {
 		note = fmt.Sprintf("%s has several blueprints; %q is run (--blueprint names another)", c.File, bp.Name)
 	}
-	opts.Catalog, opts.Blueprint = files, bp.Name
+	opts.Catalog, opts.Blueprint, c.example = files, bp.Name, bp.Example
 	opts.Stores = slices.Sorted(maps.Keys(bp.Stores))
 	return note, nil
 }

@@ -76,3 +76,20 @@ func TestJSONHasEveryPromisedKey(t *testing.T) {
 		t.Errorf("stderr %q", got.err)
 	}
 }
+
+func TestAFailedJobWithoutDataIsShownTheExample(t *testing.T) {
+	t.Chdir(t.TempDir())
+	text := "bp = blueprint(name = \"picky\", example = {\"n\": \"it's\"})\n\ndef start(actions, n):\n    actions.transition_to(\"finished\")\n\nbp.handler_for(\"start\", is_start = True)(start)\n"
+	if err := os.WriteFile("flow.star", []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	const hint = `--data '{"n":"it'\''s"}'`
+	for _, format := range []string{"text", "json"} {
+		if got := orrery(t, "run", "flow.star", "--format", format); got.code != 1 || !strings.HasPrefix(got.err, "SCRIPT_ERROR: ") || !strings.Contains(got.err, hint) {
+			t.Errorf("%s: %+v", format, got)
+		}
+	}
+	if got := orrery(t, "run", "flow.star", "--data", `{"m": 1}`); got.code != 1 || strings.Contains(got.err, "example") {
+		t.Errorf("with data: %+v", got)
+	}
+}

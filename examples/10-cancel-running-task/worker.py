@@ -10,7 +10,7 @@ recipe's check_for_cancellation asks instead; it is not part of any published SD
 import asyncio
 import os
 
-from aiohttp import ClientSession
+from aiohttp import ClientError, ClientSession
 from avtomatika_worker import Worker
 
 os.environ.setdefault("WORKER_ID", f"video-{os.getpid()}")
@@ -24,9 +24,13 @@ async def check_for_cancellation(task_id):
         "X-Worker-Token": os.environ.get("WORKER_TOKEN", "your-secret-worker-token"),
         "X-Worker-ID": os.environ["WORKER_ID"],
     }
-    async with ClientSession(headers=headers, raise_for_status=True) as session:
-        async with session.get(f"{url}/_worker/tasks/{task_id}/cancelled") as reply:
-            return (await reply.json())["cancelled"]
+    try:
+        async with ClientSession(headers=headers, raise_for_status=True) as session:
+            async with session.get(f"{url}/_worker/tasks/{task_id}/cancelled") as reply:
+                return (await reply.json())["cancelled"]
+    except ClientError as error:  # a restart of the server is no reason to lose the work
+        print(f"cannot ask whether task {task_id} is cancelled: {error}", flush=True)
+        return False
 
 
 @worker.skill("long_video_processing")
