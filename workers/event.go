@@ -43,7 +43,7 @@ func (h *Hub) hearEvent(ctx context.Context, workerID string, ev *protocol.Event
 	e := h.find(ev.TaskID)
 	if e == nil || e.lease.worker.id != workerID {
 		h.mu.Unlock()
-		return ev.TaskID != ""
+		return h.gaveOut(ctx, ev.TaskID)
 	}
 	e.lease.confirmed, e.lease.misses = true, 0
 	id := e.lease.id

@@ -28,6 +28,8 @@ const (
 	queueBudget    = 32 << 20           // bytes of queued rows kept in memory; beyond it only keys
 	acceptedKept   = 8192               // newest accepted fences, to answer repetitions
 	progressPerSec = 10                 // reports a second and task; more are dropped
+	maxData        = 1 << 20            // bytes of a result's data
+	maxDetails     = 64 << 10           // bytes of an error's details
 )
 
 // Records is the part of the store that keeps the registry (store.Workers).
@@ -70,7 +72,7 @@ type Hub struct {
 	served      map[string]bool                 // types that a real worker ever took a task of
 	kinds       map[string]*ability
 	entries     map[taskKey]*entry
-	byJob       map[string]*entry // first of a job's entries, linked by next
+	byJob       map[string]*load // what the hub has of each job
 	queues      map[string]*queue
 	benches     map[string]*bench
 	kept        int // bytes of queued rows in memory
@@ -91,7 +93,7 @@ func New(ctx context.Context, cfg Config) (*Hub, error) {
 		started: cfg.Clock.Now(), done: make(chan struct{}), news: make(chan struct{}, 1),
 		auth:    newTokens(cfg.SharedToken, cfg.Tokens),
 		workers: map[string]*worker{}, skilled: map[string]map[*worker]struct{}{}, served: map[string]bool{},
-		kinds: map[string]*ability{}, entries: map[taskKey]*entry{}, byJob: map[string]*entry{},
+		kinds: map[string]*ability{}, entries: map[taskKey]*entry{}, byJob: map[string]*load{},
 		queues: map[string]*queue{}, benches: map[string]*bench{}, links: map[*Link]struct{}{},
 	}
 	if h.ttl <= 0 {

@@ -83,6 +83,7 @@ func (h *Hub) hold(e *entry, l *lease) {
 	e.lease = l
 	l.worker.leases[e] = struct{}{}
 	h.leased++
+	h.byJob[e.key.job].leased++
 	h.reseat(l.worker)
 }
 
@@ -95,6 +96,10 @@ func (h *Hub) endLease(e *entry) {
 	e.lease = nil
 	delete(l.worker.leases, e)
 	h.leased--
+	h.byJob[e.key.job].leased--
+	if l.returning != nil {
+		h.byJob[e.key.job].returning--
+	}
 	h.reseat(l.worker)
 }
 
@@ -198,7 +203,7 @@ func (h *Hub) lose(ctx context.Context, losses []loss) {
 			h.mu.Unlock()
 			continue
 		}
-		confirmed := x.e.lease.confirmed
+		confirmed, asked := x.e.lease.confirmed, x.e.lease.cancel
 		h.drop(x.e)
 		h.mu.Unlock()
 		if gone { // the job was removed: nobody is left to tell
@@ -210,6 +215,7 @@ func (h *Hub) lose(ctx context.Context, losses []loss) {
 			h.mu.Lock()
 			if h.entries[taskKey{t.JobID, t.N}] == nil {
 				h.adopt(&t, confirmed)
+				h.entries[taskKey{t.JobID, t.N}].lease.cancel = asked
 			}
 			h.mu.Unlock()
 		}
@@ -237,17 +243,17 @@ func (h *Hub) AskCancel(jobID string) (atWorkers int) {
 	return atWorkers
 }
 
-// AtWorkers counts the tasks of the job that are at workers now.
+// AtWorkers counts the tasks of the job that are at workers now. Results that are being
+// written count as one, however many: each of them asks whether it is the last, and of two
+// that come at once neither must take the other for a worker that is still to answer.
 func (h *Hub) AtWorkers(jobID string) int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	n := 0
-	for e := h.byJob[jobID]; e != nil; e = e.next {
-		if e.lease != nil {
-			n++
-		}
+	of := h.byJob[jobID]
+	if of == nil {
+		return 0
 	}
-	return n
+	return of.leased - of.returning + min(1, of.returning)
 }
 
 // Cancelled answers a worker that asks whether to stop: yes when it was asked to, and when

@@ -269,8 +269,9 @@ func TestCancel(t *testing.T) {
 	}
 	for i, c := range []Caller{callB4, callB7, callC} {
 		id := fmt.Sprint("w", i)
-		stops := r.beat(c, id, took[i].TaskID, "stale-1-aaaaaaaa")
-		want := []string{took[i].TaskID, "stale-1-aaaaaaaa"}
+		stale, foreign := took[0].JobID+"-9-aaaaaaaa", "0196a000-0000-7000-8000-00000000dead-1-aaaaaaaa"
+		stops := r.beat(c, id, took[i].TaskID, stale, foreign, "task-of-another-server")
+		want := []string{took[i].TaskID, stale}
 		slices.Sort(want)
 		if c.Age.HeartbeatCancels() != slices.Equal(stops, want) {
 			t.Errorf("age %v is told to stop %v", c.Age, stops)

@@ -34,6 +34,14 @@ type entry struct {
 	prev, next *entry // of the same job
 }
 
+// load is what the hub has of one job. The counts spare a walk over its tasks, of which a
+// group has up to 10,000, with each result.
+type load struct {
+	first     *entry // linked by next
+	leased    int    // of these
+	returning int    // of the leased: their result is being written
+}
+
 // before is the order of a queue: priority, then first dispatch, then job and number, so
 // that it does not depend on the order in which tasks are offered.
 func (e *entry) before(o *entry) bool {
@@ -145,10 +153,15 @@ func (h *Hub) add(t *job.Task) *entry {
 		e.bytes = 0
 	}
 	h.entries[e.key] = e
-	if first := h.byJob[e.key.job]; first != nil {
-		e.next, first.prev = first, e
+	of := h.byJob[e.key.job]
+	if of == nil {
+		of = &load{}
+		h.byJob[e.key.job] = of
 	}
-	h.byJob[e.key.job] = e
+	if e.next = of.first; e.next != nil {
+		e.next.prev = e
+	}
+	of.first = e
 	return e
 }
 
@@ -166,7 +179,7 @@ func (h *Hub) drop(e *entry) {
 	case e.prev != nil:
 		e.prev.next = e.next
 	case e.next != nil:
-		h.byJob[e.key.job] = e.next
+		h.byJob[e.key.job].first = e.next
 	default:
 		delete(h.byJob, e.key.job)
 	}
@@ -268,7 +281,11 @@ func (h *Hub) Withdraw(jobID string, n int) {
 
 func (h *Hub) ofJob(jobID string) []*entry {
 	var all []*entry
-	for e := h.byJob[jobID]; e != nil; e = e.next {
+	of := h.byJob[jobID]
+	if of == nil {
+		return nil
+	}
+	for e := of.first; e != nil; e = e.next {
 		all = append(all, e)
 	}
 	slices.SortFunc(all, func(a, b *entry) int { return cmp.Compare(a.key.n, b.key.n) })

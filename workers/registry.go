@@ -3,10 +3,12 @@ package workers
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"maps"
 	"slices"
 	"time"
 
+	"orrery/engine/store"
 	"orrery/workers/protocol"
 )
 
@@ -121,15 +123,21 @@ func (h *Hub) Heartbeat(ctx context.Context, c Caller, body []byte) ([]byte, err
 	}
 	h.touch(w)
 	h.apply(w, &hb)
-	cancel, lost := h.reconcile(w, &hb, began)
+	cancel, unknown, lost := h.reconcile(w, &hb, began)
 	h.refresh(w)
 	age := w.age
 	h.mu.Unlock()
 
 	h.lose(ctx, lost)
 	if !age.HeartbeatCancels() {
-		cancel = nil
+		return protocol.HeartbeatReply(nil, false), nil
 	}
+	for _, id := range unknown {
+		if h.gaveOut(ctx, id) {
+			cancel = append(cancel, id)
+		}
+	}
+	slices.Sort(cancel)
 	return protocol.HeartbeatReply(cancel, false), nil
 }
 
@@ -193,12 +201,14 @@ func sameCosts(a, b protocol.Costs) bool {
 }
 
 // reconcile compares the tasks that a heartbeat lists with the worker's leases: which ones
-// the worker must stop, and which ones it evidently has not got.
-func (h *Hub) reconcile(w *worker, hb *protocol.Heartbeat, began time.Time) (cancel []string, lost []loss) {
+// the worker must stop, which ones the hub does not have, and which it evidently has not got.
+func (h *Hub) reconcile(w *worker, hb *protocol.Heartbeat, began time.Time) (cancel, unknown []string, lost []loss) {
 	listed := make(map[string]bool, len(hb.CurrentTasks))
 	for _, id := range hb.CurrentTasks {
 		listed[id] = true
-		if e := h.find(id); e == nil || e.lease.worker != w {
+		if e := h.find(id); e == nil {
+			unknown = append(unknown, id)
+		} else if e.lease.worker != w {
 			cancel = append(cancel, id)
 		}
 	}
@@ -217,8 +227,22 @@ func (h *Hub) reconcile(w *worker, hb *protocol.Heartbeat, began time.Time) (can
 			}
 		}
 	}
-	slices.Sort(cancel)
-	return cancel, lost
+	return cancel, unknown, lost
+}
+
+// gaveOut tells whether a task that no lease knows was one of this server's, and so is to be
+// stopped. A worker lists to each of its orchestrators the tasks of all of them, and those
+// of the others are none of our business.
+func (h *Hub) gaveOut(ctx context.Context, taskID string) bool {
+	k, ok := parseFence(taskID)
+	if !ok {
+		return false
+	}
+	_, err := h.desk.Task(ctx, k.job, k.n)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		h.log.Warn("a task that a worker speaks of could not be looked up; it is asked for again", "task_id", taskID, "error", err)
+	}
+	return err == nil
 }
 
 // save writes a worker's row. A failure is logged and left to the next sweep.

@@ -62,9 +62,18 @@ func outcomeOf(r *protocol.Result, worker string) engine.Outcome {
 	o := engine.Outcome{Status: r.Status, Data: r.Data, Worker: worker, Metadata: r.DataMetadata}
 	if r.Error != nil {
 		o.Error = &job.Error{Code: r.Error.Code, Message: r.Error.Message}
-		if r.Error.Details != nil {
+		switch n := len(r.Error.Details); {
+		case n > maxDetails:
+			o.Error.Details = fmt.Sprintf("left out: %d bytes, the limit is %d", n, maxDetails)
+		case n > 0:
 			o.Error.Details = r.Error.Details
 		}
+	}
+	if n := len(r.Data); n > maxData {
+		// Not a refusal, which a worker would answer by sending the same again.
+		o.Status, o.Data = protocol.ResultFailure, nil
+		o.Error = &job.Error{Code: job.CodeContract, Message: fmt.Sprintf(
+			"the result's data has %d bytes; the limit is %d: put large data into a file and return its name", n, maxData)}
 	}
 	return o
 }
@@ -98,6 +107,7 @@ func (h *Hub) finish(ctx context.Context, taskID string, o engine.Outcome) (prot
 			}
 		}
 		l.returning = make(chan struct{})
+		h.byJob[e.key.job].returning++
 		h.mu.Unlock()
 		return h.settle(ctx, e, l, o)
 	}
@@ -121,6 +131,9 @@ func (h *Hub) settle(ctx context.Context, e *entry, l *lease, o engine.Outcome) 
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	close(l.returning)
+	if e.lease == l {
+		h.byJob[e.key.job].returning--
+	}
 	l.returning = nil
 	switch {
 	case errors.Is(err, errGone):

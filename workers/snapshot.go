@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"time"
 
 	"orrery/engine/job"
 	"orrery/workers/protocol"
@@ -24,7 +23,7 @@ type View struct {
 	HotSkills       []string            `json:"hot_skills,omitempty"`
 	HotCache        []string            `json:"hot_cache,omitempty"`
 	RunningTasks    []string            `json:"running_tasks"` // fences
-	LastSeen        time.Time           `json:"last_seen"`
+	LastSeen        job.Time            `json:"last_seen"`
 	Age             string              `json:"age"` // of its SDK
 	Version         string              `json:"rxon_version,omitempty"`
 	Emulated        bool                `json:"emulated"`
@@ -62,7 +61,7 @@ func (h *Hub) Snapshot() []View {
 		out = append(out, View{
 			ID: w.id, WorkerID: w.id, Type: w.reg.Type, Status: h.statusAt(w, now),
 			Skills: listOf(w.reg.Skills), AvailableSkills: listOf(w.available), HotSkills: w.hotSkills, HotCache: w.hotCache,
-			RunningTasks: w.leaseIDs(), LastSeen: w.seen, Age: w.age.String(), Version: w.version, Emulated: w.emulated,
+			RunningTasks: w.leaseIDs(), LastSeen: job.Time{Time: w.seen}, Age: w.age.String(), Version: w.version, Emulated: w.emulated,
 			Polling: w.poll != nil, WebSocket: w.reg.WebSockets, Connected: connected[w.id],
 			Reputation: w.results.share(), Results: w.results.Count, Load: w.load, Usage: w.usage,
 			Resources: w.reg.Resources, InstalledModels: w.reg.InstalledModels, Software: w.reg.InstalledSoftware, Extra: w.reg.Extra,
@@ -92,10 +91,10 @@ type Queue struct {
 
 // Chances says whether a worker takes tasks of a type now.
 type Chances struct {
-	ID       string    `json:"id"`
-	LastSeen time.Time `json:"last_seen"`
-	Live     bool      `json:"live"`
-	Why      string    `json:"why"` // why it takes none now; "" when it would
+	ID       string   `json:"id"`
+	LastSeen job.Time `json:"last_seen"`
+	Live     bool     `json:"live"`
+	Why      string   `json:"why"` // why it takes none now; "" when it would
 }
 
 // maxChances bounds the workers that an answer lists.
@@ -141,7 +140,7 @@ func (h *Hub) queueInfo(taskType string, c *class) Queue {
 		if live {
 			out.Live++
 		}
-		out.Workers = append(out.Workers, Chances{ID: w.id, LastSeen: w.seen, Live: live, Why: h.whyNot(c, w, live)})
+		out.Workers = append(out.Workers, Chances{ID: w.id, LastSeen: job.Time{Time: w.seen}, Live: live, Why: h.whyNot(c, w, live)})
 	}
 	slices.SortFunc(out.Workers, func(a, b Chances) int { return cmp.Compare(a.ID, b.ID) })
 	out.Known = len(out.Workers)
