@@ -280,6 +280,28 @@ func TestWatch(t *testing.T) {
 	if names(c) != "a b" || c.Status().OK {
 		t.Errorf("in force: %q, %+v", names(c), c.Status())
 	}
+
+	// The folder goes away and comes again, as with a checkout of another branch.
+	if err := os.Rename(dir, dir+".away"); err != nil {
+		t.Fatal(err)
+	}
+	await("the blueprints stay as they are")
+	if names(c) != "a b" || c.Status().OK || len(c.Status().Errors()) != 1 {
+		t.Errorf("in force: %q, %+v", names(c), c.Status())
+	}
+	write(t, dir+".away", "new/b.star", source("b", "jobs/b"))
+	if err := os.Rename(dir+".away", dir); err != nil {
+		t.Fatal(err)
+	}
+	await("changed blueprints are in force")
+	if !c.Status().OK {
+		t.Errorf("after the return: %+v", c.Status())
+	}
+	write(t, dir, "c.star", source("c", "jobs/c"))
+	await("changed blueprints are in force")
+	if names(c) != "a b c" {
+		t.Errorf("in force: %q", names(c))
+	}
 	cancel()
 	<-done
 }

@@ -97,6 +97,8 @@ func (c *Catalog) Watch(ctx context.Context) {
 		c.pollFiles(ctx)
 		return
 	}
+	root, err := filepath.EvalSymlinks(c.dir)
+	lost := err != nil             // the folder itself went away, and its watch with it
 	timer := time.NewTimer(settle) // what changed before the watch began is seen at once
 	defer timer.Stop()
 	for {
@@ -109,12 +111,20 @@ func (c *Catalog) Watch(ctx context.Context) {
 					c.log.Warn("a new folder of blueprints cannot be watched", "folder", e.Name, "reason", err)
 				}
 			}
+			lost = lost || e.Name == root && (e.Has(fsnotify.Remove) || e.Has(fsnotify.Rename))
 			timer.Reset(settle)
 		case err := <-w.Errors:
 			c.log.Warn("changes of blueprint files may have been missed; all are read again", "reason", err)
 			timer.Reset(settle)
 		case <-timer.C:
-			c.reloadChanged(ctx)
+			read := c.reloadChanged(ctx)
+			switch {
+			case lost && read && watchFolders(w, c.dir) == nil: // another folder took its place
+				lost = false
+				timer.Reset(settle)
+			case lost || !read:
+				timer.Reset(poll)
+			}
 		}
 	}
 }
@@ -151,20 +161,27 @@ func watchFolders(w *fsnotify.Watcher, dir string) error {
 	})
 }
 
-// reloadChanged reloads when the texts differ from those of the last try.
-func (c *Catalog) reloadChanged(ctx context.Context) {
+// unreadable is what a try that could not read the directory leaves in tried: the next one
+// that can is then a change, and takes the fault out of Status.
+const unreadable = "unreadable"
+
+// reloadChanged reloads when the texts differ from those of the last try. It reports whether
+// the directory could be read.
+func (c *Catalog) reloadChanged(ctx context.Context) bool {
 	c.loading.Lock()
 	defer c.loading.Unlock()
 	last := c.tried
 	texts, unread, err := c.read(ctx)
 	if err != nil {
-		if ctx.Err() == nil {
+		if ctx.Err() == nil && last != unreadable {
+			c.tried = unreadable
+			c.status.Store(&Status{At: time.Now().UTC(), Findings: []Finding{whole("load-error", c.dir, err.Error())}})
 			c.log.Error("the blueprints stay as they are", "reason", err)
 		}
-		return
+		return false
 	}
-	if c.tried == last {
-		return
+	if c.tried != last {
+		_ = c.swap(texts, unread) // logged there, and kept in Status
 	}
-	_ = c.swap(texts, unread) // logged there, and kept in Status
+	return true
 }
