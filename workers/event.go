@@ -55,7 +55,7 @@ func (h *Hub) hearEvent(ctx context.Context, workerID string, ev *protocol.Event
 		h.log.Debug("a worker sent an event", "type", ev.Type, "worker", workerID, "task_id", id)
 	}
 	if wanted {
-		h.desk.Progress(h.reported(e, id), store.Progress{Progress: ev.Progress, Message: ev.Message, Timestamp: now, TaskID: id})
+		h.desk.Progress(h.reported(e, id), store.Progress{Progress: ev.Progress, Message: ev.Message, Timestamp: job.Time{Time: now}, TaskID: id})
 	}
 	return asked // it was told already; telling it again reaches those that connected since
 }

@@ -92,3 +92,21 @@ func TestDatesHaveThreeDecimals(t *testing.T) {
 		t.Errorf("%v %v", back.At, err)
 	}
 }
+
+func TestOnlyTheseCodesAreTriedAgain(t *testing.T) {
+	for _, k := range []struct {
+		only, code string
+		again      bool
+	}{
+		{CodeTransient, CodeTransient, true}, {CodeTransient, CodeResultTimeout, true}, {CodeTransient, CodeWorkerLost, true},
+		{CodeTransient, "X", true}, {CodeTransient, CodePermanent, false}, {"X", "X", true}, {"X", CodeTransient, false},
+		{"X", CodeResultTimeout, false}, {CodePermanent, CodePermanent, true}, {CodeDispatchTimeout, CodeDispatchTimeout, false},
+	} {
+		j, tasks := dispatched(t, toDone())
+		tasks[0].Retry = &RetryPolicy{Max: 3, Initial: 1, Factor: 2, Cap: 60, Only: []string{k.only}}
+		c := after(t, j, TaskFailed{Task: tasks[0], Err: Error{Code: k.code}, Jitter: 1})
+		if got := c.Job.Status == AwaitingRetry; got != k.again {
+			t.Errorf("only %s and %s: tried again %v, want %v", k.only, k.code, got, k.again)
+		}
+	}
+}

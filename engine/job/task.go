@@ -150,12 +150,14 @@ func (w *move) taskFailed(e TaskFailed) error {
 const maxFree = 10
 
 // retries says whether a policy tries again after an error code. DISPATCH_TIMEOUT and
-// NO_SUITABLE_WORKER never are: no attempt was made.
+// NO_SUITABLE_WORKER never are: no attempt was made. A TRANSIENT_ERROR in "only" stands for
+// all that counts as one: deadlines of an attempt, lost workers, unknown codes.
 func (p RetryPolicy) retries(code string) bool {
+	passing := judge(code) == tryAgain
 	if len(p.Only) > 0 && code != CodeDispatchTimeout && code != CodeNoSuitableWorker {
-		return slices.Contains(p.Only, code)
+		return slices.Contains(p.Only, code) || passing && slices.Contains(p.Only, CodeTransient)
 	}
-	return judge(code) == tryAgain
+	return passing
 }
 
 // requeue puts a task back into its queue, unless the time that it may spend there is over:

@@ -78,10 +78,10 @@ const ProgressKept = 100
 
 // Progress is one report of a worker about a running task.
 type Progress struct {
-	Progress  float64   `json:"progress"`
-	Message   string    `json:"message"`
-	Timestamp time.Time `json:"timestamp"`
-	TaskID    string    `json:"task_id"`
+	Progress  float64  `json:"progress"`
+	Message   string   `json:"message"`
+	Timestamp job.Time `json:"timestamp"`
+	TaskID    string   `json:"task_id"`
 }
 
 // Data is the large part of a job: two JSON objects.

@@ -90,7 +90,7 @@ func reopenAll(b *bed, reopen func() store.Store) {
 		t := next(j, dispatch, write("s", "k", fmt.Sprint(i)))
 		b.must(b.Commit(b.ctx, t))
 		b.HandOut(handedOut(t.Tasks[0], at(i)))
-		b.AddProgress(j.ID, store.Progress{Progress: 0.5, TaskID: "t", Timestamp: at(i)})
+		b.AddProgress(j.ID, store.Progress{Progress: 0.5, TaskID: "t", Timestamp: job.Time{Time: at(i)}})
 		if i%3 == 0 {
 			b.step(t.Job, ended, func(c *job.Change) {
 				c.CloseTasks = true

@@ -204,9 +204,9 @@ func handOutThenResult(b *bed) {
 func progressCapped(b *bed) {
 	j := b.create(tasks(2))
 	for i := range store.ProgressKept + 20 {
-		b.AddProgress(j.ID, store.Progress{Progress: float64(i), Message: "½", Timestamp: at(i), TaskID: "long"})
+		b.AddProgress(j.ID, store.Progress{Progress: float64(i), Message: "½", Timestamp: job.Time{Time: at(i)}, TaskID: "long"})
 		if i < 3 {
-			b.AddProgress(j.ID, store.Progress{Progress: float64(i), Timestamp: at(i), TaskID: "short"})
+			b.AddProgress(j.ID, store.Progress{Progress: float64(i), Timestamp: job.Time{Time: at(i)}, TaskID: "short"})
 		}
 	}
 	b.AddProgress(job.NewID(epoch, 1), store.Progress{TaskID: "of no job"})
@@ -226,6 +226,6 @@ func progressCapped(b *bed) {
 	if seen["long"] != store.ProgressKept || seen["short"] != 3 || last["long"] != store.ProgressKept+19 {
 		b.Fatalf("kept %v, newest %v", seen, last)
 	}
-	want := store.Progress{Progress: store.ProgressKept + 19, Message: "½", Timestamp: at(store.ProgressKept + 19), TaskID: "long"}
+	want := store.Progress{Progress: store.ProgressKept + 19, Message: "½", Timestamp: job.Time{Time: at(store.ProgressKept + 19)}, TaskID: "long"}
 	b.same("the newest", got[len(got)-1], want)
 }
