@@ -72,7 +72,7 @@ func (e *Engine) CheckToken(ctx context.Context, id, token string) error {
 
 func (e *Engine) tokenFits(j *job.Job, token string) bool {
 	step := int64(-1) // what no token was made for; compared all the same, in constant time
-	if j.Status == job.WaitingHuman {
+	if j.Status == job.WaitingHuman && !j.Wait.Over(e.cfg.Clock.Now()) {
 		step = j.Wait.Step
 	}
 	return hmac.Equal([]byte(e.ApprovalToken(j.ID, step)), []byte(token)) && step >= 0

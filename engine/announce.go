@@ -81,11 +81,7 @@ func (e *Engine) deliver(ctx context.Context, m job.Message) error {
 	case job.MsgChildEnded:
 		return e.childEnded(ctx, m)
 	case job.MsgChildCancel:
-		err := e.Cancel(ctx, m.To, "parent "+m.JobID)
-		if code := FaultCode(err); code == Ended || code == NotFound {
-			return nil
-		}
-		return err
+		return e.cancelChild(ctx, m.To, m.JobID)
 	case job.MsgApproval:
 		e.cfg.Log.Info("a person is asked", "job", m.JobID, "integration", m.To,
 			"decide with", "orrery approvals approve "+m.JobID+" DECISION")
@@ -96,8 +92,9 @@ func (e *Engine) deliver(ctx context.Context, m job.Message) error {
 
 // childBlueprint finds what run_blueprint names: in the parent's own revision, else the newest.
 func (e *Engine) childBlueprint(ctx context.Context, name, parentRevision string) (*blueprint.Blueprint, error) {
-	if bp, err := e.cfg.Blueprints.AtRevision(ctx, parentRevision, name); err == nil {
-		return bp, nil
+	bp, err := e.cfg.Blueprints.AtRevision(ctx, parentRevision, name)
+	if err == nil || !final(err) { // what can not be read just now is no reason to take another one
+		return bp, err
 	}
 	return e.cfg.Blueprints.Pin(ctx, name)
 }
@@ -112,7 +109,7 @@ func (e *Engine) startChild(ctx context.Context, m job.Message) error {
 			"run_blueprint(%q): sub-blueprints are nested %d deep; the limit is %d", s.Blueprint, s.Depth, e.cfg.Limits.Depth)})
 	}
 	bp, err := e.childBlueprint(ctx, s.Blueprint, s.Revision)
-	if errors.Is(err, blueprint.ErrUnknown) {
+	if err != nil && final(err) {
 		return e.childFailed(ctx, s, job.Error{Code: job.CodeUnknownBlueprint, Message: err.Error()})
 	}
 	if err != nil {
@@ -122,24 +119,39 @@ func (e *Engine) startChild(ctx context.Context, m job.Message) error {
 		ID: s.ChildID, Blueprint: bp.Name, Revision: bp.Revision, InitialData: s.InitialData, Client: s.Client,
 		DispatchTimeout: s.DispatchTimeout, ResultTimeout: s.ResultTimeout, Trace: s.Trace, Parent: &s.Parent, Depth: s.Depth,
 	})
-	if errors.Is(err, store.ErrExists) {
-		return nil // started before a crash that kept the message
+	if err != nil && !errors.Is(err, store.ErrExists) { // there already: started before a crash that kept the message
+		return err
 	}
-	if err == nil {
-		e.cancelOrphan(ctx, s)
-	}
-	return err
+	return e.cancelOrphan(ctx, s)
 }
 
 // cancelOrphan stops a child whose parent was cancelled between its step and the start.
-func (e *Engine) cancelOrphan(ctx context.Context, s job.ChildStart) {
+func (e *Engine) cancelOrphan(ctx context.Context, s job.ChildStart) error {
 	parent, err := e.store.Job(ctx, s.Parent.JobID)
-	if err != nil || (parent.Wait != nil && parent.Wait.Child == s.ChildID) {
-		return
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return err
 	}
-	if err := e.Cancel(ctx, s.ChildID, "parent "+s.Parent.JobID); err != nil && FaultCode(err) != Ended {
-		e.cfg.Log.Error("a child without a waiting parent could not be cancelled", "job", s.ChildID, "error", err)
+	if err == nil && parent.Wait != nil && parent.Wait.Child == s.ChildID {
+		return nil
 	}
+	return e.cancelChild(ctx, s.ChildID, s.Parent.JobID)
+}
+
+// cancelChild cancels a job because its parent was cancelled. A child that compensates
+// already is left to it: this message may have come before, and only a person's second
+// cancel ends a compensation.
+func (e *Engine) cancelChild(ctx context.Context, id, parentID string) error {
+	child, err := e.store.Job(ctx, id)
+	if err == nil && child.Compensating {
+		return nil
+	}
+	if err == nil {
+		err = e.Cancel(ctx, id, "parent "+parentID)
+	}
+	if FaultCode(err) == Ended || FaultCode(err) == NotFound || errors.Is(err, store.ErrNotFound) {
+		return nil
+	}
+	return err
 }
 
 // childFailed tells the parent that its child could not even start.

@@ -40,7 +40,7 @@ func (e *Engine) Progress(t job.Task, p store.Progress) {
 func taken(t job.Task, err error) (Taken, error) {
 	var illegal *job.Illegal
 	switch {
-	case err == nil:
+	case err == nil, errors.Is(err, errTaken):
 		return Taken{Accepted: true}, nil
 	case errors.Is(err, store.ErrNotFound):
 		return Taken{Reason: "job_not_found", Message: "there is no job " + t.JobID}, nil
@@ -62,9 +62,28 @@ func (e *Engine) Unsuitable(ctx context.Context, t job.Task, why string) error {
 	return e.taskFails(ctx, t, job.Error{Code: job.CodeNoSuitableWorker, Message: why}, false)
 }
 
+// isCurrent refuses what is said of a hand-out that is not the newest any more: the task was
+// handed out anew, or ended, while a result or a loss waited for the store. late lets a
+// result count until its task's next try begins.
+func (e *Engine) isCurrent(ctx context.Context, j *job.Job, t job.Task, late bool) error {
+	row, err := e.store.Task(ctx, t.JobID, t.N)
+	if err != nil {
+		return err
+	}
+	current := row.HandOut == t.HandOut && row.ID == t.ID && (row.State == t.State || late && row.State == job.TaskRetry)
+	unwritten := row.HandOut < t.HandOut && row.State == job.TaskQueued // hand-outs are written later
+	if !current && !unwritten {
+		return &job.Illegal{Event: "task", Status: j.Status, Why: "the task was taken back or has ended meanwhile"}
+	}
+	return nil
+}
+
 // taskFails ends a try from our side. A job that has moved on meanwhile is no error.
 func (e *Engine) taskFails(ctx context.Context, t job.Task, reason job.Error, free bool) error {
 	err := e.change(ctx, t.JobID, func(j *job.Job, _ store.Data) (job.Event, error) {
+		if err := e.isCurrent(ctx, j, t, false); err != nil {
+			return nil, err
+		}
 		return job.TaskFailed{Task: t, Err: reason, Free: free, Jitter: e.cfg.Jitter(), Others: e.cfg.Dispatcher.AtWorkers(t.JobID)}, nil
 	})
 	if result, err := taken(t, err); err != nil || !result.Accepted {

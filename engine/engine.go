@@ -96,6 +96,7 @@ type Engine struct {
 	values    locks // of blueprints with data stores; taken after a job's
 	hot       hotList
 	slow      slowList
+	doubts    doubts
 	ready     *readyList
 	watch     watchers
 	timers    chan struct{} // something became due earlier than planned
@@ -181,6 +182,28 @@ func (e *Engine) recover(ctx context.Context) error {
 		return fmt.Errorf("read the queued tasks: %w", err)
 	}
 	e.ready.overflow() // the list is read from the store by the first runner
+	return e.recoverCancels(ctx)
+}
+
+// recoverCancels tells the workers again to stop what is being cancelled, and keeps its
+// queued tasks back: the program may have died before it did.
+func (e *Engine) recoverCancels(ctx context.Context) error {
+	wakes, err := e.store.Due(ctx, e.cfg.Clock.Now().Add(e.cfg.CancelGrace), maxReady)
+	if err != nil {
+		return fmt.Errorf("read the jobs that are being cancelled: %w", err)
+	}
+	for _, w := range wakes {
+		if w.Task != 0 { // a job that is being cancelled is due at the end of its grace
+			continue
+		}
+		j, err := e.store.Job(ctx, w.JobID)
+		if err != nil {
+			return fmt.Errorf("read job %s, which may be being cancelled: %w", w.JobID, err)
+		}
+		if j.CancelAsked != nil {
+			e.cfg.Dispatcher.AskCancel(j.ID)
+		}
+	}
 	return nil
 }
 

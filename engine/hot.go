@@ -51,7 +51,11 @@ func (l *hotList) keep(j *job.Job, d store.Data) {
 	if l.jobs == nil {
 		l.jobs = make(map[string]hotJob, hotJobs)
 	}
-	if _, there := l.jobs[j.ID]; !there && len(l.jobs) >= hotJobs {
+	old, there := l.jobs[j.ID]
+	if there && old.job.Version > j.Version {
+		return // a first commit is kept without the job's lock, and may come late
+	}
+	if !there && len(l.jobs) >= hotJobs {
 		for id := range l.jobs { // any one: Go begins at a random place
 			delete(l.jobs, id)
 			break

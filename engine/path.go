@@ -58,12 +58,17 @@ func (e *Engine) Submit(ctx context.Context, r Request) (id string, repeated boo
 			return "", false, err
 		}
 	}
+	if repeated { // the job is usually there; its first steps must not run again to find that out
+		if _, err := e.store.Job(ctx, id); !errors.Is(err, store.ErrNotFound) {
+			return id, true, faultFrom(err, id)
+		}
+	}
 	err = e.create(ctx, bp, job.Created{
 		ID: id, Blueprint: bp.Name, Revision: bp.Revision, InitialData: r.InitialData, Client: r.Client,
 		DispatchTimeout: r.DispatchTimeout, ResultTimeout: r.ResultTimeout, WebhookURL: r.WebhookURL, Trace: r.Trace,
 	})
-	if repeated && errors.Is(err, store.ErrExists) {
-		err = nil // the usual repetition; without the job, the first try died before its commit
+	if r.IdempotencyKey != "" && errors.Is(err, store.ErrExists) {
+		err = nil // a request with the same key was quicker, be it the first or the second
 	}
 	return id, repeated, faultFrom(err, id)
 }
@@ -101,7 +106,13 @@ func (e *Engine) create(ctx context.Context, bp *blueprint.Blueprint, c job.Crea
 func (e *Engine) step(ctx context.Context, id string) error {
 	defer e.locks.of(id)()
 	for range conflictTries {
+		if err := e.clear(ctx, id); err != nil {
+			return err
+		}
 		j, data, err := e.load(ctx, id)
+		if errors.Is(err, store.ErrNotFound) {
+			return nil // its first commit was in doubt, and was not done
+		}
 		if err != nil || !j.Ready {
 			return err
 		}
@@ -125,7 +136,7 @@ func (e *Engine) step(ctx context.Context, id string) error {
 // be read just now.
 func final(err error) bool {
 	var bad *blueprint.LoadError
-	return err == nil || errors.Is(err, blueprint.ErrUnknown) || errors.As(err, &bad)
+	return err == nil || errors.Is(err, blueprint.ErrUnknown) || FaultCode(err) == UnknownBlueprint || errors.As(err, &bad)
 }
 
 // stepOnce runs one handler and commits what it decided. Steps of a blueprint with data
@@ -159,7 +170,11 @@ func (e *Engine) decide(ctx context.Context, bp *blueprint.Blueprint, j *job.Job
 	}
 	event := job.Decided{Decision: d, Before: data.History, ChildShard: job.NewShard()}
 	if d.Kind == job.RunChild {
-		if child, err := e.childBlueprint(ctx, d.Child.Blueprint, j.Revision); err == nil {
+		child, err := e.childBlueprint(ctx, d.Child.Blueprint, j.Revision)
+		if !final(err) {
+			return job.Decided{}, err
+		}
+		if err == nil {
 			event.ChildShard = shardFor(child) // an unknown one fails when it is started, and says so
 		}
 	}
@@ -171,6 +186,9 @@ func (e *Engine) decide(ctx context.Context, bp *blueprint.Blueprint, j *job.Job
 func (e *Engine) change(ctx context.Context, id string, make func(*job.Job, store.Data) (job.Event, error)) error {
 	defer e.locks.of(id)()
 	for try := 1; ; try++ {
+		if err := e.clear(ctx, id); err != nil {
+			return err
+		}
 		j, data, err := e.load(ctx, id)
 		if err != nil {
 			return err
@@ -235,10 +253,20 @@ func after(d store.Data, c *job.Change) store.Data {
 
 // commit makes a change durable and starts what follows from it.
 func (e *Engine) commit(ctx context.Context, c *job.Change, before store.Data) error {
-	if err := e.store.Commit(ctx, c); err != nil {
+	err := e.store.Commit(ctx, c)
+	if isDoubtful(err) {
+		err = e.doubtful(ctx, c, before, err)
+	}
+	if err != nil {
 		e.hot.forget(c.Job.ID)
 		return err
 	}
+	e.follow(c, before)
+	return nil
+}
+
+// follow starts what follows from a change that is durable.
+func (e *Engine) follow(c *job.Change, before store.Data) {
 	kept := c.Job // a copy: the change itself must not stay in memory
 	e.hot.keep(&kept, after(before, c))
 	if c.CloseTasks {
@@ -258,12 +286,19 @@ func (e *Engine) commit(ctx context.Context, c *job.Change, before store.Data) e
 		nudge(e.outbox)
 	}
 	e.watch.changed(c.Job.ID)
-	return nil
 }
 
 // Returned takes the result of a leased task; it is durable when it returns.
 func (e *Engine) Returned(ctx context.Context, t job.Task, o Outcome) (Taken, error) {
 	err := e.change(ctx, t.JobID, func(j *job.Job, data store.Data) (job.Event, error) {
+		if err := e.isTaken(ctx, t); err != nil {
+			return nil, err
+		}
+		if t.Branch { // others are told apart by what the job waits for
+			if err := e.isCurrent(ctx, j, t, true); err != nil {
+				return nil, err
+			}
+		}
 		others := e.cfg.Dispatcher.AtWorkers(t.JobID)
 		if t.State == job.TaskLeased && others > 0 {
 			others-- // the one that returns is still counted

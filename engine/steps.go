@@ -104,7 +104,8 @@ func (e *Engine) runOne(ctx context.Context, wait bool) bool {
 		e.refill(ctx)
 		return true
 	}
-	if err := e.step(ctx, id); err != nil && ctx.Err() == nil {
+	// Stop lets a step that runs end and commit.
+	if err := e.step(context.WithoutCancel(ctx), id); err != nil && ctx.Err() == nil {
 		e.cfg.Log.Error("a step could not be kept; it is tried again", "job", id, "error", err)
 		e.later(ctx, func() { e.ready.push(id) })
 	}

@@ -1,7 +1,9 @@
 package engine
 
 import (
+	"context"
 	"encoding/json"
+	"log/slog"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -33,10 +35,12 @@ func TestSubmitCarriesTheFirstSteps(t *testing.T) {
 }
 
 func TestSubmitRepeated(t *testing.T) {
-	r := newRig(t)
+	printed := &counter{}
+	r := newRig(t, func(c *Config) { c.Log = slog.New(printed) })
 	ask := func(client, key, hash string) (string, bool, error) {
 		return r.Submit(r.ctx, Request{Blueprint: "straight", IdempotencyKey: key, BodyHash: hash, Client: job.Client{ID: client}})
 	}
+	before := printed.n
 	first, repeated, err := ask("a", "k", "h1")
 	if err != nil || repeated {
 		t.Fatal(repeated, err)
@@ -45,6 +49,9 @@ func TestSubmitRepeated(t *testing.T) {
 	again, repeated, err := ask("a", "k", "h1")
 	if err != nil || !repeated || again != first {
 		t.Errorf("the repetition gives %s %v %v, want %s", again, repeated, err, first)
+	}
+	if runs := printed.n - before; runs != 1 {
+		t.Errorf("the first step ran %d times: a repetition runs nothing", runs)
 	}
 	_, _, err = ask("a", "k", "h2")
 	refused(t, err, IdempotencyMismatch)
@@ -60,6 +67,21 @@ func TestSubmitRepeated(t *testing.T) {
 	if err != nil || repeated || late == first {
 		t.Errorf("after a day the key is free: %s %v %v", late, repeated, err)
 	}
+}
+
+// counter counts what the step of straight prints.
+type counter struct {
+	slog.Handler
+	n int
+}
+
+func (c *counter) Enabled(context.Context, slog.Level) bool { return true }
+func (c *counter) WithAttrs([]slog.Attr) slog.Handler       { return c }
+func (c *counter) Handle(_ context.Context, r slog.Record) error {
+	if strings.Contains(r.Message, "the first step runs") {
+		c.n++
+	}
+	return nil
 }
 
 // A crash between the claim of the key and the job's commit must lead the repetition to the

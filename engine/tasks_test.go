@@ -214,6 +214,21 @@ func TestLost(t *testing.T) {
 	}
 }
 
+func TestBranchIsLostOnce(t *testing.T) {
+	r := newRig(t)
+	id := r.begin("group", `{"branches": 2}`)
+	task := r.take()
+	r.line.gone(task)
+	for range 2 { // the second is told from what the first has changed
+		if err := r.Lost(r.ctx, task, true, "vanished"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := r.kinds(id); !slices.Equal(got, []job.RecordKind{job.RecCreated, job.RecStep, job.RecTaskFail}) {
+		t.Errorf("history has %v", got)
+	}
+}
+
 func TestNeverTwice(t *testing.T) {
 	r := newRig(t)
 	id := r.begin("work", `{"retry": 0}`)

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 )
 
 // This file ends waits: timers, people's decisions, children, cancels, reopening.
@@ -47,8 +48,14 @@ func (w *move) approvalExpired() {
 	w.fail(err, Failed, rec)
 }
 
+// Over reports whether the deadline of a wait has passed.
+func (v *Wait) Over(now time.Time) bool { return v.Until != nil && !v.Until.After(now) }
+
 func (w *move) approved(e Approved) error {
 	j := &w.c.Job
+	if j.Wait.Over(w.now) {
+		return &Illegal{Event: "approved", Status: j.Status, Why: fmt.Sprintf("the decision was due by %s; it came at %s", Time{*j.Wait.Until}, Time{w.now})}
+	}
 	target, ok := j.Wait.Transitions[e.Decision]
 	if !ok || e.Decision == "timeout" {
 		known := slices.DeleteFunc(slices.Sorted(maps.Keys(j.Wait.Transitions)), func(k string) bool { return k == "timeout" })

@@ -1,0 +1,141 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"orrery/engine/job"
+	"orrery/engine/store"
+)
+
+// This file is for commits of which nobody knows whether they were done: the connection or
+// the disk failed between the write and the answer. The job's history tells: a change that
+// was done left its first record there, under a number that no other change can have.
+
+const lookTimeout = 5 * time.Second
+
+// doubts keeps what could not even be looked up, by job. It is read and written under the
+// job's lock, except for a job's first commit.
+type doubts struct {
+	mu   sync.Mutex
+	open map[string]doubt
+	jobs map[string]struct{} // that ever had one in this process
+}
+
+type doubt struct {
+	change *job.Change
+	before store.Data
+}
+
+func (d *doubts) add(c *job.Change, before store.Data) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.open == nil {
+		d.open, d.jobs = map[string]doubt{}, map[string]struct{}{}
+	}
+	d.jobs[c.Job.ID] = struct{}{}
+	if _, there := d.open[c.Job.ID]; !there { // a repeated first commit: the older one may have been done
+		d.open[c.Job.ID] = doubt{c, before}
+	}
+}
+
+func (d *doubts) of(id string) (x doubt, ok bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	x, ok = d.open[id]
+	return x, ok
+}
+
+func (d *doubts) end(id string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.open, id)
+}
+
+func (d *doubts) ever(id string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	_, ok := d.jobs[id]
+	return ok
+}
+
+// isDoubtful tells a failure that leaves the outcome open from those that promise that
+// nothing was written.
+func isDoubtful(err error) bool {
+	for _, sure := range []error{store.ErrConflict, store.ErrExists, store.ErrFull, store.ErrClosed, context.Canceled, context.DeadlineExceeded} {
+		if errors.Is(err, sure) {
+			return false
+		}
+	}
+	return err != nil
+}
+
+// wasDone looks whether a change is in the store.
+func (e *Engine) wasDone(ctx context.Context, c *job.Change) (bool, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookTimeout)
+	defer cancel()
+	first := &c.Records[0] // every change has one
+	kept, err := e.store.Records(ctx, c.Job.ID, first.N-1, 1)
+	if errors.Is(err, store.ErrNotFound) || err == nil && len(kept) == 0 {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	want, err := store.Encode(first)
+	if err != nil {
+		return false, err
+	}
+	got, err := store.Encode(&kept[0])
+	return got == want, err
+}
+
+// doubtful finds out what became of a commit that failed with err, and gives nil when it was
+// done. What can not be found out now is looked at before the job's next change.
+func (e *Engine) doubtful(ctx context.Context, c *job.Change, before store.Data, err error) error {
+	done, look := e.wasDone(ctx, c)
+	if done {
+		return nil
+	}
+	if look != nil {
+		e.doubts.add(c, before)
+		e.ready.push(c.Job.ID) // a runner clears it, and tries again until it can
+	}
+	return err
+}
+
+// clear settles what is in doubt about a job; the caller holds its lock.
+func (e *Engine) clear(ctx context.Context, id string) error {
+	d, ok := e.doubts.of(id)
+	if !ok {
+		return nil
+	}
+	done, err := e.wasDone(ctx, d.change)
+	if err != nil {
+		return fmt.Errorf("find out whether the last commit was done: %w", err)
+	}
+	e.doubts.end(id)
+	if done {
+		e.follow(d.change, d.before)
+	}
+	return nil
+}
+
+// errTaken says that a result is in the store already.
+var errTaken = errors.New("the result was taken before")
+
+// isTaken gives errTaken for a result that a doubtful commit has kept: a branch's result
+// would else be counted again. Jobs without doubts are not looked at.
+func (e *Engine) isTaken(ctx context.Context, t job.Task) error {
+	if !e.doubts.ever(t.JobID) {
+		return nil
+	}
+	row, err := e.store.Task(ctx, t.JobID, t.N)
+	if err == nil && row.ID == t.ID && row.State != job.TaskLeased && row.State != job.TaskClosed {
+		return errTaken
+	}
+	return err
+}
