@@ -205,6 +205,10 @@ type jobView struct {
 		Message  string `json:"message"`
 		Attempts int    `json:"attempts"`
 		State    string `json:"state"`
+		File     string `json:"file"` // of a script's error, as the rest
+		Line     int    `json:"line"`
+		Col      int    `json:"col"`
+		Trace    string `json:"backtrace"`
 	} `json:"error"`
 	Waiting *struct {
 		For    string `json:"for"`
@@ -219,6 +223,14 @@ type jobView struct {
 	UpdatedAt       string          `json:"updated_at"`
 	EndedAt         string          `json:"ended_at"`
 	CancelRequested string          `json:"cancel_requested_at"`
+}
+
+// place says where in the script the job failed, and shows it; "" when no script did.
+func (j jobView) place() string {
+	if j.Error == nil || j.Error.File == "" {
+		return ""
+	}
+	return fmt.Sprintf("%s:%d:%d\n%s", j.Error.File, j.Error.Line, j.Error.Col, j.Error.Trace)
 }
 
 // jobPath is the address of a job's resource; the id is escaped, so a mistyped one can not

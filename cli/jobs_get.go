@@ -59,6 +59,7 @@ func printJob(w io.Writer, j jobView) {
 	line("cancel asked", j.CancelRequested)
 	if j.Error != nil {
 		line("error", j.Error.Code+": "+j.Error.Message)
+		line("at", strings.ReplaceAll(strings.TrimRight(j.place(), "\n"), "\n", "\n"+strings.Repeat(" ", 15)))
 	}
 	line("reason", j.Reason)
 	line("created", j.CreatedAt)

@@ -88,7 +88,7 @@ func jobVerdict(j jobView) error {
 	case j.Status == string(job.Finished):
 		return nil
 	case j.Error != nil:
-		return &failure{line: j.Error.Code + ": " + j.Error.Message}
+		return &failure{line: j.Error.Code + ": " + j.Error.Message, detail: j.place()}
 	case j.Reason != "":
 		return &failure{line: j.Status + ": " + j.Reason}
 	}

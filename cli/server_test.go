@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -39,6 +40,13 @@ func (s *screen) String() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.text.String()
+}
+
+// clear forgets what was shown, so that find waits for something new.
+func (s *screen) clear() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.text.Reset()
 }
 
 // running is a command that serves.
@@ -349,6 +357,121 @@ func TestTheOneTimeLinkDecidesOnce(t *testing.T) {
 	}
 	if got := orrery(t, "jobs", "watch", id, "--url", address); got.code != 0 || !strings.Contains(got.out, "finished in state finished") {
 		t.Errorf("%+v", got)
+	}
+	dev.end(t)
+}
+
+func TestServeNamesWhatIsInItsWay(t *testing.T) {
+	inFolder(t)
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	notes := []byte(strings.Repeat("these are my notes\n", 100))
+	if err := os.WriteFile("notes.txt", notes, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ args, want string }{
+		{"--listen " + taken.Addr().String(), "is in use"},
+		{"--blueprints-dir nowhere", "there is no folder nowhere"},
+		{"--store-url sqlite:notes.txt", "notes.txt: the file is not an Orrery store; give another path in STORE_URL"},
+		{"--store-url redis://h", "no redis store yet"},
+		{"--store-url memories:", `no store "memories"`},
+		{"--config nowhere.toml", "nowhere.toml"},
+		{"--listen 127.0.0.1:99999", "99999"},
+	} {
+		args := append([]string{"serve", "--listen", "127.0.0.1:0", "--blueprints-dir", "flows"}, strings.Fields(c.args)...)
+		if got := orrery(t, args...); got.code != 1 || !strings.Contains(got.err, c.want) || got.out != "" {
+			t.Errorf("%s: %+v", c.args, got)
+		}
+	}
+	if after, err := os.ReadFile("notes.txt"); err != nil || !bytes.Equal(after, notes) {
+		t.Errorf("the foreign file was changed (%v)", err)
+	}
+}
+
+// A broken file is shown everywhere, and what was loaded before goes on taking jobs.
+func TestDevShowsABrokenFileEverywhereAndGoesOn(t *testing.T) {
+	inFolder(t)
+	dev := serveIn(t, "dev", "flows", "--listen", "127.0.0.1:0")
+	address := dev.find(t, dev.out, shownURL)
+	read := func(path string) string {
+		res, err := http.Get(address + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		raw, err := io.ReadAll(res.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(raw)
+	}
+	for name, c := range map[string]struct{ text, want string }{
+		"syntax":  {devFlow + "this is ( broken\n", "flow.star:12:8: got is"},
+		"nowhere": {strings.Replace(devFlow, `"ask"}`, `"aks"}`, 1), "aks"},
+	} {
+		if err := os.WriteFile("flows/flow.star", []byte(c.text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		dev.find(t, dev.err, "the old ones stay in force")
+		for path, also := range map[string]string{"/_public/status": "degraded", "/": "stays in force"} {
+			if got := read(path); !strings.Contains(got, c.want) || !strings.Contains(got, also) {
+				t.Errorf("%s: %s shows\n%s", name, path, got)
+			}
+		}
+		if got := orrery(t, "jobs", "start", "flow", "--url", address); got.code != 0 {
+			t.Errorf("%s: %+v", name, got)
+		}
+		dev.err.clear()
+		if err := os.WriteFile("flows/flow.star", []byte(devFlow), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		dev.find(t, dev.err, "changed blueprints are in force")
+		if got := read("/_public/status"); !strings.Contains(got, `"ok"`) {
+			t.Errorf("%s, mended: %s", name, got)
+		}
+		dev.err.clear()
+	}
+	dev.end(t)
+}
+
+// The mended script must run at once: the step that follows a retry is the new revision's.
+func TestRetryOnTheNewestRevisionRunsIt(t *testing.T) {
+	inFolder(t)
+	const text = "bp = blueprint(name = \"frail\", api_version = \"v1\", api_endpoint = \"jobs/frail\")\n\ndef start(actions):\n    fail(\"not yet\")\n\nbp.handler_for(\"start\", is_start = True)(start)\n"
+	save := func(text string) {
+		if err := os.WriteFile("flows/frail.star", []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	save(text)
+	dev := serveIn(t, "dev", "flows", "--listen", "127.0.0.1:0")
+	address := dev.find(t, dev.out, shownURL)
+	failed := orrery(t, "jobs", "start", "frail", "--wait", "--url", address)
+	if failed.code != 1 || failed.firstLine() != "SCRIPT_ERROR: fail: not yet" || !strings.Contains(failed.err, "frail.star:4:9") || !strings.Contains(failed.err, "^") {
+		t.Errorf("%+v", failed)
+	}
+	var jobs []struct{ ID string }
+	if err := json.Unmarshal([]byte(orrery(t, "jobs", "list", "--format", "json", "--url", address).out), &jobs); err != nil || len(jobs) != 1 {
+		t.Fatal(jobs, err)
+	}
+	if got := orrery(t, "jobs", "get", jobs[0].ID, "--url", address); !strings.Contains(got.out, "frail.star:4:9") {
+		t.Errorf("%+v", got)
+	}
+	save(strings.Replace(text, `fail("not yet")`, `actions.transition_to("finished")`, 1))
+	dev.find(t, dev.err, "changed blueprints are in force")
+	for _, c := range []struct {
+		revision string
+		want     int
+	}{{"same", 1}, {"latest", 0}} {
+		if got := orrery(t, "jobs", "retry", jobs[0].ID, "--revision", c.revision, "--url", address); got.code != 0 {
+			t.Fatalf("%+v", got)
+		}
+		if got := orrery(t, "jobs", "watch", jobs[0].ID, "--url", address); got.code != c.want {
+			t.Errorf("retry on the %s revision: %+v", c.revision, got)
+		}
 	}
 	dev.end(t)
 }
