@@ -218,7 +218,7 @@ func (e *Engine) apply(ctx context.Context, j job.Job, data store.Data, bp *blue
 // commit carries them all: an ordinary job takes half the commits that way. Steps that are
 // slow, read data stores or join branches run by themselves.
 func (e *Engine) together(ctx context.Context, bp *blueprint.Blueprint, c *job.Change, data store.Data) *job.Change {
-	if bp == nil || len(bp.Stores) > 0 {
+	if bp == nil || len(bp.Stores) > 0 || bp.Revision != c.Job.Revision { // the change itself moved the job to another
 		return c
 	}
 	for range stepsTogether {
