@@ -128,14 +128,19 @@ func (e *Engine) clear(ctx context.Context, id string) error {
 var errTaken = errors.New("the result was taken before")
 
 // isTaken gives errTaken for a result that a doubtful commit has kept: a branch's result
-// would else be counted again. Jobs without doubts are not looked at.
-func (e *Engine) isTaken(ctx context.Context, t job.Task) error {
+// would else be counted again, a failure cost two tries. Jobs without doubts are not looked at.
+func (e *Engine) isTaken(ctx context.Context, j *job.Job, t job.Task, failed bool) error {
 	if !e.doubts.ever(t.JobID) {
 		return nil
 	}
 	row, err := e.store.Task(ctx, t.JobID, t.N)
-	if err == nil && row.ID == t.ID && row.State != job.TaskLeased && row.State != job.TaskClosed {
+	switch {
+	case err != nil:
+		return err
+	case row.HandOut > t.HandOut && !failed:
+		return &job.Illegal{Event: "returned", Status: j.Status, Why: "the task was given to a worker again"}
+	case row.HandOut > t.HandOut, row.ID == t.ID && row.State != job.TaskLeased && row.State != job.TaskClosed:
 		return errTaken
 	}
-	return err
+	return nil
 }

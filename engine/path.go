@@ -291,7 +291,7 @@ func (e *Engine) follow(c *job.Change, before store.Data) {
 // Returned takes the result of a leased task; it is durable when it returns.
 func (e *Engine) Returned(ctx context.Context, t job.Task, o Outcome) (Taken, error) {
 	err := e.change(ctx, t.JobID, func(j *job.Job, data store.Data) (job.Event, error) {
-		if err := e.isTaken(ctx, t); err != nil {
+		if err := e.isTaken(ctx, j, t, o.Status == "failure"); err != nil {
 			return nil, err
 		}
 		if t.Branch { // others are told apart by what the job waits for
