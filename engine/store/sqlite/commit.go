@@ -301,7 +301,7 @@ func (s *Store) HandOut(t job.Task) {
 		s.opts.Log.Warn("hand-out not written", "job", t.JobID, "task", t.N, "state", t.State, "error", err)
 		return
 	}
-	s.later("hand-out", len(body), func(w *writer) error {
+	s.later("hand-out", len(body), true, func(w *writer) error {
 		k, ok, err := w.lookUp(id)
 		if err != nil || !ok {
 			return err
@@ -324,7 +324,7 @@ func (s *Store) AddProgress(jobID string, p store.Progress) {
 		s.opts.Log.Warn("progress not written", "job", jobID, "error", err)
 		return
 	}
-	s.later("progress", len(body), func(w *writer) error {
+	s.later("progress", len(body), false, func(w *writer) error {
 		k, ok, err := w.lookUp(id)
 		if err != nil || !ok {
 			return err

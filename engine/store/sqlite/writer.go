@@ -19,6 +19,7 @@ type write struct {
 	do   func(w *writer) error
 	size int        // bytes of text, about
 	done chan error // nil: nobody waits; else room for one
+	keep bool       // nobody waits, but while the disk is full it is tried again
 }
 
 type writer struct {
@@ -26,6 +27,7 @@ type writer struct {
 	c     *conn
 	known seqs
 	delta [lastStatus + 1]int64 // what this batch adds to the table numbers
+	again []*write              // kept from batches that a full disk refused
 	value int64                 // version given to the newest value, this batch included; 0: not read yet
 	log   walLog
 }
@@ -69,9 +71,10 @@ func (s *Store) write(ctx context.Context, size int, do func(w *writer) error) e
 	}
 }
 
-// later has something written that nobody waits for; a failure is logged.
-func (s *Store) later(what string, size int, do func(w *writer) error) {
-	err := s.enqueue(unhurried, &write{size: size, do: func(w *writer) error {
+// later has something written that nobody waits for; a failure is logged. With keep it
+// outlasts a full disk.
+func (s *Store) later(what string, size int, keep bool, do func(w *writer) error) {
+	err := s.enqueue(unhurried, &write{size: size, keep: keep, do: func(w *writer) error {
 		if err := do(w); err != nil {
 			return fmt.Errorf("%s: %w", what, err)
 		}
@@ -91,18 +94,31 @@ func (w *writer) run() {
 	for {
 		select {
 		case first := <-w.s.queue:
-			batch = w.gather(append(batch[:0], first))
+			batch = w.gather(append(w.kept(batch), first))
 			w.commit(batch)
 			clear(batch)
 			w.afterCommit()
 			idle.Reset(w.s.opts.Idle)
 		case <-idle.C:
+			if len(w.again) > 0 {
+				w.commit(w.kept(batch))
+				idle.Reset(w.s.opts.Idle)
+				continue
+			}
 			w.rest()
 		case <-w.s.closing:
 			w.finish(batch)
 			return
 		}
 	}
+}
+
+// kept empties the batch and moves in what a full disk refused before: it is older than all
+// that waits in line.
+func (w *writer) kept(batch []*write) []*write {
+	batch = append(batch[:0], w.again...)
+	w.again = nil
+	return batch
 }
 
 // gather adds what else is in line. It never waits: a lone write goes at once.
@@ -123,6 +139,9 @@ func (w *writer) gather(batch []*write) []*write {
 
 // finish writes what is in line at the end and closes the connection.
 func (w *writer) finish(batch []*write) {
+	if len(w.again) > 0 {
+		w.commit(w.kept(batch))
+	}
 	for {
 		select {
 		case first := <-w.s.queue:
@@ -160,6 +179,8 @@ func (w *writer) commit(batch []*write) {
 		switch {
 		case b.done != nil:
 			b.done <- verdicts[i]
+		case b.keep && errors.Is(verdicts[i], store.ErrFull):
+			w.again = append(w.again, b)
 		case verdicts[i] != nil:
 			w.s.opts.Log.Warn("not written", "store", w.s.path, "error", verdicts[i])
 		}

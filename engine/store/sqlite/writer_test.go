@@ -143,6 +143,39 @@ func TestFullDisk(t *testing.T) {
 	}
 }
 
+// A hand-out that a full disk refuses is written when there is room: without it the task's
+// deadline is nowhere, and the store takes the task for queued.
+func TestHandOutOutlastsAFullDisk(t *testing.T) {
+	s, w := byHand(t, Options{})
+	c := newJob(0)
+	task := job.Task{JobID: c.Job.ID, N: 1, State: job.TaskQueued, Type: "echo"}
+	c.Job.LastTask, c.Tasks = 1, []job.Task{task}
+	if err := errors.Join(commit(t, w, c)...); err != nil {
+		t.Fatal(err)
+	}
+	pages, err := w.pragma("page_count")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.c.script(fmt.Sprintf("PRAGMA max_page_count=%d", pages)); err != nil {
+		t.Fatal(err)
+	}
+	task.State, task.HandOut, task.ID = job.TaskLeased, 1, "fence"
+	task.Params = []byte(`{"x":"` + strings.Repeat("x", 64<<10) + `"}`)
+	s.HandOut(task)
+	w.commit([]*write{<-s.queue})
+	if row, err := s.Task(ctx, c.Job.ID, 1); err != nil || row.State != job.TaskQueued || len(w.again) != 1 {
+		t.Fatalf("with a full disk the task is %+v (%v), %d writes are kept", row, err, len(w.again))
+	}
+	if err := w.c.script("PRAGMA max_page_count=1000000"); err != nil {
+		t.Fatal(err)
+	}
+	w.commit(w.kept(nil))
+	if row, err := s.Task(ctx, c.Job.ID, 1); err != nil || row.State != job.TaskLeased || row.ID != "fence" || len(w.again) != 0 {
+		t.Errorf("with room again the task is %+v (%v), %d writes are kept", row, err, len(w.again))
+	}
+}
+
 func TestCheckpointsKeepTheLogShort(t *testing.T) {
 	const limit = 256 << 10
 	s, w := byHand(t, Options{CheckpointBytes: limit})
