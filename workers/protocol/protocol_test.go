@@ -299,3 +299,24 @@ func TestReplies(t *testing.T) {
 		}
 	}
 }
+
+// Python writes NaN and Infinity, which are no JSON; a refusal would lose the result.
+func TestResultWithFloatsThatAreNoNumbers(t *testing.T) {
+	for body, bad := range map[string]bool{
+		`{"task_id":"t","worker_id":"w","status":"success","data":{"a":NaN,"b":[-Infinity,Infinity],"c":"NaN \\\" NaN"}}`: true,
+		`{"task_id":"t","worker_id":"w","status":"success","data":{"c":"NaN"}}`:                                           false,
+	} {
+		r, err := protocol.ParseResult([]byte(body))
+		if err != nil || r.TaskID != "t" || r.WorkerID != "w" {
+			t.Fatalf("%s: %+v %v", body, r, err)
+		}
+		if failed := r.Status == protocol.ResultFailure && r.Error.Code == protocol.ErrContractViolation && r.Data == nil; failed != bad {
+			t.Errorf("%s: %+v", body, r)
+		}
+	}
+	for _, body := range []string{`{"task_id":"t","data":NaN`, `NaN`, `{"task_id":"t\`, `{"task_id":"t","data":nan}`} {
+		if r, err := protocol.ParseResult([]byte(body)); err == nil {
+			t.Errorf("%s passed: %+v", body, r)
+		}
+	}
+}

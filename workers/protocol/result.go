@@ -59,6 +59,10 @@ type Result struct {
 // knows, so that the job says what came.
 func ParseResult(body []byte) (Result, error) {
 	top, err := decodeObject(body)
+	mended, hasNaN := withoutNaN(body, err)
+	if hasNaN {
+		top, err = decodeObject(mended)
+	}
 	if err != nil {
 		return Result{}, err
 	}
@@ -89,7 +93,48 @@ func ParseResult(body []byte) (Result, error) {
 	r.DataMetadata = bytes.Clone(firstRaw("data_metadata", inner, top))
 	r.Metadata = bytes.Clone(firstRaw("metadata", inner, top))
 	r.Costs = bytes.Clone(firstRaw("costs", inner, top))
+	if hasNaN {
+		r.Status, r.Data = ResultFailure, nil
+		r.Error = &TaskError{Code: ErrContractViolation, Message: "the result holds NaN or Infinity, which JSON can not say: return None or a text in its place"}
+	}
 	return r, nil
+}
+
+// withoutNaN puts null for the words that Python's json writes for floats that are no
+// numbers, in a body that could not be decoded. Refusing such a result would lose it, and
+// leave its job to wait for a deadline without knowing why.
+func withoutNaN(body []byte, failed error) (mended []byte, found bool) {
+	if failed == nil {
+		return nil, false
+	}
+	inText := false
+	for i := 0; i < len(body); i++ {
+		switch c := body[i]; {
+		case inText && c == '\\' && i+1 < len(body):
+			mended = append(mended, c)
+			i++
+		case c == '"':
+			inText = !inText
+		case !inText:
+			if n := lenNaN(body[i:]); n > 0 {
+				mended, found = append(mended, "null"...), true
+				i += n - 1
+				continue
+			}
+		}
+		mended = append(mended, body[i])
+	}
+	return mended, found
+}
+
+// lenNaN gives the length of such a word at the beginning of text, 0 when there is none.
+func lenNaN(text []byte) int {
+	for _, word := range []string{"NaN", "Infinity", "-Infinity"} {
+		if bytes.HasPrefix(text, []byte(word)) {
+			return len(word)
+		}
+	}
+	return 0
 }
 
 // unwrapResult finds the object that holds status and data. A nests it in
