@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"encoding/json"
 	"strings"
 
@@ -55,7 +56,8 @@ func (s *Server) askedBy(c *fiber.Ctx, id, token string) (Approval, error) {
 // approvalDecide takes a decision as JSON, or as the form of the page above.
 func (s *Server) approvalDecide(c *fiber.Ctx, _ *Client) error {
 	id := c.Params("id")
-	form := strings.HasPrefix(c.Get(fiber.HeaderContentType), fiber.MIMEApplicationForm)
+	// curl names every body a form; ours has no brace in front.
+	form := strings.HasPrefix(c.Get(fiber.HeaderContentType), fiber.MIMEApplicationForm) && !bytes.HasPrefix(bytes.TrimSpace(c.Request().Body()), []byte("{"))
 	var in struct {
 		Decision string `json:"decision"`
 		Token    string `json:"token"`

@@ -170,6 +170,11 @@ func TestApprovalLink(t *testing.T) {
 	if b.engine.jobs[id].Reason != "yes by link" {
 		t.Errorf("job %+v", b.engine.jobs[id])
 	}
+	curled := asking(b)
+	b.do("POST", path+curled+"?token=token-of-"+curled, ` {"decision": "yes"}`, "Content-Type", "application/x-www-form-urlencoded").ok(t, http.StatusOK, nil)
+	if b.engine.jobs[curled].Reason != "yes by link" {
+		t.Errorf("JSON that curl calls a form: %+v", b.engine.jobs[curled])
+	}
 	form := "decision=no&token=token-of-" + asking(b)
 	other := strings.TrimPrefix(form, "decision=no&token=token-of-")
 	got = b.do("POST", path+other, form, "Content-Type", "application/x-www-form-urlencoded")

@@ -178,3 +178,18 @@ func TestPanicsAreAnswered(t *testing.T) {
 		t.Error("the log does not tell")
 	}
 }
+
+// Monitors ask with HEAD. It needs the same rights as GET, and never takes a worker's task.
+func TestHead(t *testing.T) {
+	b := newBench(t)
+	b.listen()
+	for path, want := range map[string]int{"/": 200, "/_public/status": 200, "/api/v1/jobs": 401, "/_worker/workers/w1/tasks/next": 404, "/nothing": 404} {
+		resp, err := http.Head(b.base + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := read(t, resp); got.status != want || got.body != "" {
+			t.Errorf("HEAD %s: %s; want %d", path, got, want)
+		}
+	}
+}

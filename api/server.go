@@ -10,6 +10,7 @@ import (
 	"net"
 	"runtime/debug"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -58,6 +59,7 @@ type Server struct {
 
 	idPrefix string
 	idCount  atomic.Uint64
+	refusal  atomic.Int64 // when a worker's refusal was logged last, in Unix seconds
 
 	// held is cancelled first at a shutdown: polls, streams and sockets end then, everything
 	// else may finish.
@@ -138,6 +140,9 @@ func (s *Server) mount() error {
 			return fmt.Errorf("api: route %s %s has no access or no handler", r.method, r.path)
 		}
 		s.app.Add(r.method, r.path, s.guard(r))
+		if r.method == get && r.need&worker == 0 && !strings.HasSuffix(r.path, "/events") { // those hold the line, or take a task
+			s.app.Add(fiber.MethodHead, r.path, s.guard(r))
+		}
 	}
 	s.app.Use(s.guard(route{need: public, do: s.noRoute}))
 	return nil

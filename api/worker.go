@@ -74,9 +74,19 @@ func (s *Server) workerRegister(c *fiber.Ctx, _ *Client) error {
 	}
 	out, err := s.hub.Register(c.UserContext(), caller(c, raw), raw)
 	if err != nil {
+		s.refused(c, err)
 		return err
 	}
 	return reply(c, out)
+}
+
+// refused tells the operator about a worker that may not come in: the oldest SDKs print no
+// more than the status. Once a second is enough: they all try again and again.
+func (s *Server) refused(c *fiber.Ctx, err error) {
+	now := s.clock.Now().Unix()
+	if last := s.refusal.Swap(now); last != now {
+		s.log.Warn("a worker was refused at its registration", "ip", c.IP(), "reason", err)
+	}
 }
 
 func (s *Server) workerHeartbeat(c *fiber.Ctx, _ *Client) error {

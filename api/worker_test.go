@@ -309,3 +309,20 @@ func TestEventsOverHTTP(t *testing.T) {
 		t.Errorf("progress %+v", p)
 	}
 }
+
+// The oldest SDKs print the status alone, so the operator must see why.
+func TestRefusedRegistrationsAreLoggedOnceASecond(t *testing.T) {
+	b := newBench(t)
+	count := func() int { return strings.Count(b.log.String(), "a worker was refused") }
+	for range 3 {
+		b.worker("POST", "/_worker/workers/register", `{"worker_id":"a.b"}`).want(t, http.StatusBadRequest, "bad_request")
+	}
+	if count() != 1 || !strings.Contains(b.log.String(), "worker_id") {
+		t.Errorf("after three: %s", b.log)
+	}
+	b.clock.Advance(time.Second)
+	b.do("POST", "/_worker/workers/register", `{"worker_id":"w1"}`, "X-Worker-Token", "geheim").want(t, http.StatusUnauthorized, "unauthorized")
+	if count() != 2 || strings.Contains(b.log.String(), "geheim") {
+		t.Errorf("a second later: %s", b.log)
+	}
+}

@@ -225,7 +225,10 @@ func openStore(u config.StoreURL, log *slog.Logger) (store.Store, error) {
 // openCatalog loads the blueprints. A bad file does not stop the start unless --strict.
 func openCatalog(ctx context.Context, cfg *config.Config, log *slog.Logger) (*blueprint.Catalog, error) {
 	info, err := os.Stat(cfg.BlueprintsDir)
-	if err != nil || !info.IsDir() {
+	if err == nil && !info.IsDir() {
+		return nil, &failure{line: fmt.Sprintf("%s is a file: name the folder that holds it (orrery dev DIR, BLUEPRINTS_DIR), or run it alone with orrery run", cfg.BlueprintsDir)}
+	}
+	if err != nil {
 		return nil, &failure{line: fmt.Sprintf("there is no folder %s with blueprints: make it, or name another (orrery dev DIR, BLUEPRINTS_DIR)", cfg.BlueprintsDir)}
 	}
 	c, err := blueprint.LoadDir(ctx, cfg.BlueprintsDir, log)
