@@ -32,6 +32,7 @@ var directions = []direction{
 	{"engine/job", nil},
 	{"engine/clock", nil},
 	{"engine/killpoint", nil},
+	{"engine/faultstore", []string{"engine/job", "engine/store"}},
 	{"engine/analysis", []string{"starlib/..."}},
 	{"engine/draw", []string{"engine/analysis"}},
 	{"engine/draw/boot", nil},

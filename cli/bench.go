@@ -2,6 +2,8 @@ package cli
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
 	"orrery/api/bench"
 )
@@ -9,20 +11,27 @@ import (
 // This file is `orrery bench`.
 
 type benchCmd struct {
-	Shape   string `enum:"echo,lone" default:"echo" help:"echo: many jobs at once; lone: one after another."`
-	Jobs    int    `help:"Jobs a round (default: 4000 for echo, 300 for lone)." placeholder:"N"`
-	Rounds  int    `default:"5" help:"Rounds of each server; they alternate."`
-	Clients int    `default:"32" help:"Requests to create jobs at once."`
-	Workers int    `default:"16" help:"Workers polling."`
+	Shape   string `default:"echo" help:"Kind of load; see below."`
+	Jobs    int    `help:"Jobs a round (default: what suits the shape)." placeholder:"N"`
+	Rounds  int    `help:"Rounds of each server; they alternate (default: 5)." placeholder:"N"`
+	Clients int    `help:"Requests to create jobs at once (default: 32)." placeholder:"N"`
+	Workers int    `help:"Workers polling (default: 16)." placeholder:"N"`
 	Format  string `enum:"text,json" default:"text" help:"How to print: text or json."`
 	Bare    string `hidden:"" help:"Serve the bare limit on this address."`
 }
 
 func (benchCmd) Help() string {
+	names, about := bench.Shapes()
+	var list strings.Builder
+	for _, name := range names {
+		fmt.Fprintf(&list, "  %-9s %s\n", name, about[name])
+	}
 	return `Starts the real server as its own process on SQLite with full durability, and beside it a
 bare server with the same routes and nothing behind them: the limit of this machine. One job
 is three requests: create, poll, result. Quote the ratio: the figures depend on the machine.
 
+Shapes:
+` + list.String() + `
 Examples:
   orrery bench
   orrery bench --shape lone --format json`
@@ -32,6 +41,9 @@ Examples:
 func (c *benchCmd) Run(p *program) error {
 	if c.Bare != "" {
 		return bench.ServeBare(c.Bare)
+	}
+	if names, _ := bench.Shapes(); !slices.Contains(names, c.Shape) {
+		return usagef("--shape %s: choose one of %s", c.Shape, strings.Join(names, ", "))
 	}
 	for name, n := range map[string]int{"--jobs": c.Jobs, "--rounds": c.Rounds, "--clients": c.Clients, "--workers": c.Workers} {
 		if n < 0 {

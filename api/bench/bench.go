@@ -16,15 +16,12 @@ import (
 
 // Options choose the load. Zero values mean the defaults of Run.
 type Options struct {
-	Shape   string // "echo": many at once; "lone": one job at a time
+	Shape   string // one of Shapes
 	Jobs    int    // a round
 	Rounds  int    // of each target
 	Clients int
 	Workers int
 }
-
-// Shapes lists the kinds of load.
-var Shapes = []string{"echo", "lone"}
 
 // Figures are the medians over the rounds of one target.
 type Figures struct {
@@ -60,28 +57,27 @@ type Report struct {
 // Run measures the real server beside the bare one, in alternating rounds, and tells its
 // progress on w.
 func Run(ctx context.Context, o Options, w io.Writer) (*Report, error) {
-	o = o.fill()
-	r := &Report{Shape: o.Shape, Jobs: o.Jobs, Rounds: o.Rounds, Clients: o.Clients, Workers: o.Workers,
-		Machine: fmt.Sprintf("%s/%s, %d processors", runtime.GOOS, runtime.GOARCH, runtime.NumCPU()), Commit: commit()}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	real, err := startTarget(ctx, "orrery")
+	sh, err := shapeNamed(o.Shape)
 	if err != nil {
 		return nil, err
 	}
-	bare, err := startTarget(ctx, "bare")
+	o = o.fill(sh)
+	r := &Report{Shape: sh.name, Jobs: o.Jobs, Rounds: o.Rounds, Clients: o.Clients, Workers: o.Workers,
+		Machine: fmt.Sprintf("%s/%s, %d processors", runtime.GOOS, runtime.GOARCH, runtime.NumCPU()), Commit: commit()}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	if sh.aged > 0 {
+		fmt.Fprintf(w, "writing %d finished jobs into the store first; that takes a minute or two\n", sh.aged)
+	}
+	real, err := startTarget(ctx, "orrery", sh)
+	if err != nil {
+		return nil, err
+	}
+	bare, err := startTarget(ctx, "bare", sh)
 	if err != nil {
 		return nil, errors.Join(err, real.stop())
 	}
-	r.Orrery.Target, r.Bare.Target = "orrery", "bare limit"
-	loads, err := loadsFor(ctx, o, real, bare)
-	for n := 0; n < o.Rounds && err == nil; n++ {
-		if err = errors.Join(round(ctx, o, loads[0], &r.Orrery), round(ctx, o, loads[1], &r.Bare)); err != nil {
-			break
-		}
-		r.Ratios = append(r.Ratios, r.Orrery.roundRates[n]/r.Bare.roundRates[n])
-		fmt.Fprintf(w, "round %d of %d: orrery %.0f jobs/s, bare limit %.0f jobs/s, ratio %.2f\n", n+1, o.Rounds, r.Orrery.roundRates[n], r.Bare.roundRates[n], r.Ratios[n])
-	}
+	err = rounds(ctx, o, [2]*load{newLoad(real, sh), newLoad(bare, sh)}, r, w)
 	if err == nil {
 		r.Orrery.sum(real, o.Jobs*o.Rounds)
 		r.Bare.sum(bare, o.Jobs*o.Rounds)
@@ -90,46 +86,57 @@ func Run(ctx context.Context, o Options, w io.Writer) (*Report, error) {
 	return r, errors.Join(err, real.stop(), bare.stop())
 }
 
-func (o Options) fill() Options {
-	set := func(v *int, fallback int) {
-		if *v == 0 {
-			*v = fallback
+func (o Options) fill(s shape) Options {
+	set := func(v *int, values ...int) {
+		for _, fallback := range values {
+			if *v == 0 {
+				*v = fallback
+			}
 		}
 	}
-	if o.Shape == "lone" {
-		set(&o.Jobs, 300)
-		o.Clients, o.Workers = 1, 1
-	} else {
-		o.Shape = "echo"
-		set(&o.Jobs, 4000)
+	if s.lone {
+		o.Clients, o.Workers = 0, 0
 	}
-	set(&o.Rounds, 5)
-	set(&o.Clients, 32)
-	set(&o.Workers, 16)
+	set(&o.Jobs, s.jobs)
+	set(&o.Rounds, s.rounds, 5)
+	set(&o.Clients, s.clients, 32)
+	set(&o.Workers, s.workers, 16)
+	if s.backlog {
+		o.Rounds = 1 // a queue is filled once
+	}
 	return o
 }
 
-func loadsFor(ctx context.Context, o Options, targets ...*target) ([]*load, error) {
-	var loads []*load
-	for _, t := range targets {
-		l, err := newLoad(ctx, t, o.Workers)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", t.name, err)
+// rounds lets the targets take turns.
+func rounds(ctx context.Context, o Options, loads [2]*load, r *Report, w io.Writer) error {
+	figures := [2]*Figures{&r.Orrery, &r.Bare}
+	figures[0].Target, figures[1].Target = "orrery", "bare limit"
+	for n := range o.Rounds {
+		for i, l := range loads {
+			took, err := l.turn(ctx, o, n == 0)
+			if err != nil {
+				return fmt.Errorf("%s: %w", l.t.name, err)
+			}
+			figures[i].roundRates = append(figures[i].roundRates, float64(o.Jobs)/took.Seconds())
+			figures[i].creates, figures[i].totals = l.create, l.total
 		}
-		loads = append(loads, l)
+		r.Ratios = append(r.Ratios, figures[0].roundRates[n]/figures[1].roundRates[n])
+		fmt.Fprintf(w, "round %d of %d: orrery %.0f jobs/s, bare limit %.0f jobs/s, ratio %.2f\n", n+1, o.Rounds, figures[0].roundRates[n], figures[1].roundRates[n], r.Ratios[n])
 	}
-	return loads, nil
+	return nil
 }
 
-// round runs the jobs of one round against one target.
-func round(ctx context.Context, o Options, l *load, f *Figures) error {
-	took, err := l.round(ctx, o.Jobs, o.Clients, o.Shape == "lone")
-	if err != nil {
-		return fmt.Errorf("%s: %w", l.t.name, err)
+// turn is one round of one target; the first one hires the workers.
+func (l *load) turn(ctx context.Context, o Options, first bool) (time.Duration, error) {
+	if l.shape.backlog {
+		return l.drain(ctx, o.Jobs, o.Clients, o.Workers)
 	}
-	f.roundRates = append(f.roundRates, float64(o.Jobs)/took.Seconds())
-	f.creates, f.totals = l.create, l.total
-	return nil
+	if first {
+		if err := l.hire(ctx, o.Workers); err != nil {
+			return 0, err
+		}
+	}
+	return l.round(ctx, o.Jobs, o.Clients)
 }
 
 func (f *Figures) sum(t *target, jobs int) {

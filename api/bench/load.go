@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -16,62 +17,103 @@ import (
 // load drives one target. Its workers live as long as it does: a poll that is left behind
 // would take a task of the next round.
 type load struct {
-	t    *target
-	http *fasthttp.Client
+	t     *target
+	shape shape
+	http  *fasthttp.Client
 
-	began   sync.Map // job id -> time of the create request
+	jobs    sync.Map // job id -> *running
 	left    atomic.Int64
 	ended   chan struct{} // lone: a token for each job that ended
 	mu      sync.Mutex
 	create  []time.Duration // of create requests
-	total   []time.Duration // create sent to result taken
+	total   []time.Duration // create sent to last result taken
 	failure error
 	done    chan struct{} // of the present round
 	closed  bool          // done is
 }
 
-// newLoad registers the workers and lets them poll until the context ends.
-func newLoad(ctx context.Context, t *target, workers int) (*load, error) {
-	l := &load{t: t, http: &fasthttp.Client{MaxConnsPerHost: 4096, NoDefaultUserAgentHeader: true}}
+// running is a job under way. Its worker may be faster than the reply to its create request.
+type running struct {
+	results atomic.Int64
+	mu      sync.Mutex
+	began   time.Time
+	ended   time.Time
+}
+
+func newLoad(t *target, s shape) *load {
+	return &load{t: t, shape: s, http: &fasthttp.Client{MaxConnsPerHost: 4096, NoDefaultUserAgentHeader: true}}
+}
+
+// hire registers workers and lets them poll until the context ends.
+func (l *load) hire(ctx context.Context, workers int) error {
 	for i := range workers {
 		id := fmt.Sprintf("bench-%d", i)
 		if err := l.register(id); err != nil {
-			return nil, err
+			return err
 		}
 		go l.work(ctx, id)
 	}
-	return l, nil
+	return nil
 }
 
-// round creates jobs and gives the time from the first create to the last job's end. With
-// lone the next job is created when the one before has ended.
-func (l *load) round(ctx context.Context, jobs, clients int, lone bool) (time.Duration, error) {
-	before, err := l.t.finished(ctx)
-	if err != nil {
-		return 0, err
-	}
+// begin opens a round of so many jobs.
+func (l *load) begin(jobs int) {
 	l.mu.Lock()
+	defer l.mu.Unlock()
 	l.left.Store(int64(jobs))
 	l.done, l.closed, l.ended = make(chan struct{}), false, nil
-	if lone {
+	if l.shape.lone {
 		l.ended = make(chan struct{}, 1)
 	}
-	l.mu.Unlock()
-	began := time.Now()
+}
+
+// creators create the jobs of a round; with lone the next one when the one before has ended.
+func (l *load) creators(ctx context.Context, jobs, clients int) *sync.WaitGroup {
 	var next atomic.Int64
+	var busy sync.WaitGroup
 	for range clients {
-		go func() {
+		busy.Go(func() {
 			for int(next.Add(1)) <= jobs && ctx.Err() == nil && l.err() == nil {
 				l.createOne()
-				if lone {
+				if l.shape.lone {
 					select {
 					case <-l.ended:
 					case <-l.done:
 					}
 				}
 			}
-		}()
+		})
 	}
+	return &busy
+}
+
+// round gives the time from the first create to the last job's end.
+func (l *load) round(ctx context.Context, jobs, clients int) (time.Duration, error) {
+	before, err := l.t.finished(ctx)
+	if err != nil {
+		return 0, err
+	}
+	l.begin(jobs)
+	began := time.Now()
+	l.creators(ctx, jobs, clients)
+	return l.await(ctx, began, before+int64(jobs))
+}
+
+// drain creates all jobs first and gives the time from the first poll to the last job's end.
+func (l *load) drain(ctx context.Context, jobs, clients, workers int) (time.Duration, error) {
+	l.begin(jobs)
+	l.creators(ctx, jobs, clients).Wait()
+	if err := errors.Join(l.err(), ctx.Err()); err != nil {
+		return 0, err
+	}
+	began := time.Now()
+	if err := l.hire(ctx, workers); err != nil {
+		return 0, err
+	}
+	return l.await(ctx, began, int64(jobs))
+}
+
+func (l *load) await(ctx context.Context, began time.Time, want int64) (time.Duration, error) {
 	select {
 	case <-l.done:
 	case <-ctx.Done():
@@ -79,7 +121,7 @@ func (l *load) round(ctx context.Context, jobs, clients int, lone bool) (time.Du
 	if err := l.err(); err != nil {
 		return 0, err
 	}
-	return l.untilFinished(ctx, began, before+int64(jobs))
+	return l.untilFinished(ctx, began, want)
 }
 
 func (l *load) err() error {
@@ -134,7 +176,7 @@ const requestLimit = 30 * time.Second
 
 func (l *load) createOne() {
 	began := time.Now()
-	code, body, err := l.do("POST", "/api/v1/jobs/bench_echo", clientToken, "X-Client-Token", []byte(`{"text":"hello","n":1}`), requestLimit)
+	code, body, err := l.do("POST", "/api/v1/jobs/"+l.shape.endpoint(), clientToken, "X-Client-Token", []byte(`{"text":"hello","n":1}`), requestLimit)
 	if err != nil || code != 202 {
 		l.fail(fmt.Errorf("create: status %d: %w %.200s", code, err, body))
 		return
@@ -150,9 +192,21 @@ func (l *load) createOne() {
 	l.mu.Lock()
 	l.create = append(l.create, took)
 	l.mu.Unlock()
-	// the worker may have been faster: then it left the time of its result
-	if ended, there := l.began.LoadOrStore(answer.JobID, began); there {
-		l.finish(ended.(time.Time).Sub(began))
+	l.note(answer.JobID, func(r *running) { r.began = began })
+}
+
+// note keeps a time of a job; with both there the job is done.
+func (l *load) note(id string, set func(r *running)) {
+	found, _ := l.jobs.LoadOrStore(id, &running{})
+	r := found.(*running)
+	r.mu.Lock()
+	set(r)
+	whole := !r.began.IsZero() && !r.ended.IsZero()
+	took := r.ended.Sub(r.began)
+	r.mu.Unlock()
+	if whole {
+		l.jobs.Delete(id)
+		l.finish(took)
 	}
 }
 
@@ -193,9 +247,10 @@ func (l *load) work(ctx context.Context, id string) {
 			l.fail(fmt.Errorf("result: status %d: %w %.200s", code, err, body))
 			return
 		}
-		now := time.Now()
-		if began, there := l.began.LoadOrStore(task.JobID, now); there {
-			l.finish(now.Sub(began.(time.Time)))
+		found, _ := l.jobs.LoadOrStore(task.JobID, &running{})
+		if found.(*running).results.Add(1) == int64(l.shape.tasks) {
+			now := time.Now()
+			l.note(task.JobID, func(r *running) { r.ended = now })
 		}
 	}
 }

@@ -22,14 +22,6 @@ const (
 	workerToken = "bench-worker-token"
 )
 
-const blueprintText = `echo = blueprint(name = "bench_echo", api_version = "v1", api_endpoint = "jobs/bench_echo")
-
-def start(context, actions):
-    actions.dispatch_task(task_type = "bench_echo", params = context.initial_data, transitions = {"success": "finished"})
-
-echo.handler_for("start", is_start = True)(start)
-`
-
 // target is one server process.
 type target struct {
 	name string
@@ -39,7 +31,7 @@ type target struct {
 }
 
 // startTarget runs this program's binary as the real server or as the bare one.
-func startTarget(ctx context.Context, name string) (*target, error) {
+func startTarget(ctx context.Context, name string, sh shape) (*target, error) {
 	bin, err := os.Executable()
 	if err != nil {
 		return nil, err
@@ -56,13 +48,13 @@ func startTarget(ctx context.Context, name string) (*target, error) {
 	if name == "bare" {
 		t.cmd = exec.Command(bin, "bench", "--bare", addr)
 	} else {
-		if err := os.WriteFile(filepath.Join(dir, "bench.star"), []byte(blueprintText), 0o600); err != nil {
+		if err := prepare(ctx, dir, sh); err != nil {
 			return nil, errors.Join(err, os.RemoveAll(dir))
 		}
 		host, port, _ := net.SplitHostPort(addr) // made by freeAddr
 		t.cmd = exec.Command(bin, "serve")
 		t.cmd.Env = append(os.Environ(), "API_HOST="+host, "API_PORT="+port, "BLUEPRINTS_DIR="+dir, "LOG_LEVEL=error",
-			"STORE_URL=sqlite:"+filepath.Join(dir, "store", "bench.db"), "CLIENT_TOKEN="+clientToken, "GLOBAL_WORKER_TOKEN="+workerToken)
+			"STORE_URL=sqlite:"+storePath(dir), "CLIENT_TOKEN="+clientToken, "GLOBAL_WORKER_TOKEN="+workerToken)
 	}
 	t.cmd.Dir, t.cmd.Stderr = dir, os.Stderr
 	if err := t.cmd.Start(); err != nil {
@@ -72,6 +64,19 @@ func startTarget(ctx context.Context, name string) (*target, error) {
 		return nil, errors.Join(err, t.stop())
 	}
 	return t, nil
+}
+
+func storePath(dir string) string { return filepath.Join(dir, "store", "bench.db") }
+
+// prepare writes the blueprint and, for an aged store, the jobs of its past.
+func prepare(ctx context.Context, dir string, sh shape) error {
+	if err := os.WriteFile(filepath.Join(dir, "bench.star"), []byte(sh.blueprint()), 0o600); err != nil {
+		return err
+	}
+	if sh.aged == 0 {
+		return nil
+	}
+	return age(ctx, storePath(dir), sh.aged)
 }
 
 func freeAddr() (string, error) {
