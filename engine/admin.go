@@ -96,6 +96,9 @@ func (e *Engine) decideIf(ctx context.Context, id, decision, by string, check fu
 		}
 		return job.Approved{Decision: decision, By: by}, nil
 	})
+	if err != nil { // foreign, second and late ones leave a trace; the job's own history is not theirs to write
+		e.cfg.Log.Warn("a decision was refused", "job", id, "decision", decision, "by", by, "why", err)
+	}
 	return faultFrom(err, id)
 }
 

@@ -1,7 +1,10 @@
 package engine
 
 import (
+	"bytes"
 	"context"
+	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
@@ -68,4 +71,22 @@ func TestResultOfABranchThatWasHandedOutAnew(t *testing.T) {
 	}
 	r.answer(two, success(`{}`))
 	r.is(id, job.Finished, "finished")
+}
+
+func TestRefusedDecisionsLeaveATrace(t *testing.T) {
+	var log bytes.Buffer
+	r := newRig(t, func(c *Config) { c.Log = slog.New(slog.NewTextHandler(&log, nil)) })
+	id := r.begin("straight", `{}`)
+	if err := r.DecideByToken(r.ctx, id, "approved", "a foreign token"); FaultCode(err) != BadToken {
+		t.Errorf("a foreign token gives %v", err)
+	}
+	refused(t, r.Decide(r.ctx, id, "approved", "ann"), Ended)
+	for _, part := range []string{"a decision was refused", id, "by=ann", "by=link"} {
+		if !strings.Contains(log.String(), part) {
+			t.Errorf("%q is not in the log:\n%s", part, log.String())
+		}
+	}
+	if strings.Contains(log.String(), "a foreign token") {
+		t.Error("the log holds a token")
+	}
 }
