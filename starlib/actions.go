@@ -11,6 +11,7 @@ import (
 	"go.starlark.net/syntax"
 
 	"orrery/engine/job"
+	"orrery/starlib/guard"
 )
 
 // This file holds the handler's actions: what each call checks and notes. Nothing happens
@@ -96,7 +97,7 @@ func transitionTo(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tu
 			return nil, err
 		}
 		if wait < 0 || wait > MaxWait {
-			return nil, fmt.Errorf("%s: after_seconds is %s; it must be from 0 to %d (366 days)", b.Name(), after, MaxWait)
+			return nil, fmt.Errorf("%s: after_seconds is %s; it must be from 0 to %d (366 days)", b.Name(), guard.Show(after, 80), MaxWait)
 		}
 	}
 	s.out.Kind, s.out.Target, s.out.ErrorMessage, s.out.After = job.Transition, state, text, wait
@@ -209,9 +210,9 @@ func (s *Scope) transitions(call string, v starlark.Value, tasks bool) (map[stri
 		key, okKey := starlark.AsString(k)
 		state, okState := starlark.AsString(x)
 		if !okKey || !okState || key == "" {
-			return nil, fmt.Errorf("%s: transitions has %s: %s; both must be text", call, k, x)
+			return nil, fmt.Errorf("%s: transitions has %s: %s; both must be text", call, guard.Show(k, 80), guard.Show(x, 80))
 		}
-		if err := s.target(call+": transitions["+k.String()+"]", state, tasks && key == "success"); err != nil {
+		if err := s.target(call+": transitions["+guard.Show(k, 80)+"]", state, tasks && key == "success"); err != nil {
 			return nil, err
 		}
 		out[key] = state
@@ -235,7 +236,7 @@ func (s *Scope) object(call, name string, v starlark.Value, limit int, code stri
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", call, err)
 	}
-	return text, nil
+	return text, s.keep(text)
 }
 
 // seconds reads a time span; None is 0, which means unset, so a given 0 is an error.
@@ -248,7 +249,7 @@ func seconds(call, name string, v starlark.Value) (float64, error) {
 		return 0, err
 	}
 	if f <= 0 || f > 10*MaxWait {
-		return 0, fmt.Errorf("%s: %s is %s; it must be more than 0 and at most %d seconds", call, name, v, 10*MaxWait)
+		return 0, fmt.Errorf("%s: %s is %s; it must be more than 0 and at most %d seconds", call, name, guard.Show(v, 80), 10*MaxWait)
 	}
 	return f, nil
 }
@@ -260,7 +261,7 @@ func number(call, name string, v starlark.Value) (float64, error) {
 		return 0, fmt.Errorf("%s: %s is %s; it must be a number", call, name, v.Type())
 	}
 	if math.IsNaN(f) || math.IsInf(f, 0) {
-		return 0, fmt.Errorf("%s: %s is %s; it must be finite", call, name, v)
+		return 0, fmt.Errorf("%s: %s is %s; it must be finite", call, name, guard.Show(v, 80))
 	}
 	return f, nil
 }

@@ -9,12 +9,14 @@ import (
 
 	"go.starlark.net/starlark"
 	"go.starlark.net/syntax"
+
+	"orrery/starlib/guard"
 )
 
-// This file holds the predeclared functions that belong to no module: sum, has, sleep, range.
+// This file holds the predeclared functions that belong to no module: sum, has, sleep.
 
 // sum adds numbers, from start on.
-func sum(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+func sum(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	var list starlark.Iterable
 	total := starlark.Value(starlark.MakeInt(0))
 	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "iterable", &list, "start?", &total); err != nil {
@@ -25,7 +27,7 @@ func sum(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []
 		if !isNumber(x) {
 			return nil, fmt.Errorf("%s: element %d is %s; sum adds numbers", b.Name(), i, x.Type())
 		}
-		next, err := starlark.Binary(syntax.PLUS, total, x)
+		next, err := guard.Binary(thread, syntax.PLUS, total, x)
 		if err != nil {
 			return nil, fmt.Errorf("%s: element %d: %w", b.Name(), i, err)
 		}
@@ -114,22 +116,4 @@ func realSleep(ctx context.Context, d time.Duration) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-}
-
-var universeRange = starlark.Universe["range"].(*starlark.Builtin)
-
-// boundedRange is range with a limit on its length: list(range(1<<34)) would end the process.
-func boundedRange(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
-	v, err := universeRange.CallInternal(thread, args, kwargs)
-	if err != nil {
-		return nil, err
-	}
-	limit := DefaultLimits().Elements
-	if s, ok := thread.Local(scopeKey).(*Scope); ok {
-		limit = s.Limits.Elements
-	}
-	if n := starlark.Len(v); n > limit || n < 0 {
-		return nil, &LimitError{Code: CodeElements, Text: fmt.Sprintf("range: a range has at most %d elements, and %d were asked for", limit, n)}
-	}
-	return v, nil
 }

@@ -100,7 +100,7 @@ func (s *Scope) clientValue() (starlark.Value, error) {
 	if s.client != nil {
 		return s.client, nil
 	}
-	config, err := object(s.Job.Client.Params, "client.config")
+	config, err := object(s.meter(), s.Job.Client.Params, "client.config")
 	if err != nil {
 		return nil, err
 	}
@@ -159,5 +159,5 @@ func getJobState(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, k
 	if err != nil {
 		return nil, &HostError{Call: b.Name(), Err: err}
 	}
-	return border.Decode(text, "job "+id)
+	return border.DecodeWithin(s.meter(), text, "job "+id)
 }

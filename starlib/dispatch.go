@@ -6,6 +6,7 @@ import (
 	"go.starlark.net/starlark"
 
 	"orrery/engine/job"
+	"orrery/starlib/guard"
 )
 
 // This file holds dispatch_task and dispatch_parallel: one task's keywords, and what tasks
@@ -58,7 +59,7 @@ func (a *taskArgs) spec(s *Scope, call string) (job.TaskSpec, error) {
 			return t, err
 		}
 		if cost < 0 {
-			return t, fmt.Errorf("%s: max_cost is %s; it cannot be negative", call, a.cost)
+			return t, fmt.Errorf("%s: max_cost is %s; it cannot be negative", call, guard.Show(a.cost, 80))
 		}
 		t.MaxCost = &cost
 	}
@@ -92,7 +93,7 @@ func strategy(call string, v starlark.Value) (string, error) {
 			}
 		}
 	}
-	return "", fmt.Errorf("%s: dispatch_strategy is %s; it must be one of %s", call, v, quoted(strategies))
+	return "", fmt.Errorf("%s: dispatch_strategy is %s; it must be one of %s", call, guard.Show(v, 80), quoted(strategies))
 }
 
 // retry reads a number of tries after the first, or a dict.
@@ -131,7 +132,7 @@ func retryKey(call string, p *job.RetryPolicy, k, v starlark.Value) (err error) 
 		p.Cap, err = seconds(call, "retry max_seconds", v)
 	case "factor":
 		if p.Factor, err = number(call, "retry factor", v); err == nil && (p.Factor < 1 || p.Factor > 1000) {
-			err = fmt.Errorf("%s: retry factor is %s; it must be from 1 to 1000", call, v)
+			err = fmt.Errorf("%s: retry factor is %s; it must be from 1 to 1000", call, guard.Show(v, 80))
 		}
 	case "only":
 		list, ok := v.(starlark.Iterable)
@@ -141,12 +142,12 @@ func retryKey(call string, p *job.RetryPolicy, k, v starlark.Value) (err error) 
 		for x := range starlark.Elements(list) {
 			code, ok := starlark.AsString(x)
 			if !ok {
-				return fmt.Errorf("%s: retry only has %s; error codes are text", call, x)
+				return fmt.Errorf("%s: retry only has %s; error codes are text", call, guard.Show(x, 80))
 			}
 			p.Only = append(p.Only, code)
 		}
 	default:
-		return fmt.Errorf("%s: retry has no key %s; it has max, initial_seconds, factor, max_seconds, only", call, k)
+		return fmt.Errorf("%s: retry has no key %s; it has max, initial_seconds, factor, max_seconds, only", call, guard.Show(k, 80))
 	}
 	return err
 }
@@ -154,7 +155,7 @@ func retryKey(call string, p *job.RetryPolicy, k, v starlark.Value) (err error) 
 func tries(call, name string, v starlark.Value) (int, error) {
 	n, err := starlark.AsInt32(v)
 	if err != nil || n < 0 || n > 1_000_000 {
-		return 0, fmt.Errorf("%s: %s is %s; it must be a whole number from 0 to 1000000", call, name, v)
+		return 0, fmt.Errorf("%s: %s is %s; it must be a whole number from 0 to 1000000", call, name, guard.Show(v, 80))
 	}
 	return n, nil
 }

@@ -10,6 +10,7 @@ import (
 
 	"orrery/engine/job"
 	"orrery/starlib/border"
+	"orrery/starlib/guard"
 )
 
 // This file holds the ways in which a run fails that are more than a Starlark error, and
@@ -17,24 +18,23 @@ import (
 
 // Codes of limits, as job.Error.Code.
 const (
-	CodeSteps      = "SCRIPT_STEPS_LIMIT"
-	CodeTime       = "SCRIPT_TIME_LIMIT"
+	CodeSteps      = guard.CodeSteps
+	CodeTime       = guard.CodeTime
+	CodeMemory     = guard.CodeMemory
+	CodeText       = guard.CodeText
+	CodeElements   = guard.CodeElements
+	CodeInteger    = guard.CodeInteger
+	CodeDepth      = guard.CodeDepth
+	CodeWatchdog   = "MEMORY_WATCHDOG" // of the process, not of the run: see engine/sandbox
 	CodeSleep      = "SLEEP_LIMIT"
 	CodeLog        = "LOG_LIMIT"
 	CodeDispatches = "DISPATCH_LIMIT"
 	CodeParams     = "PARAMS_LIMIT"
 	CodeData       = "DATA_LIMIT"
-	CodeElements   = "ELEMENTS_LIMIT"
 )
 
 // LimitError says which limit a run broke. It cannot be caught by the script.
-type LimitError struct {
-	Code string
-	Text string // names limit, value and what was asked
-}
-
-// Error gives the text alone; the code goes to job.Error.Code.
-func (e *LimitError) Error() string { return e.Text }
+type LimitError = guard.LimitError
 
 // Raised is what fail_with raises.
 type Raised struct {
@@ -72,6 +72,10 @@ func encode(v starlark.Value, where string, limit int, code string) (json.RawMes
 	if errors.As(err, &large) {
 		return nil, &LimitError{Code: code, Text: large.Error()}
 	}
+	var fault *border.Fault
+	if errors.As(err, &fault) && fault.Deep {
+		return nil, &LimitError{Code: CodeDepth, Text: fault.Error()}
+	}
 	return text, err
 }
 
@@ -103,7 +107,7 @@ func catch(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kw
 	}
 	v, err := starlark.Call(thread, args[0], args[1:], kwargs)
 	if err == nil {
-		return caught(true, v, starlark.None), nil
+		return caught(thread, true, v, starlark.None)
 	}
 	var limit *LimitError
 	if sc, ok := thread.Local(scopeKey).(*Scope); errors.As(err, &limit) || ok && sc.Stopped != nil && sc.Stopped() {
@@ -115,17 +119,23 @@ func catch(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kw
 	switch {
 	case errors.As(err, &raised):
 		kind, message = raised.Kind, raised.Message
-		if details, err = border.Decode(raised.Details, "details"); err != nil {
+		if details, err = decode(thread, raised.Details, "details"); err != nil {
 			return nil, err
 		}
 	case errors.As(err, &host):
 		kind = KindUnavailable
 	}
-	return caught(false, starlark.None, record("kind", starlark.String(kind), "message", starlark.String(message), "details", details)), nil
+	return caught(thread, false, starlark.None, record("kind", starlark.String(kind), "message", starlark.String(message), "details", details))
 }
 
-func caught(ok bool, value, err starlark.Value) starlark.Value {
-	return record("ok", starlark.Bool(ok), "value", value, "error", err)
+func caught(thread *starlark.Thread, ok bool, value, err starlark.Value) (starlark.Value, error) {
+	r := record("ok", starlark.Bool(ok), "value", value, "error", err)
+	return r, guard.Light(thread, r)
+}
+
+// decode reads JSON text within the thread's account.
+func decode(thread *starlark.Thread, text []byte, where string) (starlark.Value, error) {
+	return border.DecodeWithin(guard.Of(thread), text, where)
 }
 
 // record makes a struct of names and values by turns.

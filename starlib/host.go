@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"time"
+
+	"orrery/starlib/guard"
 )
 
 // This file holds what the engine lends to a run, and the limits of one run.
@@ -42,14 +44,27 @@ type Limits struct {
 	HistoryBytes int           // state_history as JSON
 	ParamsBytes  int           // params of one task as JSON
 	DataBytes    int           // initial data of a child, one value of a store, as JSON
-	Elements     int           // of one range()
+	Elements     int           // of one list, dict, set, tuple or range
+	MemoryBytes  int           // all values that a run creates, as guard reckons them
+	TextBytes    int           // one text
+	IntegerBits  int           // one integer
+	Depth        int           // lists, dicts and tuples in each other
+}
+
+// Guard gives the part that guard watches over.
+func (l Limits) Guard() guard.Limits {
+	return guard.Limits{
+		Steps: l.Steps, MemoryBytes: l.MemoryBytes, TextBytes: l.TextBytes, Elements: l.Elements, IntegerBits: l.IntegerBits, Depth: l.Depth,
+	}
 }
 
 // DefaultLimits are those of design/contract.md.
 func DefaultLimits() Limits {
+	g := guard.Defaults()
 	return Limits{
-		Steps: 10_000_000, Time: time.Second, Sleep: time.Second, LogBytes: 256 << 10, Dispatches: 10_000,
-		HistoryBytes: 1 << 20, ParamsBytes: 256 << 10, DataBytes: 1 << 20, Elements: 1_000_000,
+		Steps: g.Steps, Time: time.Second, Sleep: time.Second, LogBytes: 256 << 10, Dispatches: 10_000,
+		HistoryBytes: 1 << 20, ParamsBytes: 256 << 10, DataBytes: 1 << 20, Elements: g.Elements,
+		MemoryBytes: g.MemoryBytes, TextBytes: g.TextBytes, IntegerBits: g.IntegerBits, Depth: g.Depth,
 	}
 }
 

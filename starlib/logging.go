@@ -9,6 +9,7 @@ import (
 	"go.starlark.net/starlarkstruct"
 
 	"orrery/engine/job"
+	"orrery/starlib/guard"
 )
 
 // This file holds the module logging, print and the job's log.
@@ -45,7 +46,7 @@ func logLine(thread *starlark.Thread, level, message string) error {
 		}
 		return nil
 	}
-	s.logBytes += len(message)
+	s.logBytes += len(message) + 1 // and the end of the line
 	if s.logBytes > s.Limits.LogBytes {
 		return &LimitError{Code: CodeLog, Text: fmt.Sprintf("a handler writes at most %d bytes of log, and this makes %d", s.Limits.LogBytes, s.logBytes)}
 	}
@@ -98,10 +99,13 @@ func logMessage(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tupl
 	}
 	text, ok := starlark.AsString(args[0])
 	if !ok {
-		text = args[0].String()
+		var err error
+		if text, err = guard.Text(thread, b.Name(), args[0]); err != nil {
+			return nil, err
+		}
 	}
 	if len(args) > 1 {
-		formatted, err := starlark.Binary(percent, starlark.String(text), args[1:])
+		formatted, err := guard.Binary(thread, percent, starlark.String(text), args[1:])
 		if err != nil {
 			return nil, fmt.Errorf("%s: %q: %w", b.Name(), text, err)
 		}

@@ -1,6 +1,7 @@
 package starlib
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -11,7 +12,7 @@ import (
 	"go.starlark.net/starlark"
 	"go.starlark.net/starlarkstruct"
 
-	"orrery/starlib/border"
+	"orrery/starlib/guard"
 )
 
 // This file holds the small modules json, math, time and env, and those that this server
@@ -20,7 +21,7 @@ import (
 // jsonModule is the language's json with the border's rules, under the names of both
 // languages: encode and dumps, decode and loads.
 func jsonModule() *starlarkstruct.Module {
-	m := &starlarkstruct.Module{Name: "json", Members: starlark.StringDict{"indent": json.Module.Members["indent"]}}
+	m := &starlarkstruct.Module{Name: "json", Members: starlark.StringDict{"indent": starlark.NewBuiltin("indent", jsonIndent)}}
 	for _, name := range []string{"encode", "dumps"} {
 		m.Members[name] = starlark.NewBuiltin(name, jsonEncode)
 	}
@@ -36,25 +37,65 @@ func jsonEncode(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tupl
 	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "x", &v, "indent?", &indent); err != nil {
 		return nil, err
 	}
-	text, err := encode(v, "x", maxText, CodeData)
+	account := guard.Of(thread)
+	text, err := encode(v, "x", account.Limits().TextBytes, CodeText)
+	if err == nil {
+		err = account.Text(b.Name(), len(text))
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", b.Name(), err)
 	}
 	if indent <= 0 {
 		return starlark.String(text), nil
 	}
-	pretty := json.Module.Members["indent"].(*starlark.Builtin)
+	pretty := starlark.NewBuiltin(b.Name(), jsonIndent)
 	return starlark.Call(thread, pretty, starlark.Tuple{starlark.String(text)},
 		[]starlark.Tuple{{starlark.String("indent"), starlark.String(strings.Repeat(" ", min(indent, 16)))}})
 }
 
-func jsonDecode(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+// jsonIndent is the language's own. Each line begins with the prefix and as many indents as
+// it is deep, so the length is reckoned first.
+func jsonIndent(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	text, prefix, indent := "", "", "\t"
+	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "str", &text, "prefix?", &prefix, "indent?", &indent); err != nil {
+		return nil, err
+	}
+	account := guard.Of(thread)
+	total, depth, quoted := len(text), 0, false
+	for i := 0; i < len(text) && total <= account.Limits().TextBytes; i++ {
+		switch c := text[i]; {
+		case quoted && c == '\\':
+			i++
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c == '[' || c == '{':
+			depth++
+			total += 2 + len(prefix) + depth*len(indent)
+		case c == ']' || c == '}':
+			depth--
+			total += 1 + len(prefix) + max(depth, 0)*len(indent)
+		case c == ',' || c == ':':
+			total += 1 + len(prefix) + max(depth, 0)*len(indent)
+		}
+	}
+	if err := account.Text(b.Name(), total); err != nil {
+		return nil, err
+	}
+	return json.Module.Members["indent"].(*starlark.Builtin).CallInternal(thread, args, kwargs)
+}
+
+func jsonDecode(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	var text string
 	var none starlark.Value
 	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "x", &text, "default?", &none); err != nil {
 		return nil, err
 	}
-	v, err := border.Decode([]byte(text), "x")
+	v, err := decode(thread, []byte(text), "x")
+	var limit *LimitError
+	if errors.As(err, &limit) {
+		return nil, err
+	}
 	if strings.TrimSpace(text) == "" {
 		err = fmt.Errorf("x: not valid JSON: the text is empty")
 	}

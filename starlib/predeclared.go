@@ -1,8 +1,12 @@
 package starlib
 
 import (
+	"maps"
+
 	"go.starlark.net/starlark"
 	"go.starlark.net/starlarkstruct"
+
+	"orrery/starlib/guard"
 )
 
 // This file holds the one table of names that every blueprint file finds defined.
@@ -17,8 +21,8 @@ var predeclared = func() starlark.StringDict {
 		"sum":                   starlark.NewBuiltin("sum", sum),
 		"sleep":                 starlark.NewBuiltin("sleep", sleep),
 		"has":                   starlark.NewBuiltin("has", has),
-		"struct":                starlark.NewBuiltin("struct", starlarkstruct.Make),
-		"range":                 starlark.NewBuiltin("range", boundedRange), // shadows the language's own
+		"struct":                starlark.NewBuiltin("struct", makeStruct),
+		"range":                 guard.Names()["range"], // shadows the language's own
 		"json":                  jsonModule(),
 		"re":                    reModule(),
 		"time":                  timeModule(),
@@ -37,3 +41,22 @@ var predeclared = func() starlark.StringDict {
 // Predeclared gives the names that every blueprint file finds defined beside the
 // language's own. It is frozen and shared; do not change it.
 func Predeclared() starlark.StringDict { return predeclared }
+
+// Environment gives all that a rewritten file is compiled and run with: Predeclared, and
+// the checked operations of guard. It is frozen and shared; do not change it.
+func Environment() starlark.StringDict { return environment }
+
+var environment = func() starlark.StringDict {
+	d := maps.Clone(guard.Names())
+	maps.Copy(d, predeclared)
+	return d
+}()
+
+// makeStruct is struct(**fields). A struct can be hashed, so it must be light.
+func makeStruct(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	v, err := starlarkstruct.Make(thread, b, args, kwargs)
+	if err != nil {
+		return nil, err
+	}
+	return v, guard.Light(thread, v.(*starlarkstruct.Struct))
+}

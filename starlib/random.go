@@ -8,6 +8,8 @@ import (
 
 	"go.starlark.net/starlark"
 	"go.starlark.net/starlarkstruct"
+
+	"orrery/starlib/guard"
 )
 
 // This file holds the modules random and uuid. Both are seeded by the step's name, so that
@@ -29,7 +31,7 @@ func (s *Scope) randomSource() *randomSource {
 	return s.random
 }
 
-type drawer func(r *rand.Rand, call string, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error)
+type drawer func(thread *starlark.Thread, r *rand.Rand, call string, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error)
 
 func randomModule() *starlarkstruct.Module {
 	m := &starlarkstruct.Module{Name: "random", Members: starlark.StringDict{}}
@@ -41,14 +43,14 @@ func randomModule() *starlarkstruct.Module {
 			if err != nil {
 				return nil, err
 			}
-			return draw(s.randomSource().numbers, b.Name(), args, kwargs)
+			return draw(thread, s.randomSource().numbers, b.Name(), args, kwargs)
 		})
 	}
 	return m
 }
 
 // drawRandom gives a float from 0 to below 1.
-func drawRandom(r *rand.Rand, call string, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+func drawRandom(_ *starlark.Thread, r *rand.Rand, call string, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	if err := starlark.UnpackArgs(call, args, kwargs); err != nil {
 		return nil, err
 	}
@@ -56,7 +58,7 @@ func drawRandom(r *rand.Rand, call string, args starlark.Tuple, kwargs []starlar
 }
 
 // drawInt gives an int from a to b, both included.
-func drawInt(r *rand.Rand, call string, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+func drawInt(_ *starlark.Thread, r *rand.Rand, call string, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	var a, b int64
 	if err := starlark.UnpackArgs(call, args, kwargs, "a", &a, "b", &b); err != nil {
 		return nil, err
@@ -72,7 +74,7 @@ func drawInt(r *rand.Rand, call string, args starlark.Tuple, kwargs []starlark.T
 }
 
 // drawUniform gives a float between a and b.
-func drawUniform(r *rand.Rand, call string, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+func drawUniform(_ *starlark.Thread, r *rand.Rand, call string, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	var a, b starlark.Value
 	if err := starlark.UnpackArgs(call, args, kwargs, "a", &a, "b", &b); err != nil {
 		return nil, err
@@ -89,7 +91,7 @@ func drawUniform(r *rand.Rand, call string, args starlark.Tuple, kwargs []starla
 }
 
 // drawChoice gives one element of a list.
-func drawChoice(r *rand.Rand, call string, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+func drawChoice(_ *starlark.Thread, r *rand.Rand, call string, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	var list starlark.Indexable
 	if err := starlark.UnpackArgs(call, args, kwargs, "list", &list); err != nil {
 		return nil, err
@@ -101,7 +103,7 @@ func drawChoice(r *rand.Rand, call string, args starlark.Tuple, kwargs []starlar
 }
 
 // drawSample gives k different elements of a list.
-func drawSample(r *rand.Rand, call string, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+func drawSample(thread *starlark.Thread, r *rand.Rand, call string, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	var list starlark.Indexable
 	var k int
 	if err := starlark.UnpackArgs(call, args, kwargs, "list", &list, "k", &k); err != nil {
@@ -109,6 +111,10 @@ func drawSample(r *rand.Rand, call string, args starlark.Tuple, kwargs []starlar
 	}
 	if k < 0 || k > list.Len() {
 		return nil, fmt.Errorf("%s: k is %d; the list has %d elements", call, k, list.Len())
+	}
+	// All positions are put in a random order, and the first k taken.
+	if err := guard.Of(thread).Elements(call, list.Len(), 24); err != nil {
+		return nil, err
 	}
 	out := make([]starlark.Value, k)
 	for i, at := range r.Perm(list.Len())[:k] {
@@ -118,9 +124,12 @@ func drawSample(r *rand.Rand, call string, args starlark.Tuple, kwargs []starlar
 }
 
 // drawShuffle changes the order of a list in place.
-func drawShuffle(r *rand.Rand, call string, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+func drawShuffle(thread *starlark.Thread, r *rand.Rand, call string, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	var list *starlark.List
 	if err := starlark.UnpackArgs(call, args, kwargs, "list", &list); err != nil {
+		return nil, err
+	}
+	if err := guard.Of(thread).Work(thread, list.Len()); err != nil {
 		return nil, err
 	}
 	for i := list.Len() - 1; i > 0; i-- {

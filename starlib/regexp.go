@@ -8,23 +8,26 @@ import (
 
 	"go.starlark.net/starlark"
 	"go.starlark.net/starlarkstruct"
+
+	"orrery/starlib/guard"
 )
 
 // This file holds the module re: Python's names over Go's RE2, which takes linear time and
-// has no lookaround and no backreferences.
+// has no lookaround and no backreferences. How patterns and searches are bounded is in
+// regexp_cost.go.
 
 // compiled keeps patterns: scripts compile the same few again and again.
 var compiled = struct {
 	sync.Mutex
-	m map[string]*regexp.Regexp
-}{m: map[string]*regexp.Regexp{}}
+	m map[string]*expression
+}{m: map[string]*expression{}}
 
 const (
 	maxPatterns     = 512
 	maxPatternBytes = 16 << 10
 )
 
-func pattern(call, text string) (*regexp.Regexp, error) {
+func pattern(call, text string) (*expression, error) {
 	compiled.Lock()
 	re, ok := compiled.m[text]
 	compiled.Unlock()
@@ -34,9 +37,9 @@ func pattern(call, text string) (*regexp.Regexp, error) {
 	if len(text) > maxPatternBytes {
 		return nil, fmt.Errorf("%s: the pattern has %d bytes; the limit is %d", call, len(text), maxPatternBytes)
 	}
-	re, err := regexp.Compile(text)
+	re, err := compileExpression(call, text)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w (patterns are RE2: no lookaround, no backreferences)", call, err)
+		return nil, err
 	}
 	compiled.Lock()
 	defer compiled.Unlock()
@@ -50,22 +53,22 @@ func pattern(call, text string) (*regexp.Regexp, error) {
 	return re, nil
 }
 
-type regexpCall func(call string, re *regexp.Regexp, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error)
+type regexpCall func(thread *starlark.Thread, call string, re *expression, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error)
 
 // regexpCalls are the functions of the module, with the pattern first, and the methods of
 // a compiled pattern.
 var regexpCalls = map[string]regexpCall{
-	"match": finder(func(re *regexp.Regexp, s string) []int { return anchored(re, `\A(?:`, `)`).FindStringSubmatchIndex(s) }),
-	"fullmatch": finder(func(re *regexp.Regexp, s string) []int {
+	"match": finder(func(re *expression, s string) []int { return anchored(re, `\A(?:`, `)`).FindStringSubmatchIndex(s) }),
+	"fullmatch": finder(func(re *expression, s string) []int {
 		return anchored(re, `\A(?:`, `)\z`).FindStringSubmatchIndex(s)
 	}),
-	"search":  finder(func(re *regexp.Regexp, s string) []int { return re.FindStringSubmatchIndex(s) }),
+	"search":  finder(func(re *expression, s string) []int { return re.FindStringSubmatchIndex(s) }),
 	"findall": findAll,
 	"sub":     substitute,
 	"split":   splitText,
 }
 
-func anchored(re *regexp.Regexp, before, after string) *regexp.Regexp {
+func anchored(re *expression, before, after string) *expression {
 	a, err := pattern("re", before+re.String()+after)
 	if err != nil {
 		return re // cannot be: the inner pattern compiled
@@ -79,12 +82,12 @@ func reModule() *starlarkstruct.Module {
 		"escape":  starlark.NewBuiltin("escape", escapePattern),
 	}}
 	for name, call := range regexpCalls {
-		m.Members[name] = starlark.NewBuiltin(name, func(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+		m.Members[name] = starlark.NewBuiltin(name, func(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 			if len(args) == 0 {
 				return nil, fmt.Errorf("%s: a pattern is missing", b.Name())
 			}
 			if p, ok := args[0].(regexpValue); ok {
-				return call(b.Name(), p.re, args[1:], kwargs)
+				return call(thread, b.Name(), p.re, args[1:], kwargs)
 			}
 			text, ok := starlark.AsString(args[0])
 			if !ok {
@@ -94,7 +97,7 @@ func reModule() *starlarkstruct.Module {
 			if err != nil {
 				return nil, err
 			}
-			return call(b.Name(), re, args[1:], kwargs)
+			return call(thread, b.Name(), re, args[1:], kwargs)
 		})
 	}
 	return m
@@ -112,16 +115,19 @@ func compilePattern(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple
 	return regexpValue{re}, nil
 }
 
-func escapePattern(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+func escapePattern(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	var text string
 	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "text", &text); err != nil {
+		return nil, err
+	}
+	if err := guard.Of(thread).Text(b.Name(), 2*len(text)); err != nil {
 		return nil, err
 	}
 	return starlark.String(regexp.QuoteMeta(text)), nil
 }
 
 // regexpValue is a compiled pattern.
-type regexpValue struct{ re *regexp.Regexp }
+type regexpValue struct{ re *expression }
 
 var _ starlark.HasAttrs = regexpValue{}
 
@@ -145,15 +151,18 @@ func (p regexpValue) Attr(name string) (starlark.Value, error) {
 	if !ok {
 		return nil, nil
 	}
-	return starlark.NewBuiltin(name, func(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
-		return call(b.Name(), p.re, args, kwargs)
+	return starlark.NewBuiltin(name, func(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+		return call(thread, b.Name(), p.re, args, kwargs)
 	}), nil
 }
 
-func finder(find func(*regexp.Regexp, string) []int) regexpCall {
-	return func(call string, re *regexp.Regexp, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+func finder(find func(*expression, string) []int) regexpCall {
+	return func(thread *starlark.Thread, call string, re *expression, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 		var text string
 		if err := starlark.UnpackArgs(call, args, kwargs, "string", &text); err != nil {
+			return nil, err
+		}
+		if err := re.search(thread, call, text); err != nil {
 			return nil, err
 		}
 		at := find(re, text)
@@ -165,22 +174,26 @@ func finder(find func(*regexp.Regexp, string) []int) regexpCall {
 }
 
 // findAll gives the matches: texts, or the groups of each when the pattern has groups.
-func findAll(call string, re *regexp.Regexp, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+func findAll(thread *starlark.Thread, call string, re *expression, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	var text string
 	if err := starlark.UnpackArgs(call, args, kwargs, "string", &text); err != nil {
 		return nil, err
 	}
-	var out []starlark.Value
-	for _, m := range re.FindAllStringSubmatch(text, DefaultLimits().Elements) {
-		switch len(m) {
-		case 1:
-			out = append(out, starlark.String(m[0]))
+	found, err := re.all(thread, call, text, -1)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]starlark.Value, 0, len(found))
+	for _, at := range found {
+		switch len(at) {
 		case 2:
-			out = append(out, starlark.String(m[1]))
+			out = append(out, group(text, at, 0))
+		case 4:
+			out = append(out, group(text, at, 1))
 		default:
-			groups := make(starlark.Tuple, len(m)-1)
-			for i, g := range m[1:] {
-				groups[i] = starlark.String(g)
+			groups := make(starlark.Tuple, len(at)/2-1)
+			for i := range groups {
+				groups[i] = group(text, at, i+1)
 			}
 			out = append(out, groups)
 		}
@@ -188,45 +201,69 @@ func findAll(call string, re *regexp.Regexp, args starlark.Tuple, kwargs []starl
 	return starlark.NewList(out), nil
 }
 
+// group gives the text of one group; of one that took no part it is empty.
+func group(text string, at []int, i int) starlark.String {
+	if at[2*i] < 0 {
+		return ""
+	}
+	return starlark.String(text[at[2*i]:at[2*i+1]])
+}
+
 // substitute replaces matches: sub(repl, string, count=0). \1 and \g<name> stand for groups.
-func substitute(call string, re *regexp.Regexp, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+func substitute(thread *starlark.Thread, call string, re *expression, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	var repl, text string
 	var count int
 	if err := starlark.UnpackArgs(call, args, kwargs, "repl", &repl, "string", &text, "count?", &count); err != nil {
 		return nil, err
 	}
 	template := pythonGroups.ReplaceAllString(strings.ReplaceAll(repl, "$", "$$"), "$${${1}${2}}")
+	if count <= 0 {
+		count = -1
+	}
+	found, err := re.all(thread, call, text, count)
+	if err != nil {
+		return nil, err
+	}
+	account := guard.Of(thread)
+	if err := account.Text(call, len(text)+len(template)); err != nil {
+		return nil, err
+	}
 	var out []byte
 	last := 0
-	for i, at := range re.FindAllStringSubmatchIndex(text, -1) {
-		if count > 0 && i == count {
-			break
-		}
+	for _, at := range found {
 		out = append(out, text[last:at[0]]...)
 		out = re.ExpandString(out, template, text, at)
 		last = at[1]
-		if len(out) > maxText {
-			return nil, &LimitError{Code: CodeData, Text: fmt.Sprintf("%s: a text has at most %d bytes", call, maxText)}
+		if len(out)+len(text)-last > account.Limits().TextBytes {
+			break
 		}
+	}
+	if err := account.Text(call, len(out)+len(text)-last); err != nil {
+		return nil, err
 	}
 	return starlark.String(append(out, text[last:]...)), nil
 }
 
-const maxText = 16 << 20
-
 var pythonGroups = regexp.MustCompile(`\\(?:(\d+)|g<(\w+)>)`)
 
-func splitText(call string, re *regexp.Regexp, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+func splitText(thread *starlark.Thread, call string, re *expression, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	var text string
 	var most int
 	if err := starlark.UnpackArgs(call, args, kwargs, "string", &text, "maxsplit?", &most); err != nil {
+		return nil, err
+	}
+	if most <= 0 {
+		most = -1
+	}
+	found, err := re.all(thread, call, text, most)
+	if err != nil {
 		return nil, err
 	}
 	n := -1
 	if most > 0 {
 		n = most + 1
 	}
-	var out []starlark.Value
+	out := make([]starlark.Value, 0, len(found)+1)
 	for _, part := range re.Split(text, n) {
 		out = append(out, starlark.String(part))
 	}

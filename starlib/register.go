@@ -8,7 +8,7 @@ import (
 	"go.starlark.net/starlark"
 	"go.starlark.net/syntax"
 
-	"orrery/starlib/border"
+	"orrery/starlib/guard"
 	"orrery/starlib/when"
 )
 
@@ -32,6 +32,7 @@ type Declared struct {
 	Stores                               map[string]map[string]json.RawMessage
 	Handlers                             []*Registration
 	Renders                              []Render
+	Limits                               Limits // lower ones of its own; zero where it says nothing
 	Pos                                  syntax.Position
 	Open                                 []*Registration // handler_for without a function, so far
 	frozen                               bool
@@ -60,9 +61,10 @@ type Render struct{ Path, Format string }
 
 func newBlueprint(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	d := &Declared{Stores: map[string]map[string]json.RawMessage{}, Pos: callPosition(thread)}
-	var endpoint, version, stores, example starlark.Value = starlark.None, starlark.None, starlark.None, starlark.None
+	none := starlark.Value(starlark.None)
+	endpoint, version, stores, example, limits := none, none, none, none, none
 	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "name", &d.Name, "api_endpoint?", &endpoint, "api_version?", &version,
-		"data_stores?", &stores, "description?", &d.Description, "example?", &example); err != nil {
+		"data_stores?", &stores, "description?", &d.Description, "example?", &example, "limits?", &limits); err != nil {
 		return nil, err
 	}
 	r, ok := thread.Local(registryKey).(*Registry)
@@ -83,8 +85,12 @@ func newBlueprint(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tu
 		}
 		*x.to = text
 	}
+	var err error
+	if d.Limits, err = readLimits(b.Name(), limits); err != nil {
+		return nil, err
+	}
 	if example != starlark.None {
-		text, err := border.Encode(example, "example", DefaultLimits().DataBytes)
+		text, err := encode(example, "example", DefaultLimits().DataBytes, CodeData)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", b.Name(), err)
 		}
@@ -98,7 +104,7 @@ func newBlueprint(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tu
 		for k, v := range all.Entries() {
 			name, ok := starlark.AsString(k)
 			if !ok {
-				return nil, fmt.Errorf("%s: data_stores has the key %s; the name of a store is text", b.Name(), k)
+				return nil, fmt.Errorf("%s: data_stores has the key %s; the name of a store is text", b.Name(), guard.Show(k, 80))
 			}
 			if err := d.addStore(b.Name(), name, v); err != nil {
 				return nil, err
@@ -137,9 +143,9 @@ func (d *Declared) addStore(call, name string, v starlark.Value) error {
 	for k, x := range initial.Entries() {
 		key, ok := starlark.AsString(k)
 		if !ok {
-			return fmt.Errorf("%s: %s has the key %s; keys must be text", call, name, k)
+			return fmt.Errorf("%s: %s has the key %s; keys must be text", call, name, guard.Show(k, 80))
 		}
-		text, err := border.Encode(x, name+"."+key, DefaultLimits().DataBytes)
+		text, err := encode(x, name+"."+key, DefaultLimits().DataBytes, CodeData)
 		if err != nil {
 			return fmt.Errorf("%s: %w", call, err)
 		}
@@ -227,7 +233,7 @@ func handlerFor(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tupl
 	if status != starlark.None {
 		text, ok := starlark.AsString(status)
 		if !ok || text != "finished" && text != "failed" && text != "cancelled" {
-			return nil, fmt.Errorf(`%s: status is %s; it must be "finished", "failed" or "cancelled"`, b.Name(), status)
+			return nil, fmt.Errorf(`%s: status is %s; it must be "finished", "failed" or "cancelled"`, b.Name(), guard.Show(status, 80))
 		}
 		if !r.End {
 			return nil, fmt.Errorf("%s: status belongs to end states: add is_end = True", b.Name())

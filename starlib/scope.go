@@ -12,6 +12,7 @@ import (
 
 	"orrery/engine/job"
 	"orrery/starlib/border"
+	"orrery/starlib/guard"
 )
 
 // This file holds the Scope: what one run of a handler was given and what it leaves.
@@ -46,6 +47,7 @@ type Scope struct {
 	actions                                                   *actions
 	stores                                                    *dataStores
 	context                                                   *Context
+	account                                                   *guard.Account
 	now                                                       time.Time
 	random                                                    *randomSource
 	slept                                                     time.Duration
@@ -59,8 +61,30 @@ const scopeKey = "orrery.scope"
 func (s *Scope) Enter(thread *starlark.Thread) *Context {
 	thread.SetLocal(scopeKey, s)
 	thread.Print = printLine
+	s.account = guard.NewAccount(s.Limits.Guard())
+	s.account.Enter(thread)
 	s.context = &Context{s: s}
 	return s.context
+}
+
+// Used gives the bytes of values that the run has created. Any goroutine may ask once the
+// run has begun.
+func (s *Scope) Used() int64 { return s.account.Used() }
+
+// meter charges what is read from JSON; before Enter nothing is counted.
+func (s *Scope) meter() border.Meter {
+	if s.account == nil {
+		return nil
+	}
+	return s.account
+}
+
+// keep charges text that the run holds until its commit.
+func (s *Scope) keep(text json.RawMessage) error {
+	if s.account == nil {
+		return nil
+	}
+	return s.account.Alloc(len(text) + 256)
 }
 
 // scopeOf finds the run of a builtin. At load there is none.
@@ -95,9 +119,9 @@ func (s *Scope) mayChange(call string) error {
 }
 
 // decoded gives text as a frozen value, made at the first use.
-func decoded(at *starlark.Value, text json.RawMessage, where string) (starlark.Value, error) {
+func (s *Scope) decoded(at *starlark.Value, text json.RawMessage, where string) (starlark.Value, error) {
 	if *at == nil {
-		v, err := object(text, where)
+		v, err := object(s.meter(), text, where)
 		if err != nil {
 			return nil, err
 		}
@@ -108,8 +132,8 @@ func decoded(at *starlark.Value, text json.RawMessage, where string) (starlark.V
 }
 
 // object reads an object; no text at all is an empty one.
-func object(text json.RawMessage, where string) (*starlark.Dict, error) {
-	v, err := border.Decode(text, where)
+func object(meter border.Meter, text json.RawMessage, where string) (*starlark.Dict, error) {
+	v, err := border.DecodeWithin(meter, text, where)
 	if err != nil {
 		return nil, err
 	}
@@ -124,16 +148,16 @@ func object(text json.RawMessage, where string) (*starlark.Dict, error) {
 }
 
 func (s *Scope) initialData() (starlark.Value, error) {
-	return decoded(&s.initial, s.Initial, "initial_data")
+	return s.decoded(&s.initial, s.Initial, "initial_data")
 }
 
 // stateHistory gives the dict that the handler may change; conditions get a frozen one.
 func (s *Scope) stateHistory() (starlark.Value, error) {
 	if s.readOnly {
-		return decoded(&s.looked, s.History, "state_history")
+		return s.decoded(&s.looked, s.History, "state_history")
 	}
 	if s.history == nil {
-		d, err := object(s.History, "state_history")
+		d, err := object(s.meter(), s.History, "state_history")
 		if err != nil {
 			return nil, err
 		}
@@ -149,7 +173,7 @@ func (s *Scope) aggregation() (starlark.Value, error) {
 	}
 	all := starlark.NewDict(len(s.Results))
 	for _, r := range s.Results {
-		data, err := border.Decode(r.Data, "aggregation_results["+r.TaskID+"].data")
+		data, err := border.DecodeWithin(s.meter(), r.Data, "aggregation_results["+r.TaskID+"].data")
 		if err != nil {
 			return nil, err
 		}
@@ -228,7 +252,7 @@ func (s *Scope) sameHistory(text json.RawMessage) (bool, error) {
 	if string(text) == string(s.History) {
 		return true, nil
 	}
-	before, err := object(s.History, "state_history")
+	before, err := object(nil, s.History, "state_history")
 	if err != nil {
 		return false, err
 	}
@@ -293,7 +317,7 @@ func keyList(d *starlark.Dict) string {
 			names = append(names, fmt.Sprintf("and %d more", d.Len()-i))
 			break
 		}
-		names = append(names, k.String())
+		names = append(names, guard.Show(k, 80))
 	}
 	return strings.Join(names, ", ")
 }

@@ -10,6 +10,7 @@ import (
 
 	"orrery/engine/job"
 	"orrery/starlib/border"
+	"orrery/starlib/guard"
 )
 
 // This file holds context.data_stores: reads go to the Host and leave their version, writes
@@ -194,6 +195,9 @@ func (st *dataStore) put(call, key string, v starlark.Value) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", call, err)
 	}
+	if err := s.keep(text); err != nil {
+		return err
+	}
 	st.write(key, text)
 	return nil
 }
@@ -206,7 +210,7 @@ func (st *dataStore) value(key string, none starlark.Value) (starlark.Value, err
 	if text == nil {
 		return none, nil
 	}
-	return border.Decode(text, "data_stores."+st.name+"."+key)
+	return border.DecodeWithin(st.all.s.meter(), text, "data_stores."+st.name+"."+key)
 }
 
 func storeGet(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
@@ -243,7 +247,7 @@ func storeIncr(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwa
 	if !isNumber(old) || !isNumber(by) {
 		return nil, fmt.Errorf("%s: data_stores.%s.%s is %s and the step %s; both must be numbers", b.Name(), st.name, key, old.Type(), by.Type())
 	}
-	sum, err := starlark.Binary(plus, old, by)
+	sum, err := starlark.Binary(plus, old, by) // both are numbers, and no JSON integer is long
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", b.Name(), err)
 	}
@@ -283,6 +287,9 @@ func storeKeys(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwa
 		return nil, &HostError{Call: "data_stores." + st.name, Err: err}
 	}
 	there := make(map[string]bool, len(kept))
+	if err := s.account.Alloc(64 * len(kept)); err != nil {
+		return nil, err
+	}
 	for _, key := range kept {
 		there[key] = true
 	}
@@ -329,7 +336,7 @@ func storeUpdate(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, k
 		for k, v := range values.Entries() {
 			key, ok := starlark.AsString(k)
 			if !ok {
-				return nil, fmt.Errorf("%s: the key %s is of type %s; keys must be text", b.Name(), k, k.Type())
+				return nil, fmt.Errorf("%s: the key %s is of type %s; keys must be text", b.Name(), guard.Show(k, 80), k.Type())
 			}
 			if err := st.put(b.Name(), key, v); err != nil {
 				return nil, err

@@ -33,7 +33,7 @@ func (l *loader) blueprint(p *Program, d *starlib.Declared) *Blueprint {
 	b := &Blueprint{
 		Name: d.Name, Endpoint: d.Endpoint, Version: d.Version, Description: d.Description, Example: d.Example,
 		File: p.Main, Revision: p.Revision, Line: int(d.Pos.Line), States: map[string]*State{}, Stores: d.Stores,
-		Renders: d.Renders, Program: p,
+		Renders: d.Renders, Program: p, Limits: d.Limits,
 	}
 	for _, open := range d.Open {
 		l.at("unapplied-registration", open.Pos, "the state %q gets no function: write bp.handler_for(%q)(fn)", open.State, open.State)

@@ -6,6 +6,7 @@ import (
 	"path"
 	"sort"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"go.starlark.net/resolve"
@@ -15,6 +16,7 @@ import (
 	"orrery/engine/analysis"
 	"orrery/engine/job"
 	"orrery/starlib"
+	"orrery/starlib/guard"
 )
 
 // This file turns source text into a Program: parse everything, report everything that is
@@ -24,14 +26,15 @@ import (
 const (
 	MaxFileBytes = 1 << 20
 	MaxLoadDepth = 20
-	maxLoadSteps = 10_000_000
+	MaxLoadFiles = 200 // the file and all that it loads
+	maxLoadLog   = 256 << 10
 	maxLoadTime  = 5 * time.Second
 )
 
 // Compile loads the file main out of files, which holds it and everything that it may load
 // by root-relative names. The error is a *LoadError with every finding.
 func Compile(main string, files map[string]string) (*Program, error) {
-	l := &loader{files: files, units: map[string]*unit{}, used: map[string]string{}}
+	l := &loader{files: files, units: map[string]*unit{}, used: map[string]string{}, account: guard.NewAccount(guard.Limits{})}
 	if _, ok := files[main]; !ok {
 		return nil, &LoadError{File: main, Findings: []Finding{whole("load-error", main, "there is no such file")}}
 	}
@@ -55,6 +58,7 @@ type loader struct {
 	used     map[string]string
 	units    map[string]*unit
 	findings []Finding
+	account  *guard.Account // of the file and all that it loads
 }
 
 // unit is one parsed file.
@@ -89,12 +93,12 @@ func (l *loader) parse(name string, chain []string) {
 		l.report(whole("load-error", name, fmt.Sprintf("the file has %d bytes; the limit of a blueprint file is %d", len(text), MaxFileBytes)))
 		return
 	}
-	tree, err := analysis.Dialect.Parse(name, text, 0)
+	tree, err := parseGuarded(name, text)
 	if err != nil {
 		l.reportSyntax(name, err)
 		return
 	}
-	program, err := starlark.FileProgram(tree, starlib.Predeclared().Has)
+	program, err := starlark.FileProgram(tree, starlib.Environment().Has)
 	if err != nil {
 		l.reportSyntax(name, err)
 	}
@@ -105,6 +109,19 @@ func (l *loader) parse(name string, chain []string) {
 			l.follow(load, chain)
 		}
 	}
+}
+
+// parseGuarded parses a text that is not nested too deep for what comes after, and puts the
+// checked operations into it.
+func parseGuarded(name, text string) (*syntax.File, error) {
+	if err := guard.CheckSource(name, text); err != nil {
+		return nil, err
+	}
+	tree, err := analysis.Dialect.Parse(name, text, 0)
+	if err != nil {
+		return nil, err
+	}
+	return tree, guard.Rewrite(tree, guard.Limits{})
 }
 
 // follow parses what one load statement names.
@@ -128,6 +145,10 @@ func (l *loader) follow(load *syntax.LoadStmt, chain []string) {
 	}
 	if len(chain) >= MaxLoadDepth {
 		l.report(src.at("load-error", pos, "files load each other more than %d deep", MaxLoadDepth))
+		return
+	}
+	if _, done := l.units[target]; !done && len(l.units) >= MaxLoadFiles {
+		l.report(src.at("load-error", pos, "a file loads at most %d files in all", MaxLoadFiles))
 		return
 	}
 	if _, done := l.units[target]; !done {
@@ -173,7 +194,14 @@ func (l *loader) reportSyntax(name string, err error) {
 func (l *loader) run(name string, p *Program) *starlib.Registry {
 	registry := &starlib.Registry{}
 	thread := &starlark.Thread{Name: name}
-	thread.SetMaxExecutionSteps(maxLoadSteps)
+	l.account.Enter(thread)
+	var late atomic.Pointer[guard.LimitError]
+	steps := l.account.Limits().Steps
+	thread.SetMaxExecutionSteps(steps)
+	thread.OnMaxSteps = func(*starlark.Thread) {
+		late.CompareAndSwap(nil, &guard.LimitError{Code: guard.CodeSteps, Text: fmt.Sprintf("the top level of a file runs at most %d Starlark steps, and this has used them up", steps)})
+		thread.Cancel("steps")
+	}
 	thread.Load = func(_ *starlark.Thread, arg string) (starlark.StringDict, error) {
 		target, err := LoadName(arg)
 		if err != nil {
@@ -187,26 +215,58 @@ func (l *loader) run(name string, p *Program) *starlib.Registry {
 	}
 	registry.Collect(thread)
 	starlib.SetPrinter(thread, func(level, message string) {
-		if len(p.Log) < 1000 {
+		if p.logged += len(message); len(p.Log) < 1000 && p.logged <= maxLoadLog { // the rest is left out
 			p.Log = append(p.Log, job.LogLine{Level: level, Message: message})
 		}
 	})
-	stop := time.AfterFunc(maxLoadTime, func() { thread.Cancel(fmt.Sprintf("loading took longer than %s", maxLoadTime)) })
+	stop := time.AfterFunc(maxLoadTime, func() {
+		late.CompareAndSwap(nil, &guard.LimitError{Code: guard.CodeTime, Text: fmt.Sprintf("loading a file takes at most %s, and this took longer", maxLoadTime)})
+		thread.Cancel("time")
+	})
 	defer stop.Stop()
 	before := len(l.findings)
 	globals, err := l.execute(name, thread)
+	if limit := late.Load(); limit != nil && err != nil {
+		err = errors.Join(err, limit)
+	}
+	if err == nil {
+		err = l.freeze(globals, registry)
+	}
 	if err != nil {
 		if len(l.findings) == before { // else a loaded file has said it already
 			l.reportRun(name, err)
 		}
 		return nil
 	}
-	globals.Freeze()
-	for _, d := range registry.Blueprints {
-		d.Freeze() // also one that no global holds
-	}
 	l.units[name].globals = globals
 	return registry
+}
+
+// freeze makes everything that outlives the top level unchangeable: globals, and handlers
+// and conditions that no global holds.
+func (l *loader) freeze(globals starlark.StringDict, registry *starlib.Registry) error {
+	kept := make([]starlark.Value, 0, len(globals))
+	for _, v := range globals {
+		kept = append(kept, v)
+	}
+	for _, d := range registry.Blueprints {
+		for _, r := range d.Handlers {
+			kept = append(kept, r.Fn)
+			if r.When != nil && r.When.Fn != nil {
+				kept = append(kept, r.When.Fn)
+			}
+		}
+	}
+	if err := l.account.Freezable(kept...); err != nil {
+		return err
+	}
+	for _, v := range kept {
+		v.Freeze()
+	}
+	for _, d := range registry.Blueprints {
+		d.Freeze()
+	}
+	return nil
 }
 
 // execute turns a panic of the interpreter into an error: a file must not end the server.
@@ -216,20 +276,29 @@ func (l *loader) execute(name string, thread *starlark.Thread) (globals starlark
 			err = fmt.Errorf("the interpreter failed: %v", r)
 		}
 	}()
-	return l.units[name].program.Init(thread, starlib.Predeclared())
+	return l.units[name].program.Init(thread, starlib.Environment())
 }
 
 // reportRun takes an error of a top level, at the innermost place in a file.
 func (l *loader) reportRun(name string, err error) {
-	f := whole("top-level", name, err.Error())
+	rule, message := "top-level", ""
+	var limit *guard.LimitError
+	if errors.As(err, &limit) {
+		rule, message = limit.Code, limit.Text
+	}
+	f := whole(rule, name, err.Error())
 	var ee *starlark.EvalError
 	if errors.As(err, &ee) {
+		guard.Trim(ee)
+		if message == "" {
+			message = ee.Msg
+		}
 		for i := range ee.CallStack {
 			pos := ee.CallStack.At(i).Pos
 			if _, ok := l.files[pos.Filename()]; !ok {
 				continue
 			}
-			f = sources(l.files).at("top-level", pos, "%s", ee.Msg)
+			f = sources(l.files).at(rule, pos, "%.4000s", message)
 			break
 		}
 		if len(ee.CallStack) > 2 {

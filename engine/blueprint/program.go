@@ -24,6 +24,7 @@ type Program struct {
 	Files      map[string]string // the file and all it loads, by root-relative name
 	Blueprints []*Blueprint      // in the order of the file; none for a library
 	Log        []job.LogLine     // what the top level printed
+	logged     int               // bytes printed
 }
 
 // Blueprint gives a blueprint of the program by its name, or nil.
@@ -48,6 +49,7 @@ type Blueprint struct {
 	States                               map[string]*State
 	Stores                               map[string]map[string]json.RawMessage // initial values
 	Renders                              []starlib.Render
+	Limits                               starlib.Limits // lower ones of its own; zero where it says nothing
 	Program                              *Program
 }
 

@@ -7,6 +7,7 @@ import (
 	"sort"
 
 	"orrery/engine/analysis"
+	"orrery/starlib/guard"
 )
 
 // This file makes a Snapshot of a directory's texts: analysed as a whole, compiled file by
@@ -46,6 +47,7 @@ func (s *Snapshot) ByEndpoint(version, endpoint string) (*Blueprint, bool) {
 // loadTree loads all it can. leftOut names the files with errors, sorted. Programs that
 // did not change since before are taken over.
 func loadTree(texts map[string]string, findings []Finding, before *Snapshot) (*Snapshot, []Finding, []string) {
+	texts, findings = withoutDeep(texts, findings)
 	names := slices.Sorted(maps.Keys(texts))
 	bad := map[string]bool{}
 	for _, f := range findings {
@@ -95,6 +97,22 @@ func loadTree(texts map[string]string, findings []Finding, before *Snapshot) (*S
 	}
 	sort.Strings(s.names)
 	return s, findings, slices.Sorted(maps.Keys(bad))
+}
+
+// withoutDeep leaves out texts that are nested too deep for the analysis, which recurses
+// over a file's tree as all the rest does.
+func withoutDeep(texts map[string]string, findings []Finding) (map[string]string, []Finding) {
+	fit := make(map[string]string, len(texts))
+	for _, name := range slices.Sorted(maps.Keys(texts)) {
+		if err := guard.CheckSource(name, texts[name]); err != nil {
+			l := &loader{files: texts}
+			l.reportSyntax(name, err)
+			findings = append(findings, l.findings...)
+			continue
+		}
+		fit[name] = texts[name]
+	}
+	return fit, findings
 }
 
 // addNew appends the findings of a failed load that are not known yet: a fault in a library

@@ -65,13 +65,17 @@ func isBlueprintFile(name string) bool {
 	return strings.HasSuffix(name, ".star") && !strings.HasSuffix(name, "_test.star") && !strings.HasPrefix(path.Base(name), ".")
 }
 
-// readFile reads at most one byte over the limit, so that Compile can refuse the file.
+// readFile refuses a large file unread. One that grows meanwhile is read to one byte over
+// the limit, so that Compile can refuse it.
 func readFile(files fs.FS, name string) (string, error) {
 	f, err := files.Open(name)
 	if err != nil {
 		return "", err
 	}
 	defer f.Close()
+	if info, err := f.Stat(); err == nil && info.Size() > MaxFileBytes {
+		return "", fmt.Errorf("it has %d bytes; the limit of a blueprint file is %d", info.Size(), MaxFileBytes)
+	}
 	text, err := io.ReadAll(io.LimitReader(f, MaxFileBytes+1))
 	return string(text), err
 }

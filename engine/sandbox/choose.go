@@ -8,6 +8,7 @@ import (
 
 	"orrery/engine/blueprint"
 	"orrery/starlib"
+	"orrery/starlib/guard"
 	"orrery/starlib/when"
 )
 
@@ -40,7 +41,7 @@ func (r *run) holds(h *blueprint.Handler, context *starlib.Context, seen *[]when
 	r.scope.ReadOnly(true)
 	defer r.scope.ReadOnly(false)
 	if h.When.Fn == nil {
-		yes, err := h.When.Expr.Eval(context, seen)
+		yes, err := h.When.Expr.Eval(r.thread, context, seen)
 		if err != nil {
 			return false, &misuse{err: err, h: h}
 		}
@@ -51,7 +52,7 @@ func (r *run) holds(h *blueprint.Handler, context *starlib.Context, seen *[]when
 		return false, err
 	}
 	if seen != nil {
-		*seen = append(*seen, when.Seen{Path: h.When.Text + "(context)", Value: v.String()})
+		*seen = append(*seen, when.Seen{Path: h.When.Text + "(context)", Value: guard.Show(v, 200)})
 	}
 	return bool(v.Truth()), nil
 }

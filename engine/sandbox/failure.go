@@ -3,6 +3,7 @@ package sandbox
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"go.starlark.net/starlark"
@@ -11,6 +12,7 @@ import (
 	"orrery/engine/blueprint"
 	"orrery/engine/job"
 	"orrery/starlib"
+	"orrery/starlib/guard"
 )
 
 // This file turns what went wrong into a job.Error with its place in the source.
@@ -26,6 +28,7 @@ func (r *run) failure(err error) *job.Error {
 		stopped *interrupted
 	)
 	if errors.As(err, &eval) {
+		guard.Trim(eval)
 		e.Message = eval.Msg
 	}
 	// A stopped thread reports its cancellation; why it was stopped says more.
@@ -43,7 +46,7 @@ func (r *run) failure(err error) *job.Error {
 	case errors.As(err, &raised):
 		e.Details = map[string]any{"kind": raised.Kind, "details": raised.Details}
 	}
-	e.Message = explain(e.Message)
+	e.Message = cut(explain(e.Message))
 	switch {
 	case eval != nil:
 		r.place(e, innermost(eval.CallStack, r.step.Blueprint.Program))
@@ -88,8 +91,25 @@ func innermost(stack starlark.CallStack, p *blueprint.Program) syntax.Position {
 
 // trace is the backtrace, ended by the message as it is shown and the line with a caret.
 func trace(eval *starlark.EvalError, e *job.Error, p *blueprint.Program) string {
-	text := strings.TrimSuffix(eval.Backtrace(), eval.Msg) + e.Message
-	return text + "\n" + caret(e, p)
+	shown := *eval
+	shown.Msg = e.Message
+	if frames := eval.CallStack; len(frames) > maxFrames { // the outermost and the innermost say most
+		shown.CallStack = append(append(starlark.CallStack{}, frames[:maxFrames/2]...), frames[len(frames)-maxFrames/2:]...)
+	}
+	return shown.Backtrace() + "\n" + caret(e, p)
+}
+
+// What a job's error keeps: a script may put anything into a message.
+const (
+	maxMessage = 8 << 10
+	maxFrames  = 50
+)
+
+func cut(message string) string {
+	if len(message) <= maxMessage {
+		return message
+	}
+	return strings.ToValidUTF8(message[:maxMessage], "") + "… (" + strconv.Itoa(len(message)) + " bytes in all)"
 }
 
 func caret(e *job.Error, p *blueprint.Program) string {

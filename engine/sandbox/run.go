@@ -56,6 +56,7 @@ func Run(ctx context.Context, st Step) (d job.Decision) {
 	if st.Limits == (Limits{}) {
 		st.Limits = DefaultLimits()
 	}
+	st.Limits = st.Limits.Lowered(st.Blueprint.Limits)
 	r := &run{step: st, ctx: ctx, scope: starlib.Scope{
 		Ctx: ctx, Job: st.Job, State: st.State, Initial: st.Initial, History: st.History, Results: st.Results,
 		Chart: st.Blueprint, Stores: st.Blueprint.Stores, Host: st.Host, Limits: st.Limits, Logger: st.Logger, Retries: st.Retries,

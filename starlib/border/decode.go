@@ -1,23 +1,44 @@
 package border
 
 import (
-	"math/big"
 	"strconv"
 	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
 
 	"go.starlark.net/starlark"
+
+	"orrery/starlib/guard"
 )
 
 // This file reads JSON text into fresh, unfrozen Starlark values.
 
+// Meter is charged for what is read. *guard.Account implements it.
+type Meter interface {
+	// Alloc charges bytes; its error ends the reading and is given as it is.
+	Alloc(bytes int) error
+}
+
+var _ Meter = (*guard.Account)(nil)
+
 // Decode reads one JSON value. where names it in errors ("initial_data"). Empty text is None.
 func Decode(text []byte, where string) (starlark.Value, error) {
+	return DecodeWithin(nil, text, where)
+}
+
+// What values take, in bytes: an empty dict holds its first eight entries.
+const (
+	dictBytes  = 560
+	entryBytes = 120
+	slotBytes  = 40
+)
+
+// DecodeWithin is Decode that charges a meter, which may be nil.
+func DecodeWithin(meter Meter, text []byte, where string) (starlark.Value, error) {
 	if len(text) == 0 {
 		return starlark.None, nil
 	}
-	d := decoder{b: text}
+	d := decoder{b: text, meter: meter}
 	d.space()
 	v, err := d.value(0)
 	if err == nil {
@@ -26,15 +47,31 @@ func Decode(text []byte, where string) (starlark.Value, error) {
 			err = d.bad("text follows the end of the JSON value")
 		}
 	}
+	if d.broke != nil {
+		return nil, d.broke
+	}
 	if err != nil {
-		return nil, &Fault{Path: where + err.Path, Text: err.Text}
+		return nil, &Fault{Path: where + err.Path, Text: err.Text, Deep: err.Deep}
 	}
 	return v, nil
 }
 
 type decoder struct {
-	b []byte
-	i int
+	b     []byte
+	i     int
+	meter Meter
+	broke error // what the meter said
+}
+
+// charge ends the reading when the meter does.
+func (d *decoder) charge(bytes int) *Fault {
+	if d.meter == nil {
+		return nil
+	}
+	if d.broke = d.meter.Alloc(bytes); d.broke != nil {
+		return &Fault{Text: d.broke.Error()}
+	}
+	return nil
 }
 
 func (d *decoder) space() {
@@ -54,7 +91,7 @@ func (d *decoder) bad(text string) *Fault {
 
 func (d *decoder) value(depth int) (starlark.Value, *Fault) {
 	if depth > MaxDepth {
-		return nil, &Fault{Text: "nested more than " + strconv.Itoa(MaxDepth) + " deep"}
+		return nil, &Fault{Text: "nested more than " + strconv.Itoa(MaxDepth) + " deep", Deep: true}
 	}
 	if d.i >= len(d.b) {
 		return nil, d.bad("the text ends early")
@@ -65,7 +102,11 @@ func (d *decoder) value(depth int) (starlark.Value, *Fault) {
 	case c == '[':
 		return d.array(depth)
 	case c == '"':
+		start := d.i
 		s, err := d.text()
+		if err == nil {
+			err = d.charge(d.i - start)
+		}
 		return starlark.String(s), err
 	case c == '-' || c >= '0' && c <= '9':
 		return d.number()
@@ -89,6 +130,9 @@ func (d *decoder) word(w string) bool {
 
 func (d *decoder) object(depth int) (starlark.Value, *Fault) {
 	d.i++
+	if err := d.charge(dictBytes); err != nil {
+		return nil, err
+	}
 	dict := starlark.NewDict(0)
 	for first := true; ; first = false {
 		d.space()
@@ -119,12 +163,34 @@ func (d *decoder) object(depth int) (starlark.Value, *Fault) {
 		}
 		// A fresh dict takes every text key, so there is no error to meet.
 		_ = dict.SetKey(starlark.String(key), v)
+		if err := d.entry(dict, len(key)); err != nil {
+			return nil, err
+		}
 		if done, err := d.next('}'); err != nil {
 			return nil, err
 		} else if done {
 			return dict, nil
 		}
 	}
+}
+
+// entry charges a dict's latest entry. The hash of short texts is known, so an author of
+// JSON can choose keys that all have the same: that is found out whenever the length is a
+// power of two, and refused.
+func (d *decoder) entry(dict *starlark.Dict, key int) *Fault {
+	n := dict.Len()
+	if n > 8 {
+		if err := d.charge(entryBytes + key); err != nil {
+			return err
+		}
+	}
+	if n < 1024 || n&(n-1) != 0 {
+		return nil
+	}
+	if pairs, err := guard.Collisions(n, dict.Entries()); err != nil || pairs > 16*n+4096 {
+		return &Fault{Text: "the keys of an object have the same hash, as if chosen to slow it down"}
+	}
+	return nil
 }
 
 func (d *decoder) array(depth int) (starlark.Value, *Fault) {
@@ -143,6 +209,9 @@ func (d *decoder) array(depth int) (starlark.Value, *Fault) {
 			return nil, err
 		}
 		elems = append(elems, v)
+		if err := d.charge(slotBytes); err != nil {
+			return nil, err
+		}
 		if done, err := d.next(']'); err != nil {
 			return nil, err
 		} else if done {
@@ -196,7 +265,7 @@ end:
 	if err == nil {
 		return starlark.MakeInt64(n), nil
 	}
-	if _, ok := new(big.Int).SetString(s, 10); ok {
+	if strings.Trim(digits, "0123456789") == "" {
 		return nil, &Fault{Text: "the integer " + shorten(s) + " does not fit in 64 bits"}
 	}
 	return nil, d.bad("the number " + shorten(s) + " is not JSON")

@@ -14,6 +14,7 @@ const MaxDepth = 100
 type Fault struct {
 	Path string // such as `state_history.user.tags[2]`
 	Text string
+	Deep bool // the reason is MaxDepth
 }
 
 // Error gives path and reason on one line.

@@ -8,6 +8,8 @@ import (
 	"unicode/utf8"
 
 	"go.starlark.net/starlark"
+
+	"orrery/starlib/guard"
 )
 
 // This file writes Starlark values as JSON text.
@@ -20,7 +22,7 @@ func Encode(v starlark.Value, where string, limit int) (json.RawMessage, error) 
 		e.limit = math.MaxInt
 	}
 	if f := e.value(v, 0); f != nil {
-		return nil, &Fault{Path: where + f.Path, Text: f.Text}
+		return nil, &Fault{Path: where + f.Path, Text: f.Text, Deep: f.Deep}
 	}
 	if e.full() {
 		return nil, &TooLarge{Where: where, Limit: limit}
@@ -36,7 +38,7 @@ type encoder struct {
 
 func (e *encoder) value(v starlark.Value, depth int) *Fault {
 	if depth > MaxDepth {
-		return &Fault{Text: "nested more than " + strconv.Itoa(MaxDepth) + " deep, or it contains itself"}
+		return &Fault{Text: "nested more than " + strconv.Itoa(MaxDepth) + " deep, or it contains itself", Deep: true}
 	}
 	switch v := v.(type) {
 	case starlark.NoneType:
@@ -152,7 +154,7 @@ func (e *encoder) dict(dict *starlark.Dict, depth int) *Fault {
 	for k, v := range dict.Entries() {
 		key, ok := k.(starlark.String)
 		if !ok {
-			return &Fault{Text: fmt.Sprintf("the key %s is of type %s; keys must be text", shorten(k.String()), k.Type())}
+			return &Fault{Text: fmt.Sprintf("the key %s is of type %s; keys must be text", guard.Show(k, 40), k.Type())}
 		}
 		if !first {
 			e.out = append(e.out, ',')

@@ -1,10 +1,14 @@
 package when
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
+	"go.starlark.net/starlark"
 	"go.starlark.net/syntax"
+
+	"orrery/starlib/guard"
 )
 
 // This file checks, at load, that a condition uses only what Eval knows.
@@ -34,6 +38,14 @@ var literals = map[string]any{
 
 // Compile parses and checks a condition. Its errors are *Problem.
 func Compile(text string) (*Expr, error) {
+	if err := guard.CheckSource("condition", "("+text+")"); err != nil {
+		p := &Problem{Text: guard.Show(starlark.String(text), 80), Col: 1, Msg: err.Error()}
+		var se syntax.Error
+		if errors.As(err, &se) {
+			p.Msg = se.Msg
+		}
+		return nil, p
+	}
 	// Line breaks inside the text would end the expression; inside parentheses they do not.
 	root, err := (&syntax.FileOptions{}).ParseExpr("condition", "("+text+"\n)", 0)
 	if err != nil {

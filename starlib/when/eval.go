@@ -1,11 +1,14 @@
 package when
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
 	"go.starlark.net/starlark"
 	"go.starlark.net/syntax"
+
+	"orrery/starlib/guard"
 )
 
 // This file evaluates a condition over one job's context.
@@ -29,8 +32,10 @@ var _ starlark.Value = missing{}
 
 // Eval tells whether the condition holds. seen may be nil; otherwise it receives every
 // path that was read, in order. Errors name the part of the condition and the values.
-func (e *Expr) Eval(context starlark.Value, seen *[]Seen) (bool, error) {
-	v := evaluation{expr: e, context: context, seen: seen}
+//
+// What it makes is charged to the account of the thread.
+func (e *Expr) Eval(thread *starlark.Thread, context starlark.Value, seen *[]Seen) (bool, error) {
+	v := evaluation{expr: e, thread: thread, context: context, seen: seen}
 	x, err := v.eval(e.root)
 	if err != nil {
 		return false, fmt.Errorf("condition %q: %w", e.Text, err)
@@ -40,6 +45,7 @@ func (e *Expr) Eval(context starlark.Value, seen *[]Seen) (bool, error) {
 
 type evaluation struct {
 	expr    *Expr
+	thread  *starlark.Thread
 	context starlark.Value
 	seen    *[]Seen
 }
@@ -106,10 +112,7 @@ func (v *evaluation) note(n syntax.Expr, x starlark.Value) {
 			return
 		}
 	}
-	text := x.String()
-	if r := []rune(text); len(r) > 80 {
-		text = string(r[:80]) + "…"
-	}
+	text := guard.Show(x, 80)
 	*v.seen = append(*v.seen, Seen{Path: path, Value: text})
 }
 
@@ -248,7 +251,11 @@ func (v *evaluation) binary(n *syntax.BinaryExpr) (starlark.Value, error) {
 		if gone {
 			return starlark.False, nil
 		}
-		ok, err := starlark.Compare(n.Op, x, y)
+		ok, err := guard.Compare(v.thread, n.Op, x, y)
+		var limit *guard.LimitError
+		if errors.As(err, &limit) {
+			return nil, err
+		}
 		if err != nil {
 			return nil, fmt.Errorf("%s cannot be compared: %s is %s and %s is %s", source(n), source(n.X), kind(x), source(n.Y), kind(y))
 		}
@@ -261,7 +268,7 @@ func (v *evaluation) binary(n *syntax.BinaryExpr) (starlark.Value, error) {
 	if gone {
 		return missing{}, nil
 	}
-	z, err := starlark.Binary(n.Op, x, y)
+	z, err := guard.Binary(v.thread, n.Op, x, y)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %s is %s and %s is %s: %w", source(n), source(n.X), kind(x), source(n.Y), kind(y), err)
 	}
@@ -313,10 +320,7 @@ func isMissing(v starlark.Value) bool { _, ok := v.(missing); return ok }
 
 // kind names a value's type in words, with the value.
 func kind(v starlark.Value) string {
-	text := v.String()
-	if r := []rune(text); len(r) > 40 {
-		text = string(r[:40]) + "…"
-	}
+	text := guard.Show(v, 40)
 	switch v.(type) {
 	case starlark.String:
 		return "the text " + text

@@ -50,7 +50,7 @@ func TestConditions(t *testing.T) {
 			t.Errorf("%s: %v", text, err)
 			continue
 		}
-		got, err := expr.Eval(context, nil)
+		got, err := expr.Eval(new(starlark.Thread), context, nil)
 		switch {
 		case line[at] == '!' && (err == nil || err.Error() != want):
 			t.Errorf("%s\nfails with: %v\nwant:       %s", text, err, want)
@@ -69,7 +69,7 @@ func TestSeen(t *testing.T) {
 		t.Fatal(err)
 	}
 	var seen []Seen
-	if ok, err := expr.Eval(testContext(t), &seen); ok || err != nil {
+	if ok, err := expr.Eval(new(starlark.Thread), testContext(t), &seen); ok || err != nil {
 		t.Fatal(ok, err)
 	}
 	want := []Seen{{"context.initial_data.language", `"en"`}, {"context.initial_data.gone", "missing"}, {"context.initial_data.get('x')", "None"}}
@@ -91,7 +91,7 @@ func BenchmarkEval(b *testing.B) {
 	context := testContext(b)
 	b.ReportAllocs()
 	for b.Loop() {
-		if ok, err := expr.Eval(context, nil); !ok || err != nil {
+		if ok, err := expr.Eval(new(starlark.Thread), context, nil); !ok || err != nil {
 			b.Fatal(ok, err)
 		}
 	}

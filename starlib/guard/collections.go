@@ -1,0 +1,468 @@
+package guard
+
+import (
+	"fmt"
+	"math"
+	"sort"
+
+	"go.starlark.net/starlark"
+	"go.starlark.net/syntax"
+)
+
+// This file holds what makes lists, tuples, dicts and sets: literals, comprehensions, and
+// the language's builtins.
+
+func madeDict(_ *starlark.Thread, a *Account, x starlark.Value) (starlark.Value, error) {
+	return x, a.Alloc(dictBytes + max(0, x.(*starlark.Dict).Len()-8)*entryBytes)
+}
+
+func madeList(_ *starlark.Thread, a *Account, x starlark.Value) (starlark.Value, error) {
+	return x, a.Alloc(listBytes + 16*x.(*starlark.List).Len())
+}
+
+func madeTuple(thread *starlark.Thread, a *Account, x starlark.Value) (starlark.Value, error) {
+	t := x.(starlark.Tuple)
+	if err := a.Alloc(tupleBytes + 16*len(t)); err != nil {
+		return nil, err
+	}
+	return x, a.heavy(thread, t, 1)
+}
+
+func entryKey(_ *starlark.Thread, a *Account, x starlark.Value) (starlark.Value, error) {
+	return x, a.Alloc(entryBytes)
+}
+
+func item(_ *starlark.Thread, a *Account, x starlark.Value) (starlark.Value, error) {
+	return x, a.Alloc(appendBytes)
+}
+
+// comprehended checks a comprehension's length; its elements are charged already.
+func comprehended(thread *starlark.Thread, a *Account, x starlark.Value) (starlark.Value, error) {
+	if d, ok := x.(*starlark.Dict); ok {
+		if err := a.collisions(thread, d.Len(), d.Entries()); err != nil {
+			return nil, err
+		}
+	}
+	return x, a.Elements("comprehension", starlark.Len(x), 0)
+}
+
+// spread checks what f(*x) or f(**x) hands on.
+func spread(thread *starlark.Thread, a *Account, x starlark.Value) (starlark.Value, error) {
+	n, err := a.length(thread, "call", x)
+	if err != nil {
+		return nil, err
+	}
+	return x, a.Elements("call", n, 64)
+}
+
+func params(thread *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
+	a := Of(thread)
+	for _, x := range args {
+		var err error
+		switch x := x.(type) {
+		case *starlark.Dict:
+			_, err = madeDict(thread, a, x)
+		case starlark.Tuple:
+			_, err = madeTuple(thread, a, x)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return starlark.True, nil
+}
+
+// function charges a closure: def gives none, lambda gives itself.
+func function(thread *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
+	if err := Of(thread).Alloc(functionBytes); err != nil {
+		return nil, err
+	}
+	if len(args) == 0 {
+		return starlark.None, nil
+	}
+	return args[0], nil
+}
+
+// setKey is d[k] = v.
+func (a *Account) setKey(thread *starlark.Thread, d *starlark.Dict, k, v starlark.Value) error {
+	before := d.Len()
+	if err := d.SetKey(k, v); err != nil || d.Len() == before {
+		return err
+	}
+	return a.grown(thread, d.Len(), d.Entries())
+}
+
+// grown charges one more entry of a dict or set that has n now.
+func (a *Account) grown(thread *starlark.Thread, n int, entries func(func(k, v starlark.Value) bool)) error {
+	if n > a.limits.Elements {
+		return a.Elements("[]=", n, 0)
+	}
+	if err := a.Alloc(entryBytes); err != nil {
+		return err
+	}
+	if n >= 256 && n&(n-1) == 0 {
+		return a.collisions(thread, n, entries)
+	}
+	return nil
+}
+
+// collisions counts keys with the same hash as the work that finding them has been and will
+// be: hashes of integers and short texts are known, so a script can choose keys that make
+// a dict as slow as a list. It is looked at whenever the length is a power of two.
+func (a *Account) collisions(thread *starlark.Thread, n int, entries func(func(k, v starlark.Value) bool)) error {
+	work, err := Collisions(n, entries)
+	if err != nil {
+		return err
+	}
+	return a.Work(thread, work)
+}
+
+// Collisions gives the number of pairs of n keys that have the same hash.
+func Collisions(n int, entries func(func(k, v starlark.Value) bool)) (int, error) {
+	if n < 256 {
+		return 0, nil
+	}
+	var err error
+	seen, pairs := make(map[uint32]int32, n), 0
+	entries(func(k, _ starlark.Value) bool {
+		var h uint32
+		if h, err = k.Hash(); err != nil {
+			return false
+		}
+		pairs += int(seen[h])
+		seen[h]++
+		return true
+	})
+	return pairs, err
+}
+
+func (a *Account) insert(thread *starlark.Thread, s *starlark.Set, x starlark.Value) error {
+	before := s.Len()
+	if err := s.Insert(x); err != nil || s.Len() == before {
+		return err
+	}
+	return a.grown(thread, s.Len(), func(yield func(k, v starlark.Value) bool) {
+		for x := range s.Elements() {
+			if !yield(x, nil) {
+				return
+			}
+		}
+	})
+}
+
+func mergeDict(thread *starlark.Thread, a *Account, d *starlark.Dict, from starlark.IterableMapping) error {
+	items := from.Items()
+	if err := a.Work(thread, len(items)); err != nil {
+		return err
+	}
+	for _, kv := range items {
+		if err := a.setKey(thread, d, kv[0], kv[1]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// updateDict is what dict(x, **kwargs) and d.update(x, **kwargs) have in common.
+func updateDict(thread *starlark.Thread, a *Account, call string, d *starlark.Dict, args starlark.Tuple, kwargs []starlark.Tuple) error {
+	if len(args) == 1 {
+		var err error
+		if m, ok := args[0].(starlark.IterableMapping); ok {
+			err = mergeDict(thread, a, d, m)
+		} else {
+			err = updatePairs(thread, a, d, args[0])
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", call, err)
+		}
+	}
+	given := make(map[string]bool, len(kwargs))
+	for _, kv := range kwargs {
+		name, _ := starlark.AsString(kv[0])
+		if given[name] {
+			return fmt.Errorf("%s: duplicate keyword arg: %q", call, name)
+		}
+		given[name] = true
+		if err := a.setKey(thread, d, kv[0], kv[1]); err != nil {
+			return fmt.Errorf("%s: %w", call, err)
+		}
+	}
+	return nil
+}
+
+func updatePairs(thread *starlark.Thread, a *Account, d *starlark.Dict, from starlark.Value) error {
+	iter := starlark.Iterate(from)
+	if iter == nil {
+		return fmt.Errorf("got %s, want iterable", from.Type())
+	}
+	defer iter.Done()
+	var pair starlark.Value
+	for i := 0; iter.Next(&pair); i++ {
+		two := starlark.Iterate(pair)
+		if two == nil {
+			return fmt.Errorf("dictionary update sequence element #%d is not iterable (%s)", i, pair.Type())
+		}
+		n := starlark.Len(pair)
+		var k, v starlark.Value
+		if n == 2 {
+			two.Next(&k)
+			two.Next(&v)
+		}
+		two.Done()
+		if n < 0 {
+			return fmt.Errorf("dictionary update sequence element #%d has unknown length (%s)", i, pair.Type())
+		}
+		if n != 2 {
+			return fmt.Errorf("dictionary update sequence element #%d has length %d, want 2", i, n)
+		}
+		if err := a.setKey(thread, d, k, v); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func dictOf(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	if len(args) > 1 {
+		return nil, fmt.Errorf("dict: got %d arguments, want at most 1", len(args))
+	}
+	a, d := Of(thread), new(starlark.Dict)
+	if err := a.Alloc(dictBytes); err != nil {
+		return nil, err
+	}
+	return d, updateDict(thread, a, b.Name(), d, args, kwargs)
+}
+
+func setOf(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	var from starlark.Iterable
+	if err := starlark.UnpackPositionalArgs(b.Name(), args, kwargs, 0, &from); err != nil {
+		return nil, err
+	}
+	a, s := Of(thread), new(starlark.Set)
+	if err := a.Alloc(dictBytes); err != nil || from == nil {
+		return s, err
+	}
+	iter := from.Iterate()
+	defer iter.Done()
+	var x starlark.Value
+	for iter.Next(&x) {
+		if err := a.insert(thread, s, x); err != nil {
+			return nil, fmt.Errorf("%s: %w", b.Name(), err)
+		}
+	}
+	return s, nil
+}
+
+// listOf is list and reversed.
+func listOf(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	if len(args) == 1 {
+		a := Of(thread)
+		n, err := a.length(thread, b.Name(), args[0])
+		if err == nil {
+			err = a.Elements(b.Name(), n, slotBytes)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return universe(thread, b, args, kwargs)
+}
+
+func tupleOf(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	v, err := listOf(thread, b, args, kwargs)
+	if t, ok := v.(starlark.Tuple); ok && err == nil {
+		err = Of(thread).heavy(thread, t, 1)
+	}
+	return v, err
+}
+
+// pairs is enumerate and zip.
+func pairs(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	a, n := Of(thread), math.MaxInt
+	for i, x := range args {
+		if i > 0 && b.Name() == "enumerate" {
+			break
+		}
+		m, err := a.length(thread, b.Name(), x)
+		if err != nil {
+			return nil, err
+		}
+		n = min(n, m)
+	}
+	if len(args) > 0 {
+		each := 40 + 2*slotBytes
+		if b.Name() == "zip" {
+			each = 40 + len(args)*slotBytes
+		}
+		if err := a.Elements(b.Name(), n, each); err != nil {
+			return nil, err
+		}
+	}
+	v, err := universe(thread, b, args, kwargs)
+	if err != nil {
+		return nil, err
+	}
+	return v, a.tuplesOf(thread, v)
+}
+
+// tuplesOf weighs the tuples that a builtin has put into a list.
+func (a *Account) tuplesOf(thread *starlark.Thread, v starlark.Value) error {
+	list, ok := v.(*starlark.List)
+	if !ok {
+		return nil
+	}
+	for x := range list.Elements() {
+		if t, ok := x.(starlark.Tuple); ok {
+			if err := a.heavy(thread, t, 1); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// sorted is the language's own, with every comparison counted.
+func sorted(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	var from starlark.Iterable
+	var key starlark.Callable
+	var reverse bool
+	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "iterable", &from, "key?", &key, "reverse?", &reverse); err != nil {
+		return nil, err
+	}
+	a := Of(thread)
+	n, err := a.length(thread, b.Name(), from)
+	if err == nil {
+		err = a.Elements(b.Name(), n, 3*slotBytes) // elements and what they are sorted by
+	}
+	if err != nil {
+		return nil, err
+	}
+	s := &sorting{thread: thread, op: syntax.LT, values: make([]starlark.Value, 0, n)}
+	if reverse { // equal elements keep their order
+		s.op = syntax.GT
+	}
+	iter := from.Iterate()
+	var x starlark.Value
+	for iter.Next(&x) {
+		s.values = append(s.values, x)
+	}
+	defer iter.Done()
+	s.ranks = s.values
+	if key != nil {
+		s.ranks = make([]starlark.Value, len(s.values))
+		for i, x := range s.values {
+			if s.ranks[i], err = ranked(thread, key, x); err != nil {
+				return nil, err
+			}
+		}
+	} else {
+		s.ranks = nil
+	}
+	if err := a.Work(thread, 2*len(s.values)*bitsOf(len(s.values))); err != nil {
+		return nil, err
+	}
+	return starlark.NewList(s.values), s.sort()
+}
+
+func bitsOf(n int) int {
+	b := 0
+	for ; n > 1; n /= 2 {
+		b++
+	}
+	return b
+}
+
+type sorting struct {
+	thread        *starlark.Thread
+	op            syntax.Token
+	values, ranks []starlark.Value // ranks nil: the values themselves
+}
+
+// sort ends early with a panic of its own, since package sort knows no errors.
+func (s *sorting) sort() (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			failed, ok := p.(sortFailed)
+			if !ok {
+				panic(p)
+			}
+			err = failed.err
+		}
+	}()
+	sort.Stable(s)
+	return nil
+}
+
+type sortFailed struct{ err error }
+
+func (s *sorting) Len() int { return len(s.values) }
+
+func (s *sorting) Less(i, j int) bool {
+	by := s.ranks
+	if by == nil {
+		by = s.values
+	}
+	ok, err := Compare(s.thread, s.op, by[i], by[j])
+	if err != nil {
+		panic(sortFailed{err})
+	}
+	return ok
+}
+
+func (s *sorting) Swap(i, j int) {
+	s.values[i], s.values[j] = s.values[j], s.values[i]
+	if s.ranks != nil {
+		s.ranks[i], s.ranks[j] = s.ranks[j], s.ranks[i]
+	}
+}
+
+func intOf(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	a := Of(thread)
+	if len(args) > 0 {
+		// The shortest digits, binary ones, take one byte a bit; a sign and a prefix more.
+		if s, ok := starlark.AsString(args[0]); ok && len(s) > a.limits.IntegerBits+16 {
+			return nil, a.Integer(b.Name(), len(s))
+		}
+	}
+	v, err := universe(thread, b, args, kwargs)
+	if n, ok := v.(starlark.Int); ok && err == nil {
+		err = a.Integer(b.Name(), bitLen(n))
+	}
+	return v, err
+}
+
+func bytesOf(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	if len(args) == 1 {
+		a := Of(thread)
+		n, err := starlark.Len(args[0]), error(nil)
+		if _, text := args[0].(starlark.String); !text {
+			n, err = a.length(thread, b.Name(), args[0])
+		}
+		if err == nil {
+			err = a.Text(b.Name(), n)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return universe(thread, b, args, kwargs)
+}
+
+func rangeOf(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	v, err := universe(thread, b, args, kwargs)
+	if err != nil {
+		return nil, err
+	}
+	if n, limit := starlark.Len(v), Of(thread).limits.Elements; n > limit || n < 0 {
+		return nil, limitf(CodeElements, "range: a range has at most %d elements, and %d were asked for", limit, n)
+	}
+	return v, nil
+}
+
+func getattr(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	v, err := universe(thread, b, args, kwargs)
+	if err != nil {
+		return nil, err
+	}
+	return method(thread, Of(thread), v)
+}

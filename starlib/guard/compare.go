@@ -1,0 +1,256 @@
+package guard
+
+import (
+	"fmt"
+
+	"go.starlark.net/starlark"
+	"go.starlark.net/starlarkstruct"
+	"go.starlark.net/syntax"
+)
+
+// This file compares nested values, counting the work: the language's own comparison goes
+// through a value as often as it is reached, and cannot be stopped.
+
+// Compare is starlark.Compare within the thread's account.
+func Compare(thread *starlark.Thread, op syntax.Token, x, y starlark.Value) (bool, error) {
+	switch x.(type) {
+	case *starlark.List, starlark.Tuple, *starlark.Dict, *starlarkstruct.Struct, *starlark.Set:
+		c := comparer{thread: thread, a: Of(thread)}
+		return c.compare(op, x, y)
+	case starlark.String:
+		if n := starlark.Len(x); n > 4096 {
+			if err := Of(thread).Work(thread, n/64); err != nil {
+				return false, err
+			}
+		}
+	}
+	return starlark.Compare(op, x, y)
+}
+
+func compare(thread *starlark.Thread, _ *Account, op syntax.Token, x, y starlark.Value) (starlark.Value, error) {
+	ok, err := Compare(thread, op, x, y)
+	if err != nil {
+		return nil, err
+	}
+	return starlark.Bool(ok), nil
+}
+
+type comparer struct {
+	thread *starlark.Thread
+	a      *Account
+	done   int // work that is not charged yet
+}
+
+func (c *comparer) compare(op syntax.Token, x, y starlark.Value) (bool, error) {
+	ok, err := c.apply(op, x, y, 1)
+	if err == nil {
+		err = c.a.Work(c.thread, c.done)
+	}
+	return ok, err
+}
+
+func (c *comparer) apply(op syntax.Token, x, y starlark.Value, depth int) (bool, error) {
+	switch op {
+	case syntax.EQL, syntax.NEQ:
+		same, err := c.equal(x, y, depth)
+		return same == (op == syntax.EQL), err
+	}
+	a, b, ok := sequences(x, y)
+	if !ok {
+		return starlark.CompareDepth(op, x, y, 2)
+	}
+	for i := range min(a.Len(), b.Len()) {
+		u, v := a.Index(i), b.Index(i)
+		same, err := c.equal(u, v, depth+1)
+		if err != nil {
+			return false, err
+		}
+		if !same {
+			return c.apply(op, u, v, depth+1)
+		}
+	}
+	return starlark.Compare(op, starlark.MakeInt(a.Len()), starlark.MakeInt(b.Len()))
+}
+
+// sequences gives two lists or two tuples.
+func sequences(x, y starlark.Value) (a, b starlark.Indexable, ok bool) {
+	switch x := x.(type) {
+	case *starlark.List:
+		if y, ok := y.(*starlark.List); ok {
+			return x, y, true
+		}
+	case starlark.Tuple:
+		if y, ok := y.(starlark.Tuple); ok {
+			return x, y, true
+		}
+	}
+	return nil, nil, false
+}
+
+func (c *comparer) work(n int) error {
+	if c.done += n; c.done < 1000 {
+		return nil
+	}
+	n, c.done = c.done, 0
+	return c.a.Work(c.thread, n)
+}
+
+func (c *comparer) equal(x, y starlark.Value, depth int) (bool, error) {
+	if depth > c.a.limits.Depth {
+		return false, tooDeep(c.a.limits.Depth)
+	}
+	if err := c.work(1); err != nil {
+		return false, err
+	}
+	if a, b, ok := sequences(x, y); ok {
+		if a.Len() != b.Len() {
+			return false, nil
+		}
+		for i := range a.Len() {
+			if same, err := c.equal(a.Index(i), b.Index(i), depth+1); !same || err != nil {
+				return false, err
+			}
+		}
+		return true, nil
+	}
+	switch x := x.(type) {
+	case starlark.String:
+		if y, ok := y.(starlark.String); ok && len(x) == len(y) {
+			return x == y, c.work(len(x) / 64)
+		}
+		return false, nil
+	case *starlark.Dict:
+		if y, ok := y.(*starlark.Dict); ok {
+			return c.dicts(x, y, depth)
+		}
+		return false, nil
+	case *starlark.Set:
+		if err := c.work(x.Len()); err != nil {
+			return false, err
+		}
+	case *starlarkstruct.Struct:
+		if y, ok := y.(*starlarkstruct.Struct); ok {
+			return c.structs(x, y, depth)
+		}
+		return false, nil
+	}
+	return starlark.EqualDepth(x, y, 2)
+}
+
+func (c *comparer) dicts(x, y *starlark.Dict, depth int) (bool, error) {
+	if x.Len() != y.Len() {
+		return false, nil
+	}
+	for k, u := range x.Entries() {
+		v, found, err := y.Get(k)
+		if !found || err != nil {
+			return false, err
+		}
+		if same, err := c.equal(u, v, depth+1); !same || err != nil {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+func (c *comparer) structs(x, y *starlarkstruct.Struct, depth int) (bool, error) {
+	if x.Len() != y.Len() {
+		return false, nil
+	}
+	if same, err := c.equal(x.Constructor(), y.Constructor(), depth+1); !same || err != nil {
+		return false, err
+	}
+	for i := range x.Len() {
+		name, u := x.AttrAt(i)
+		other, v := y.AttrAt(i)
+		if name != other {
+			return false, nil
+		}
+		if same, err := c.equal(u, v, depth+1); !same || err != nil {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// contains is in and not in.
+func contains(thread *starlark.Thread, a *Account, op syntax.Token, x, y starlark.Value) (starlark.Value, error) {
+	var in bool
+	switch y := y.(type) {
+	case *starlark.List, starlark.Tuple:
+		c := comparer{thread: thread, a: a}
+		list := y.(starlark.Indexable)
+		for i := 0; i < list.Len() && !in; i++ {
+			same, err := c.equal(list.Index(i), x, 1)
+			if err != nil {
+				return nil, err
+			}
+			in = same
+		}
+		if err := a.Work(thread, c.done); err != nil {
+			return nil, err
+		}
+		return starlark.Bool(in == (op == syntax.IN)), nil
+	case starlark.String:
+		if err := a.Work(thread, len(y)/64); err != nil {
+			return nil, err
+		}
+	}
+	return starlark.Binary(op, x, y)
+}
+
+// extreme is min and max.
+func extreme(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	var key starlark.Callable
+	if err := starlark.UnpackArgs(b.Name(), nil, kwargs, "key?", &key); err != nil {
+		return nil, err
+	}
+	op := syntax.LT
+	if b.Name() == "max" {
+		op = syntax.GT
+	}
+	var from starlark.Value = args
+	switch len(args) {
+	case 0:
+		return nil, fmt.Errorf("%s requires at least one positional argument", b.Name())
+	case 1:
+		from = args[0]
+	}
+	iter := starlark.Iterate(from)
+	if iter == nil {
+		return nil, fmt.Errorf("%s: %s value is not iterable", b.Name(), from.Type())
+	}
+	defer iter.Done()
+	if n := starlark.Len(from); n > 0 {
+		if err := Of(thread).Work(thread, n); err != nil {
+			return nil, err
+		}
+	}
+	var best, bestRank, x starlark.Value
+	for iter.Next(&x) {
+		rank, err := ranked(thread, key, x)
+		if err != nil {
+			return nil, err
+		}
+		better := best == nil
+		if !better {
+			if better, err = Compare(thread, op, rank, bestRank); err != nil {
+				return nil, fmt.Errorf("%s: %w", b.Name(), err)
+			}
+		}
+		if better {
+			best, bestRank = x, rank
+		}
+	}
+	if best == nil {
+		return nil, fmt.Errorf("%s: argument is an empty sequence", b.Name())
+	}
+	return best, nil
+}
+
+func ranked(thread *starlark.Thread, key starlark.Callable, x starlark.Value) (starlark.Value, error) {
+	if key == nil {
+		return x, nil
+	}
+	return starlark.Call(thread, key, starlark.Tuple{x}, nil)
+}

@@ -1,0 +1,376 @@
+package guard
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"unicode"
+
+	"go.starlark.net/starlark"
+)
+
+// This file holds the methods that make or grow values, in their checked form.
+
+// A check charges what a method is about to make; the language's own method follows.
+type check func(thread *starlark.Thread, a *Account, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) error
+
+// checks are the methods that stay the language's own but for the charge.
+var checks = map[string]map[string]check{
+	"string": {
+		"join": joinText, "replace": replaceText, "format": formatText, "split": splitText, "rsplit": splitText,
+		"splitlines": splitText, "upper": changeText, "lower": changeText, "title": changeText, "capitalize": changeText,
+		"count": searchText, "find": searchText, "rfind": searchText, "index": searchText, "rindex": searchText,
+	},
+	"list": {"append": appendList, "extend": extendList, "insert": insertList, "index": searchList, "remove": searchList},
+	"dict": {"items": copyDict, "keys": copyDict, "values": copyDict},
+	"set":  {},
+}
+
+// methods replace the language's own.
+var methods = map[string]map[string]builtin{
+	"dict": {"update": updateMethod, "setdefault": setDefault, "popitem": popItem},
+	"set": {
+		"add": addSet, "update": updateSet, "union": combineSets, "difference": combineSets,
+		"intersection": combineSets, "symmetric_difference": combineSets,
+	},
+}
+
+// guarded holds the checked builtins by type and name; guardedMethod all the names.
+var (
+	guarded       = map[string]map[string]*starlark.Builtin{}
+	guardedMethod = map[string]bool{}
+)
+
+func init() {
+	own := map[string]starlark.HasAttrs{"string": starlark.String(""), "list": new(starlark.List), "dict": new(starlark.Dict), "set": new(starlark.Set)}
+	for kind, list := range checks {
+		guarded[kind] = map[string]*starlark.Builtin{}
+		for name, do := range list {
+			v, err := own[kind].Attr(name)
+			if err != nil || v == nil {
+				panic("the language has no method " + name)
+			}
+			guarded[kind][name] = starlark.NewBuiltin(name, charged(v.(*starlark.Builtin), do))
+		}
+		for name, fn := range methods[kind] {
+			guarded[kind][name] = starlark.NewBuiltin(name, fn)
+		}
+		for name := range guarded[kind] {
+			guardedMethod[name] = true
+		}
+	}
+}
+
+// charged calls the check, then the language's own method on the same receiver.
+func charged(plain *starlark.Builtin, do check) builtin {
+	return func(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+		a := Of(thread)
+		if err := do(thread, a, b, args, kwargs); err != nil {
+			return nil, err
+		}
+		v, err := plain.BindReceiver(b.Receiver()).CallInternal(thread, args, kwargs)
+		if b.Name() == "items" && err == nil {
+			err = a.tuplesOf(thread, v)
+		}
+		return v, err
+	}
+}
+
+// method gives the checked form of a bound method, and anything else as it is.
+func method(_ *starlark.Thread, _ *Account, v starlark.Value) (starlark.Value, error) {
+	b, ok := v.(*starlark.Builtin)
+	if !ok || b.Receiver() == nil {
+		return v, nil
+	}
+	var kind string
+	switch b.Receiver().(type) {
+	case starlark.String:
+		kind = "string"
+	case *starlark.List:
+		kind = "list"
+	case *starlark.Dict:
+		kind = "dict"
+	case *starlark.Set:
+		kind = "set"
+	default:
+		return v, nil
+	}
+	if g := guarded[kind][b.Name()]; g != nil {
+		return g.BindReceiver(b.Receiver()), nil
+	}
+	return v, nil
+}
+
+func self(b *starlark.Builtin) string { return string(b.Receiver().(starlark.String)) }
+
+func joinText(thread *starlark.Thread, a *Account, b *starlark.Builtin, args starlark.Tuple, _ []starlark.Tuple) error {
+	if len(args) != 1 {
+		return nil
+	}
+	iter := starlark.Iterate(args[0])
+	if iter == nil {
+		return nil
+	}
+	defer iter.Done()
+	total, n := 0, 0
+	var x starlark.Value
+	for iter.Next(&x) && total <= a.limits.TextBytes {
+		if n > 0 {
+			total += len(self(b))
+		}
+		n++
+		s, ok := starlark.AsString(x)
+		if !ok {
+			break
+		}
+		total += len(s)
+	}
+	if err := a.Text(b.Name(), total); err != nil {
+		return err
+	}
+	return a.Work(thread, n/4+total/64)
+}
+
+func replaceText(thread *starlark.Thread, a *Account, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) error {
+	var from, to string
+	count := -1
+	if err := starlark.UnpackPositionalArgs(b.Name(), args, kwargs, 2, &from, &to, &count); err != nil {
+		return nil // the method says so
+	}
+	s := self(b)
+	n := strings.Count(s, from)
+	if count >= 0 {
+		n = min(n, count)
+	}
+	if err := a.Text(b.Name(), len(s)+n*(len(to)-len(from))); err != nil {
+		return err
+	}
+	return a.Work(thread, n/4+len(s)/32)
+}
+
+func formatText(thread *starlark.Thread, a *Account, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) error {
+	n, err := formatted(thread, a, self(b), args, kwargs)
+	if err != nil {
+		return err
+	}
+	return a.Text(b.Name(), n)
+}
+
+func splitText(thread *starlark.Thread, a *Account, b *starlark.Builtin, args starlark.Tuple, _ []starlark.Tuple) error {
+	s, n := self(b), 1
+	sep, given := "", false
+	if len(args) > 0 {
+		sep, given = starlark.AsString(args[0])
+	}
+	switch {
+	case b.Name() == "splitlines":
+		n += strings.Count(s, "\n") + strings.Count(s, "\r")
+	case given && sep != "":
+		n += strings.Count(s, sep)
+	default:
+		space := true
+		for _, c := range s {
+			now := unicode.IsSpace(c)
+			if space && !now {
+				n++
+			}
+			space = now
+		}
+	}
+	if len(args) > 1 {
+		if most, err := starlark.AsInt32(args[1]); err == nil && most >= 0 {
+			n = min(n, most+1)
+		}
+	}
+	if err := a.Elements(b.Name(), n, slotBytes+16); err != nil {
+		return err
+	}
+	return a.Work(thread, n/4+len(s)/32)
+}
+
+func changeText(thread *starlark.Thread, a *Account, b *starlark.Builtin, _ starlark.Tuple, _ []starlark.Tuple) error {
+	n := len(self(b))
+	if err := a.Text(b.Name(), n); err != nil {
+		return err
+	}
+	return a.Work(thread, n/8)
+}
+
+func searchText(thread *starlark.Thread, a *Account, b *starlark.Builtin, _ starlark.Tuple, _ []starlark.Tuple) error {
+	return a.Work(thread, len(self(b))/64)
+}
+
+func appendList(_ *starlark.Thread, a *Account, b *starlark.Builtin, _ starlark.Tuple, _ []starlark.Tuple) error {
+	if n := b.Receiver().(*starlark.List).Len(); n >= a.limits.Elements {
+		return a.Elements(b.Name(), n+1, 0)
+	}
+	return a.Alloc(appendBytes)
+}
+
+func insertList(thread *starlark.Thread, a *Account, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) error {
+	if err := a.Work(thread, b.Receiver().(*starlark.List).Len()/16); err != nil {
+		return err
+	}
+	return appendList(thread, a, b, args, kwargs)
+}
+
+func extendList(thread *starlark.Thread, a *Account, b *starlark.Builtin, args starlark.Tuple, _ []starlark.Tuple) error {
+	if len(args) != 1 {
+		return nil
+	}
+	n, err := a.length(thread, b.Name(), args[0])
+	if err != nil {
+		return err
+	}
+	list := b.Receiver().(*starlark.List)
+	if list.Len()+n > a.limits.Elements {
+		return a.Elements(b.Name(), list.Len()+n, 0)
+	}
+	return a.Alloc(n * appendBytes)
+}
+
+// extend is x += y.
+func extend(thread *starlark.Thread, a *Account, x *starlark.List, y starlark.Iterable) error {
+	v, err := x.Attr("extend")
+	if err != nil {
+		return err
+	}
+	plain := v.(*starlark.Builtin)
+	if err := extendList(thread, a, plain, starlark.Tuple{y}, nil); err != nil {
+		return err
+	}
+	if _, err = plain.CallInternal(thread, starlark.Tuple{y}, nil); err != nil {
+		return errors.New(strings.Replace(err.Error(), "extend: cannot extend", "cannot apply += to", 1))
+	}
+	return nil
+}
+
+// searchList looks for the element as the method will, with the work counted.
+func searchList(thread *starlark.Thread, a *Account, b *starlark.Builtin, args starlark.Tuple, _ []starlark.Tuple) error {
+	if len(args) == 0 {
+		return nil
+	}
+	c := comparer{thread: thread, a: a}
+	list := b.Receiver().(*starlark.List)
+	for i := range list.Len() {
+		same, err := c.equal(list.Index(i), args[0], 1)
+		if err != nil {
+			return err
+		}
+		if same && len(args) == 1 {
+			break
+		}
+	}
+	return a.Work(thread, c.done)
+}
+
+func copyDict(thread *starlark.Thread, a *Account, b *starlark.Builtin, _ starlark.Tuple, _ []starlark.Tuple) error {
+	n, each := b.Receiver().(*starlark.Dict).Len(), 16
+	if b.Name() == "items" {
+		each = 72
+	}
+	if err := a.Elements(b.Name(), n, each); err != nil {
+		return err
+	}
+	return a.Work(thread, n/8)
+}
+
+func updateMethod(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	if len(args) > 1 {
+		return nil, fmt.Errorf("update: got %d arguments, want at most 1", len(args))
+	}
+	return starlark.None, updateDict(thread, Of(thread), b.Name(), b.Receiver().(*starlark.Dict), args, kwargs)
+}
+
+func setDefault(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	var key starlark.Value
+	value := starlark.Value(starlark.None)
+	if err := starlark.UnpackPositionalArgs(b.Name(), args, kwargs, 1, &key, &value); err != nil {
+		return nil, err
+	}
+	d := b.Receiver().(*starlark.Dict)
+	old, found, err := d.Get(key)
+	if err == nil && !found {
+		old, err = value, Of(thread).setKey(thread, d, key, value)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", b.Name(), err)
+	}
+	return old, nil
+}
+
+// popItem makes a tuple of a key and a value, which may be a tuple itself.
+func popItem(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	plain, err := b.Receiver().(*starlark.Dict).Attr("popitem")
+	if err != nil {
+		return nil, err
+	}
+	v, err := plain.(*starlark.Builtin).CallInternal(thread, args, kwargs)
+	if err != nil {
+		return nil, err
+	}
+	return madeTuple(thread, Of(thread), v)
+}
+
+func addSet(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	var x starlark.Value
+	if err := starlark.UnpackPositionalArgs(b.Name(), args, kwargs, 1, &x); err != nil {
+		return nil, err
+	}
+	if err := Of(thread).insert(thread, b.Receiver().(*starlark.Set), x); err != nil {
+		return nil, fmt.Errorf("%s: %w", b.Name(), err)
+	}
+	return starlark.None, nil
+}
+
+func updateSet(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	return withSets(thread, b, args, kwargs, 0)
+}
+
+func combineSets(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	return withSets(thread, b, args, kwargs, entryBytes)
+}
+
+// withSets makes sets of the arguments first, with their growth charged, and then calls the
+// language's own method on them. each is what one element of the result takes.
+func withSets(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple, each int) (starlark.Value, error) {
+	a, s := Of(thread), b.Receiver().(*starlark.Set)
+	made := make(starlark.Tuple, len(args))
+	before, total := s.Len(), s.Len()
+	for i, x := range args {
+		made[i] = x
+		if _, iterable := x.(starlark.Iterable); iterable {
+			if _, set := x.(*starlark.Set); !set {
+				v, err := setOf(thread, b, starlark.Tuple{x}, nil)
+				if err != nil {
+					return nil, err
+				}
+				made[i] = v
+			}
+			total += starlark.Len(made[i])
+		}
+	}
+	if err := a.Work(thread, total); err != nil {
+		return nil, err
+	}
+	if err := a.Alloc(total * each); err != nil {
+		return nil, err
+	}
+	plain, err := s.Attr(b.Name())
+	if err != nil {
+		return nil, err
+	}
+	v, err := plain.(*starlark.Builtin).CallInternal(thread, made, kwargs)
+	if err != nil {
+		return nil, err
+	}
+	if n := s.Len() - before; n > 0 {
+		if err := a.Alloc(n * entryBytes); err != nil {
+			return nil, err
+		}
+	}
+	if n := max(starlark.Len(v), s.Len()); n > a.limits.Elements {
+		return nil, a.Elements(b.Name(), n, 0)
+	}
+	return v, nil
+}
