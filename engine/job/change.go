@@ -16,7 +16,7 @@ type Change struct {
 	Records      []Record        // appended to the history
 	Tasks        []Task          // inserted or replaced by (job, N)
 	CloseTasks   bool            // every other open task of the job becomes TaskClosed
-	Result       *Result         // a branch's result
+	Results      []Result        // of branches
 	Outbox       []Message
 	Writes       []StoreWrite // to the stores of Job.Blueprint
 	Reads        []StoreRead  // must still stand, else a conflict
@@ -155,6 +155,7 @@ func (c *Change) Then(next *Change) *Change {
 	}
 	joined.Records = append(c.Records[:len(c.Records):len(c.Records)], next.Records...)
 	joined.Tasks = append(c.Tasks[:len(c.Tasks):len(c.Tasks)], next.Tasks...)
+	joined.Results = append(c.Results[:len(c.Results):len(c.Results)], next.Results...)
 	joined.CloseTasks = c.CloseTasks || next.CloseTasks
 	joined.Outbox = append(c.Outbox[:len(c.Outbox):len(c.Outbox)], next.Outbox...)
 	joined.Writes = append(c.Writes[:len(c.Writes):len(c.Writes)], next.Writes...)

@@ -270,8 +270,8 @@ func TestParallelJoinsOnce(t *testing.T) {
 	j, tasks := dispatched(t, join, join, join)
 	for i, task := range tasks {
 		c := after(t, j, Returned{Task: task, Status: "success", Data: json.RawMessage(`{"n":1}`)})
-		if c.StateHistory != nil || c.Result == nil || c.Result.Group != j.Group {
-			t.Fatalf("branch %d: history %s result %+v", i, c.StateHistory, c.Result)
+		if c.StateHistory != nil || len(c.Results) != 1 || c.Results[0].Group != j.Group {
+			t.Fatalf("branch %d: history %s results %+v", i, c.StateHistory, c.Results)
 		}
 		if last := i == len(tasks)-1; c.Job.Ready != last {
 			t.Fatalf("after branch %d ready is %v", i+1, c.Job.Ready)

@@ -68,7 +68,7 @@ func (w *move) branchDone(t Task, e Returned, rec Record) {
 		data = json.RawMessage("null")
 	}
 	w.c.Tasks = []Task{t}
-	w.c.Result = &Result{Group: t.Step, TaskID: t.ID, Type: t.Type, Status: e.Status, Data: data}
+	w.c.Results = []Result{{Group: t.Step, TaskID: t.ID, Type: t.Type, Status: e.Status, Data: data}}
 	open := *j.Wait // the row that came in is not ours to change
 	open.Open--
 	j.Wait = &open

@@ -149,7 +149,7 @@ type texts struct {
 	job     string
 	records []string
 	tasks   []string
-	result  string
+	results []string
 	outbox  []string
 }
 
@@ -169,8 +169,9 @@ func encode(c *job.Change) (t texts, err error) {
 			return t, err
 		}
 	}
-	if c.Result != nil {
-		if t.result, err = store.Encode(c.Result); err != nil {
+	t.results = make([]string, len(c.Results))
+	for i := range c.Results {
+		if t.results[i], err = store.Encode(&c.Results[i]); err != nil {
 			return t, err
 		}
 	}
@@ -214,11 +215,11 @@ func (s *Store) apply(r *row, c *job.Change, t texts) {
 	for i := range c.Tasks {
 		s.putTask(r, &c.Tasks[i], t.tasks[i])
 	}
-	if c.Result != nil {
-		if r.results[c.Result.Group] == nil {
-			r.results[c.Result.Group] = map[string]string{}
+	for i, res := range c.Results {
+		if r.results[res.Group] == nil {
+			r.results[res.Group] = map[string]string{}
 		}
-		r.results[c.Result.Group][c.Result.TaskID] = t.result
+		r.results[res.Group][res.TaskID] = t.results[i]
 	}
 	for i := range c.Outbox {
 		if m := &c.Outbox[i]; s.outbox[m.ID] == nil {

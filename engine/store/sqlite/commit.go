@@ -23,7 +23,7 @@ type plan struct {
 	body    string
 	records []string
 	tasks   []string
-	result  string
+	results []string
 	outbox  []string
 }
 
@@ -79,8 +79,9 @@ func (p *plan) encode() (err error) {
 			return err
 		}
 	}
-	if c.Result != nil {
-		if p.result, err = p.text(c.Result); err != nil {
+	p.results = make([]string, len(c.Results))
+	for i := range c.Results {
+		if p.results[i], err = p.text(&c.Results[i]); err != nil {
 			return err
 		}
 	}
@@ -248,9 +249,10 @@ func (p *plan) putTasks(w *writer, seq int64) error {
 }
 
 func (p *plan) putRest(w *writer, seq int64) error {
-	if r := p.c.Result; r != nil {
+	for i, text := range p.results {
+		r := &p.c.Results[i]
 		_, err := w.c.exec("INSERT INTO results(job, grp, task_id, f, body) VALUES(?,?,?,?,?) ON CONFLICT DO UPDATE SET f=excluded.f, body=excluded.body",
-			seq, r.Group, r.TaskID, int64(store.Format), p.result)
+			seq, r.Group, r.TaskID, int64(store.Format), text)
 		if err != nil {
 			return fmt.Errorf("result of task %s of job %s: %w", r.TaskID, p.c.Job.ID, err)
 		}

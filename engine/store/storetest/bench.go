@@ -64,7 +64,7 @@ func benchResult(b *testing.B, d *bed) {
 	j := d.create(tasks(1))
 	for i := 0; b.Loop(); i++ {
 		j = d.step(j, func(c *job.Change) {
-			c.Result = &job.Result{Group: 1, TaskID: fmt.Sprint(i), Type: "pack", Status: "success", Data: json.RawMessage(`{"packed":true}`)}
+			c.Results = []job.Result{{Group: 1, TaskID: fmt.Sprint(i), Type: "pack", Status: "success", Data: json.RawMessage(`{"packed":true}`)}}
 		})
 	}
 	rate(b, b.N)

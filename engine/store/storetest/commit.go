@@ -61,7 +61,7 @@ func staleWritesNothing(b *bed) {
 		c := next(from, tasks(1), write("s", "k", "1"), message("m1", epoch), status(job.Failed, false), due(ptr(at(3))))
 		c.CloseTasks = true
 		c.StateHistory = json.RawMessage(`{"lost":true}`)
-		c.Result = &job.Result{Group: 1, TaskID: "t", Type: "pack", Status: "success", Data: []byte(`{}`)}
+		c.Results = []job.Result{{Group: 1, TaskID: "t", Type: "pack", Status: "success", Data: []byte(`{}`)}}
 		b.want(b.Commit(b.ctx, c), store.ErrConflict)
 		b.nothingOf(c)
 	}

@@ -94,7 +94,7 @@ func reopenAll(b *bed, reopen func() store.Store) {
 		if i%3 == 0 {
 			b.step(t.Job, ended, func(c *job.Change) {
 				c.CloseTasks = true
-				c.Result = &job.Result{Group: 1, TaskID: "t", Data: []byte(`{}`)}
+				c.Results = []job.Result{{Group: 1, TaskID: "t", Data: []byte(`{}`)}}
 			})
 		}
 	}

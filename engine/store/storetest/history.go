@@ -75,7 +75,7 @@ func groupResults(b *bed) {
 		if res.Group == 1 {
 			want = append([]job.Result{res}, want...)
 		}
-		j = b.step(j, func(c *job.Change) { c.Result = &res })
+		j = b.step(j, func(c *job.Change) { c.Results = []job.Result{res} })
 	}
 	got, err := b.Results(b.ctx, j.ID, 1)
 	b.must(err)

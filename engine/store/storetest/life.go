@@ -30,7 +30,7 @@ func largeValues(b *bed) {
 	big := json.RawMessage(`{"x":"` + strings.Repeat("0123456789abcdef", 1<<18) + `"}`) // 4 MiB
 	j := b.create(func(c *job.Change) { c.InitialData, c.StateHistory = big, big })
 	j = b.step(j, write("s", "k", string(big)), tasks(1, func(t *job.Task) { t.Params = big }),
-		func(c *job.Change) { c.Result = &job.Result{Group: 1, TaskID: "t", Data: big} })
+		func(c *job.Change) { c.Results = []job.Result{{Group: 1, TaskID: "t", Data: big}} })
 	_, d, err := b.Load(b.ctx, j.ID)
 	b.must(err)
 	task, err := b.Task(b.ctx, j.ID, 1)
