@@ -252,6 +252,18 @@ func TestFailureIntoAWorkingStateGoesOn(t *testing.T) {
 	}
 }
 
+func TestFinishedAfterCompensationShowsNoError(t *testing.T) {
+	j, tasks := dispatched(t, spec(map[string]string{"success": "done", "failure": "undo"}))
+	j = after(t, j, TaskFailed{Task: tasks[0], Err: Error{Code: CodePermanent, Message: "no"}, Jitter: 1}).Job
+	j = after(t, j, Decided{Decision: Decision{Kind: Transition, Target: "done"}}).Job
+	if j.Error == nil {
+		t.Fatal("the end state's handler would not see context.error")
+	}
+	if end := after(t, j, Decided{}).Job; end.Status != Finished || end.Error != nil {
+		t.Errorf("%s with error %v", end.Status, end.Error)
+	}
+}
+
 func TestUnconfirmedLossCostsNoTry(t *testing.T) {
 	j, tasks := dispatched(t, toDone())
 	c := after(t, j, TaskFailed{Task: tasks[0], Err: Error{Code: CodeWorkerLost}, Free: true, Jitter: 1})

@@ -33,6 +33,9 @@ func (w *move) decide(e Decided) error {
 		if j.Ending != "" {
 			p.Status = j.Ending
 		}
+		if p.Status == Finished {
+			j.Error = nil // what failed on the way was made good; the history keeps it
+		}
 		w.finish(p.Status)
 		w.record(rec)
 		return nil
