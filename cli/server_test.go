@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -13,6 +14,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"orrery/cli/config"
 )
 
 // This file tests dev and serve: whole servers in this process, asked over HTTP.
@@ -475,4 +478,21 @@ func TestRetryOnTheNewestRevisionRunsIt(t *testing.T) {
 		}
 	}
 	dev.end(t)
+}
+
+func TestAStopWhileStartingIsNoFault(t *testing.T) {
+	inFolder(t)
+	cfg, err := config.Load(config.Source{Environ: []string{}, Flags: map[string]string{"LISTEN": "127.0.0.1:0", "BLUEPRINTS_DIR": "flows"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	s, err := wire(ctx, cfg, slog.New(slog.DiscardHandler), wiring{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop()
+	if err := s.run(ctx); err != nil {
+		t.Error(err)
+	}
 }

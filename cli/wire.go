@@ -119,6 +119,10 @@ func (s *server) join(ctx context.Context, how wiring) (err error) {
 func (s *server) run(ctx context.Context) error {
 	defer s.close()
 	if err := s.engine.Start(ctx); err != nil {
+		if ctx.Err() != nil { // asked to stop while it read the store: no fault
+			s.log.Info("stopped before it began to serve")
+			return nil
+		}
 		return err
 	}
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
