@@ -9,6 +9,7 @@ import (
 	"strconv"
 
 	"orrery/engine/job"
+	"orrery/engine/killpoint"
 	"orrery/engine/store"
 )
 
@@ -36,9 +37,11 @@ func (e *Engine) Cancel(ctx context.Context, id, by string) error {
 	if err != nil {
 		return faultFrom(err, id)
 	}
+	killpoint.At("engine.cancel-kept")
 	if told > 0 {
 		e.cfg.Dispatcher.AskCancel(id)
 	}
+	killpoint.At("engine.cancel-told")
 	return nil
 }
 
@@ -96,6 +99,7 @@ func (e *Engine) decideIf(ctx context.Context, id, decision, by string, check fu
 		}
 		return job.Approved{Decision: decision, By: by}, nil
 	})
+	killpoint.At("engine.decision-kept")
 	if err != nil { // foreign, second and late ones leave a trace; the job's own history is not theirs to write
 		e.cfg.Log.Warn("a decision was refused", "job", id, "decision", decision, "by", by, "why", err)
 	}
@@ -137,6 +141,7 @@ func (e *Engine) Retry(ctx context.Context, id string, data json.RawMessage, lat
 		}
 		return ev, nil
 	})
+	killpoint.At("engine.retry-kept")
 	return faultFrom(err, id)
 }
 

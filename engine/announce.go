@@ -9,6 +9,7 @@ import (
 
 	"orrery/engine/blueprint"
 	"orrery/engine/job"
+	"orrery/engine/killpoint"
 	"orrery/engine/store"
 )
 
@@ -61,7 +62,10 @@ func (e *Engine) announce(ctx context.Context) (int, error) {
 	if len(done) == 0 {
 		return len(messages), nil
 	}
-	return len(messages), e.store.Delivered(ctx, done...)
+	killpoint.At("engine.outbox-sent")
+	err = e.store.Delivered(ctx, done...)
+	killpoint.At("engine.outbox-noted")
+	return len(messages), err
 }
 
 // postpone keeps a message that could not be delivered, for 1 s, 2 s, 4 s ... 5 min later.
@@ -122,6 +126,7 @@ func (e *Engine) startChild(ctx context.Context, m job.Message) error {
 	if err != nil && !errors.Is(err, store.ErrExists) { // there already: started before a crash that kept the message
 		return err
 	}
+	killpoint.At("engine.child-kept")
 	return e.cancelOrphan(ctx, s)
 }
 
@@ -174,6 +179,7 @@ func (e *Engine) tellParent(ctx context.Context, parentID string, end job.ChildE
 	err := e.change(ctx, parentID, func(_ *job.Job, data store.Data) (job.Event, error) {
 		return job.ChildEnded{End: end, Before: data.History}, nil
 	})
+	killpoint.At("engine.parent-told")
 	var illegal *job.Illegal
 	if errors.As(err, &illegal) || errors.Is(err, store.ErrNotFound) {
 		return nil // told before, or the parent has gone on without it

@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"orrery/engine/job"
+	"orrery/engine/killpoint"
 	"orrery/engine/store"
 )
 
@@ -13,6 +14,7 @@ import (
 // HandedOut notes that a task went to a worker: written with the next batch.
 func (e *Engine) HandedOut(t job.Task) {
 	e.store.HandOut(t)
+	killpoint.At("engine.handout-noted")
 	e.unwritten.Store(true)
 	e.dueAt(t.Due)
 }

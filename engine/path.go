@@ -10,6 +10,7 @@ import (
 
 	"orrery/engine/blueprint"
 	"orrery/engine/job"
+	"orrery/engine/killpoint"
 	"orrery/engine/sandbox"
 	"orrery/engine/store"
 )
@@ -58,6 +59,7 @@ func (e *Engine) Submit(ctx context.Context, r Request) (id string, repeated boo
 			return "", false, err
 		}
 	}
+	killpoint.At("engine.submit-claimed")
 	if repeated { // the job is usually there; its first steps must not run again to find that out
 		if _, err := e.store.Job(ctx, id); !errors.Is(err, store.ErrNotFound) {
 			return id, true, faultFrom(err, id)
@@ -70,6 +72,7 @@ func (e *Engine) Submit(ctx context.Context, r Request) (id string, repeated boo
 	if r.IdempotencyKey != "" && errors.Is(err, store.ErrExists) {
 		err = nil // a request with the same key was quicker, be it the first or the second
 	}
+	killpoint.At("engine.submit-kept")
 	return id, repeated, faultFrom(err, id)
 }
 
@@ -149,7 +152,10 @@ func (e *Engine) stepOnce(ctx context.Context, bp *blueprint.Blueprint, j *job.J
 	if err != nil {
 		return err
 	}
-	return e.apply(ctx, *j, data, bp, event)
+	killpoint.At("engine.step-decided")
+	err = e.apply(ctx, *j, data, bp, event)
+	killpoint.At("engine.step-kept")
+	return err
 }
 
 // decide runs the handler on what the job is now.
@@ -253,7 +259,9 @@ func after(d store.Data, c *job.Change) store.Data {
 
 // commit makes a change durable and starts what follows from it.
 func (e *Engine) commit(ctx context.Context, c *job.Change, before store.Data) error {
+	killpoint.At("engine.before-commit")
 	err := e.store.Commit(ctx, c)
+	killpoint.At("engine.after-commit")
 	if isDoubtful(err) {
 		err = e.doubtful(ctx, c, before, err)
 	}
@@ -290,6 +298,7 @@ func (e *Engine) follow(c *job.Change, before store.Data) {
 
 // Returned takes the result of a leased task; it is durable when it returns.
 func (e *Engine) Returned(ctx context.Context, t job.Task, o Outcome) (Taken, error) {
+	killpoint.At("engine.result-came")
 	err := e.change(ctx, t.JobID, func(j *job.Job, data store.Data) (job.Event, error) {
 		if err := e.isTaken(ctx, j, t, o.Status == "failure"); err != nil {
 			return nil, err
@@ -312,5 +321,6 @@ func (e *Engine) Returned(ctx context.Context, t job.Task, o Outcome) (Taken, er
 		}
 		return job.Returned{Task: t, Status: o.Status, Data: o.Data, Before: data.History, Others: others, Emulated: o.Emulated}, nil
 	})
+	killpoint.At("engine.result-kept")
 	return taken(t, err)
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"orrery/engine/job"
+	"orrery/engine/killpoint"
 	"orrery/engine/store"
 )
 
@@ -85,6 +86,7 @@ func (e *Engine) fireDue(ctx context.Context) (n int, failed error) {
 		var illegal *job.Illegal
 		switch {
 		case err == nil:
+			killpoint.At("engine.timer-kept")
 			n++
 		case errors.As(err, &illegal), errors.Is(err, store.ErrNotFound):
 			// the job moved on between the look and the lock: its new row has its own date
@@ -97,6 +99,7 @@ func (e *Engine) fireDue(ctx context.Context) (n int, failed error) {
 
 func (e *Engine) fire(ctx context.Context, w store.Wake) error {
 	return e.change(ctx, w.JobID, func(j *job.Job, _ store.Data) (job.Event, error) {
+		killpoint.At("engine.timer-due")
 		if w.Task == 0 {
 			return job.TimerFired{}, nil
 		}

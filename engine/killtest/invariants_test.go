@@ -21,6 +21,7 @@ type jobView struct {
 	Status       job.Status      `json:"status"`
 	StateHistory json.RawMessage `json:"state_history"`
 	Children     []string        `json:"child_job_ids"`
+	TaskID       string          `json:"current_task_id"`
 	UpdatedAt    string          `json:"updated_at"`
 	Error        *job.Error      `json:"error"`
 	Waiting      *struct {

@@ -60,6 +60,7 @@ func crowd(t *testing.T, addr string, n int) {
 		w.Handle("kill_work", func(context.Context, *client.Task) (map[string]any, error) {
 			return map[string]any{"worked": true}, nil
 		})
+		handleTurns(w)
 		group.Go(func() {
 			if err := w.Run(ctx); err != nil && ctx.Err() == nil {
 				t.Errorf("worker: %v", err)
@@ -84,6 +85,7 @@ func TestRandomKills(t *testing.T) {
 	var mu sync.Mutex
 	var accepted []string
 	var senders sync.WaitGroup
+	var people []func() []taken
 	kills := killCount(t)
 	for k := range kills {
 		for i := range jobsAKill {
@@ -99,6 +101,7 @@ func TestRandomKills(t *testing.T) {
 				accepted = append(accepted, id)
 			})
 		}
+		people = append(people, s.people(ctx, t, fmt.Sprintf("turn-%d", k)))
 		moment := time.NewTimer(time.Duration(50+random.IntN(900)) * time.Millisecond)
 		<-moment.C
 		s.kill()
@@ -107,6 +110,11 @@ func TestRandomKills(t *testing.T) {
 		}
 	}
 	senders.Wait()
+	for _, wait := range people {
+		for _, x := range wait() {
+			checkTurn(ctx, t, s, x)
+		}
+	}
 	checkAll(ctx, t, s, accepted, kills*jobsAKill)
 }
 
