@@ -94,6 +94,7 @@ type Engine struct {
 	store     store.Store
 	locks     locks // of jobs
 	values    locks // of blueprints with data stores; taken after a job's
+	mail      mail
 	hot       hotList
 	slow      slowList
 	doubts    doubts

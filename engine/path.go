@@ -187,27 +187,17 @@ func (e *Engine) decide(ctx context.Context, bp *blueprint.Blueprint, j *job.Job
 	return event, nil
 }
 
-// change loads a job under its lock and applies the event that make builds from it, again
-// when somebody else changed the job meanwhile. make may refuse with an error.
+// change applies the event that make builds from a job as it stands, again when somebody
+// else changed the job meanwhile. make may refuse with an error. Events that come for one
+// job at the same time share a commit: see mail.go.
 func (e *Engine) change(ctx context.Context, id string, make func(*job.Job, store.Data) (job.Event, error)) error {
+	own := &letter{make: make}
+	e.mail.put(id, own)
 	defer e.locks.of(id)()
-	for try := 1; ; try++ {
-		if err := e.clear(ctx, id); err != nil {
-			return err
-		}
-		j, data, err := e.load(ctx, id)
-		if err != nil {
-			return err
-		}
-		ev, err := make(j, data)
-		if err != nil {
-			return err
-		}
-		err = e.apply(ctx, *j, data, e.chartOf(ctx, j), ev)
-		if !errors.Is(err, store.ErrConflict) || try == conflictTries {
-			return err
-		}
+	for !own.done {
+		e.serve(context.WithoutCancel(ctx), id, e.mail.take(id, own)) // others' events are in it
 	}
+	return own.err
 }
 
 // apply commits one event of a job that was read under its lock: next, what becomes due at

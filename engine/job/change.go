@@ -162,3 +162,26 @@ func (c *Change) Then(next *Change) *Change {
 	joined.Reads = append(c.Reads[:len(c.Reads):len(c.Reads)], next.Reads...)
 	return &joined
 }
+
+// Carries says whether an event can be joined to the change before it is committed: not
+// when the change holds a row of the event's task already, which the event was not built
+// on, and not when either moves the job to another revision.
+func (c *Change) Carries(e Event) bool {
+	n := 0
+	switch e := e.(type) {
+	case Returned:
+		n = e.Task.N
+	case TaskFailed:
+		n = e.Task.N
+	case RetryDue:
+		n = e.Task.N
+	case Reopened:
+		return false
+	}
+	for i := range c.Tasks {
+		if c.Tasks[i].N == n {
+			return false
+		}
+	}
+	return true
+}

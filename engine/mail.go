@@ -1,0 +1,114 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"orrery/engine/job"
+	"orrery/engine/store"
+)
+
+// This file collects events of one job that come at the same time, so that one commit
+// carries them all: fifty branches that return at once would else wait for fifty commits.
+// Whoever gets the job's lock first takes the events of all that wait for it.
+
+// letter is an event on its way to a job.
+type letter struct {
+	make func(*job.Job, store.Data) (job.Event, error) // builds the event from the job as it stands
+	done bool                                          // err holds its fate; both belong to whoever has the job's lock
+	err  error
+}
+
+type mail struct {
+	mu   sync.Mutex
+	jobs map[string][]*letter
+}
+
+func (m *mail) put(id string, l *letter) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.jobs == nil {
+		m.jobs = map[string][]*letter{}
+	}
+	m.jobs[id] = append(m.jobs[id], l)
+}
+
+// lettersTogether bounds what one commit carries.
+const lettersTogether = 64
+
+// take gives the letters of a job in the order in which they came, own among them. The
+// caller has the job's lock, and own is not done, so it is still there.
+func (m *mail) take(id string, own *letter) []*letter {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	all := m.jobs[id]
+	n := min(len(all), lettersTogether)
+	for i, l := range all { // own must be served now: its sender waits for nobody else
+		if l == own && i >= n {
+			all[0], all[i] = all[i], all[0]
+		}
+	}
+	if n == len(all) {
+		delete(m.jobs, id)
+	} else {
+		m.jobs[id] = all[n:]
+	}
+	return all[:n]
+}
+
+// serve applies letters until the fate of each is known; the caller has the job's lock.
+func (e *Engine) serve(ctx context.Context, id string, letters []*letter) {
+	for try := 1; len(letters) > 0; {
+		joined, rest, err := e.join(ctx, id, letters)
+		if errors.Is(err, store.ErrConflict) && try < conflictTries {
+			try++
+			letters = append(joined, rest...)
+			continue
+		}
+		for _, l := range joined {
+			l.err, l.done = err, true
+		}
+		letters = rest
+	}
+}
+
+// join applies as many of the letters as one change can carry. Those that were refused are
+// done; joined share the fate of the commit; rest must be built on what it leaves.
+func (e *Engine) join(ctx context.Context, id string, letters []*letter) (joined, rest []*letter, err error) {
+	if err := e.clear(ctx, id); err != nil {
+		return letters, nil, err
+	}
+	j, data, err := e.load(ctx, id)
+	if err != nil {
+		return letters, nil, err
+	}
+	before, bp, revision := data, e.chartOf(ctx, j), j.Revision
+	var c *job.Change
+	for i, l := range letters {
+		ev, err := l.make(j, data)
+		if err == nil && c != nil && (j.Revision != revision || !c.Carries(ev)) {
+			rest = letters[i:]
+			break
+		}
+		var next *job.Change
+		if err == nil {
+			next, err = e.machine(bp).Next(*j, ev, e.cfg.Clock.Now())
+		}
+		if err != nil {
+			l.err, l.done = err, true
+			continue
+		}
+		joined = append(joined, l)
+		if c == nil {
+			c = next
+		} else {
+			c = c.Then(next)
+		}
+		j, data = &c.Job, after(data, c)
+	}
+	if c == nil {
+		return nil, rest, nil
+	}
+	return joined, rest, e.commit(ctx, e.together(ctx, bp, c, before), before)
+}
