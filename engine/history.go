@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"orrery/engine/job"
@@ -133,14 +135,13 @@ func (b *historyBuilder) fold(r *job.Record) error {
 		}
 		b.state = job.Object(kept)
 	}
-	for key, value := range r.Set {
-		next, err := job.Merge(b.state, job.Object([]job.Field{{Key: key, Value: value}}))
-		if err != nil {
-			return err
-		}
-		b.state = next
+	set := make([]job.Field, 0, len(r.Set))
+	for _, key := range slices.Sorted(maps.Keys(r.Set)) { // the same whenever the history is read
+		set = append(set, job.Field{Key: key, Value: r.Set[key]})
 	}
-	return nil
+	next, err := job.Merge(b.state, job.Object(set))
+	b.state = next
+	return err
 }
 
 func (b *historyBuilder) snapshot(r *job.Record) json.RawMessage {

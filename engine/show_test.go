@@ -190,3 +190,26 @@ func TestHistoryFoldsToTheState(t *testing.T) {
 		}
 	}
 }
+
+func TestHistoryReadsTheSameEveryTime(t *testing.T) {
+	r := newRig(t)
+	id := r.begin("work", `{}`)
+	r.answer(r.take(), success(`{"a": 1, "b": 2, "c": 3, "d": 4, "e": 5}`))
+	var first []byte
+	for range 20 {
+		events, err := r.History(r.ctx, id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := json.Marshal(events)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if first == nil {
+			first = text
+		}
+		if !bytes.Equal(text, first) {
+			t.Fatalf("the history reads\n%s\nand then\n%s", first, text)
+		}
+	}
+}

@@ -6,7 +6,9 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -157,5 +159,41 @@ func checkAll(ctx context.Context, t *testing.T, s *server, accepted []string, s
 		if was := ended[id]; v.Status != was.Status || v.UpdatedAt != was.UpdatedAt || !sameObject(t, v.StateHistory, was.StateHistory) {
 			t.Errorf("I5: job %s changed after its end: %+v, was %+v", id, v, was)
 		}
+	}
+}
+
+// A store file has one server; a second one says which process has it, and touches nothing.
+func TestSecondServerIsRefused(t *testing.T) {
+	s := newServer(t, program(t, ""))
+	s.start()
+	second := *s
+	second.addr = freeAddr(t)
+	out, err := os.Create(filepath.Join(t.TempDir(), "second.log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	second.log = out
+	if err := second.launch(); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case err := <-second.died:
+		if err == nil {
+			t.Error("the second server ended as if all were well")
+		}
+	case <-time.After(20 * time.Second):
+		second.kill()
+		t.Fatal("two servers run on one store file")
+	}
+	said, err := os.ReadFile(out.Name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if pid := strconv.Itoa(s.cmd.Process.Pid); !strings.Contains(string(said), pid) {
+		t.Errorf("it does not name the process %s: %s", pid, said)
+	}
+	if _, err := s.submit(t.Context(), "jobs/kill_count", "after", map[string]any{}); err != nil {
+		t.Errorf("the first server was disturbed: %v", err)
 	}
 }
