@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"orrery/engine/blueprint"
@@ -15,7 +16,10 @@ import (
 
 // This file delivers the outbox: what one job's commit means for others, at least once.
 
-const outboxBatch = 256
+const (
+	outboxBatch = 256
+	sentAtOnce  = 32
+)
 
 func (e *Engine) runOutbox(ctx context.Context) {
 	for ctx.Err() == nil {
@@ -29,6 +33,9 @@ func (e *Engine) runOutbox(ctx context.Context) {
 			nap = retryStore
 		case n > 0:
 			continue
+		case !e.again.IsZero():
+			nap = min(max(e.again.Sub(e.cfg.Clock.Now()), time.Millisecond), longestNap)
+			e.again = time.Time{}
 		}
 		t := e.cfg.Clock.NewTimer(nap)
 		select {
@@ -46,18 +53,24 @@ func (e *Engine) announce(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, err
 	}
+	fates := make([]error, len(messages))
+	if e.cancel == nil { // Settle: one after the other, always in the same order
+		for i, m := range messages {
+			fates[i] = e.deliver(ctx, m)
+		}
+	} else {
+		e.deliverAll(ctx, messages, fates)
+	}
 	var done []string
-	for _, m := range messages {
-		if err := e.deliver(ctx, m); err != nil {
-			if ctx.Err() != nil {
-				break
-			}
-			if err := e.postpone(ctx, m, err); err != nil {
+	for i, m := range messages {
+		switch {
+		case fates[i] == nil:
+			done = append(done, m.ID)
+		case ctx.Err() == nil:
+			if err := e.postpone(ctx, m, fates[i]); err != nil {
 				return 0, err
 			}
-			continue
 		}
-		done = append(done, m.ID)
 	}
 	if len(done) == 0 {
 		return len(messages), nil
@@ -68,6 +81,20 @@ func (e *Engine) announce(ctx context.Context) (int, error) {
 	return len(messages), err
 }
 
+// deliverAll delivers several at a time: most wait for the disk.
+func (e *Engine) deliverAll(ctx context.Context, messages []job.Message, fates []error) {
+	var busy sync.WaitGroup
+	places := make(chan struct{}, sentAtOnce)
+	for i := range messages {
+		places <- struct{}{}
+		busy.Go(func() {
+			fates[i] = e.deliver(ctx, messages[i])
+			<-places
+		})
+	}
+	busy.Wait()
+}
+
 // postpone keeps a message that could not be delivered, for 1 s, 2 s, 4 s ... 5 min later.
 func (e *Engine) postpone(ctx context.Context, m job.Message, cause error) error {
 	e.cfg.Log.Warn("a message could not be delivered; it is tried again", "message", m.ID, "kind", m.Kind, "error", cause)
@@ -75,6 +102,9 @@ func (e *Engine) postpone(ctx context.Context, m job.Message, cause error) error
 	m.Error = cause.Error()
 	wait := min(time.Second<<min(m.Attempts-1, 10), 5*time.Minute)
 	m.Due = e.cfg.Clock.Now().Add(wait)
+	if e.again.IsZero() || m.Due.Before(e.again) {
+		e.again = m.Due
+	}
 	return e.store.Postpone(ctx, m)
 }
 

@@ -104,6 +104,7 @@ type Engine struct {
 	planned   atomic.Int64  // when the timers wake, in milliseconds since 1970
 	unwritten atomic.Bool   // hand-outs came after the timers looked last
 	outbox    chan struct{} // a message was posted
+	again     time.Time     // when the earliest postponed message is due; the outbox\'s goroutine alone uses it
 	secret    []byte        // signs approval links
 	cancel    context.CancelFunc
 	working   sync.WaitGroup
