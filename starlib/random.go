@@ -158,6 +158,12 @@ func uuid4(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kw
 	if err != nil {
 		return nil, err
 	}
+	if err := guard.Of(thread).Alloc(64); err != nil {
+		return nil, err
+	}
+	if err := guard.Of(thread).Work(thread, 20); err != nil { // as long as it takes
+		return nil, err
+	}
 	var id [16]byte
 	_, _ = s.randomSource().ids.Read(id[:]) // documented never to fail
 	id[6], id[8] = id[6]&0x0f|0x40, id[8]&0x3f|0x80

@@ -17,8 +17,8 @@ import (
 // maxPatternSize is how many instructions a pattern may have once its repeats are written out.
 const maxPatternSize = 10_000
 
-// searchSlice is how long one call may search in all; the whole run has a second.
-const searchSlice = 150 * time.Millisecond
+// searchSlice is how long one call may search in all, as far as the first matches tell.
+const searchSlice = 500 * time.Millisecond
 
 // expression is a compiled pattern with its size.
 type expression struct {
@@ -81,21 +81,19 @@ func (re *expression) all(thread *starlark.Thread, call, text string, most int) 
 	}
 	each := 64 + 16*(re.NumSubexp()+1) // the places, and a text of each group
 	began := time.Now()
-	for n := 256; ; n *= 4 {
+	for n := 1; ; n *= 4 {
 		n = min(n, limit)
-		if left := account.Left() / each; n > left && left < 256 {
-			return nil, account.Alloc(account.Left() + each)
-		} else if n > left {
-			n = left
-		}
+		left := max(account.Left()/each, 1)
+		n = min(n, left)
 		found := re.FindAllStringSubmatchIndex(text, n)
 		if len(found) < n || n == limit {
 			return found, account.Elements(call, len(found), 2*each)
 		}
-		if time.Since(began) > searchSlice/4 {
-			return nil, &LimitError{Code: CodeTime, Text: fmt.Sprintf("%s: one call searches at most %s, and this has found %d matches only", call, searchSlice, n)}
+		took, seen := time.Since(began), found[n-1][1]+1
+		if took > searchSlice/16 && took/time.Duration(seen)*time.Duration(len(text)) > searchSlice {
+			return nil, &LimitError{Code: CodeTime, Text: fmt.Sprintf("%s: one call searches about %s, and in %s this has looked through %d of %d bytes", call, searchSlice, took.Round(time.Millisecond), seen, len(text))}
 		}
-		if n == account.Left()/each {
+		if n == left {
 			return nil, account.Alloc(account.Left() + each)
 		}
 	}

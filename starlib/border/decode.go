@@ -29,7 +29,7 @@ func Decode(text []byte, where string) (starlark.Value, error) {
 // What values take, in bytes: an empty dict holds its first eight entries.
 const (
 	dictBytes  = 560
-	entryBytes = 120
+	entryBytes = 160
 	slotBytes  = 40
 )
 
@@ -134,6 +134,7 @@ func (d *decoder) object(depth int) (starlark.Value, *Fault) {
 		return nil, err
 	}
 	dict := starlark.NewDict(0)
+	var crowd guard.Crowd
 	for first := true; ; first = false {
 		d.space()
 		if d.i >= len(d.b) {
@@ -163,7 +164,7 @@ func (d *decoder) object(depth int) (starlark.Value, *Fault) {
 		}
 		// A fresh dict takes every text key, so there is no error to meet.
 		_ = dict.SetKey(starlark.String(key), v)
-		if err := d.entry(dict, len(key)); err != nil {
+		if err := d.entry(dict, &crowd, key); err != nil {
 			return nil, err
 		}
 		if done, err := d.next('}'); err != nil {
@@ -175,19 +176,15 @@ func (d *decoder) object(depth int) (starlark.Value, *Fault) {
 }
 
 // entry charges a dict's latest entry. The hash of short texts is known, so an author of
-// JSON can choose keys that all have the same: that is found out whenever the length is a
-// power of two, and refused.
-func (d *decoder) entry(dict *starlark.Dict, key int) *Fault {
-	n := dict.Len()
-	if n > 8 {
-		if err := d.charge(entryBytes + key); err != nil {
-			return err
-		}
+// JSON can choose keys that crowd: that is refused.
+func (d *decoder) entry(dict *starlark.Dict, crowd *guard.Crowd, key string) *Fault {
+	if dict.Len() <= 8 {
+		return d.charge(len(key))
 	}
-	if n < 1024 || n&(n-1) != 0 {
-		return nil
+	if err := d.charge(entryBytes + len(key)); err != nil {
+		return err
 	}
-	if pairs, err := guard.Collisions(n, dict.Entries()); err != nil || pairs > 16*n+4096 {
+	if crowd.Add(starlark.String(key)) > 1000 {
 		return &Fault{Text: "the keys of an object have the same hash, as if chosen to slow it down"}
 	}
 	return nil

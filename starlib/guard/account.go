@@ -16,7 +16,7 @@ const (
 	listBytes     = 56
 	tupleBytes    = 40
 	dictBytes     = 560
-	entryBytes    = 120
+	entryBytes    = 160 // with what is left behind when the table grows
 	functionBytes = 240
 )
 

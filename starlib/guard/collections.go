@@ -39,7 +39,7 @@ func item(_ *starlark.Thread, a *Account, x starlark.Value) (starlark.Value, err
 // comprehended checks a comprehension's length; its elements are charged already.
 func comprehended(thread *starlark.Thread, a *Account, x starlark.Value) (starlark.Value, error) {
 	if d, ok := x.(*starlark.Dict); ok {
-		if err := a.collisions(thread, d.Len(), d.Entries()); err != nil {
+		if err := a.crowded(thread, d.Len(), d.Entries()); err != nil {
 			return nil, err
 		}
 	}
@@ -83,80 +83,14 @@ func function(thread *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple,
 	return args[0], nil
 }
 
-// setKey is d[k] = v.
-func (a *Account) setKey(thread *starlark.Thread, d *starlark.Dict, k, v starlark.Value) error {
-	before := d.Len()
-	if err := d.SetKey(k, v); err != nil || d.Len() == before {
-		return err
-	}
-	return a.grown(thread, d.Len(), d.Entries())
-}
-
-// grown charges one more entry of a dict or set that has n now.
-func (a *Account) grown(thread *starlark.Thread, n int, entries func(func(k, v starlark.Value) bool)) error {
-	if n > a.limits.Elements {
-		return a.Elements("[]=", n, 0)
-	}
-	if err := a.Alloc(entryBytes); err != nil {
-		return err
-	}
-	if n >= 256 && n&(n-1) == 0 {
-		return a.collisions(thread, n, entries)
-	}
-	return nil
-}
-
-// collisions counts keys with the same hash as the work that finding them has been and will
-// be: hashes of integers and short texts are known, so a script can choose keys that make
-// a dict as slow as a list. It is looked at whenever the length is a power of two.
-func (a *Account) collisions(thread *starlark.Thread, n int, entries func(func(k, v starlark.Value) bool)) error {
-	work, err := Collisions(n, entries)
-	if err != nil {
-		return err
-	}
-	return a.Work(thread, work)
-}
-
-// Collisions gives the number of pairs of n keys that have the same hash.
-func Collisions(n int, entries func(func(k, v starlark.Value) bool)) (int, error) {
-	if n < 256 {
-		return 0, nil
-	}
-	var err error
-	seen, pairs := make(map[uint32]int32, n), 0
-	entries(func(k, _ starlark.Value) bool {
-		var h uint32
-		if h, err = k.Hash(); err != nil {
-			return false
-		}
-		pairs += int(seen[h])
-		seen[h]++
-		return true
-	})
-	return pairs, err
-}
-
-func (a *Account) insert(thread *starlark.Thread, s *starlark.Set, x starlark.Value) error {
-	before := s.Len()
-	if err := s.Insert(x); err != nil || s.Len() == before {
-		return err
-	}
-	return a.grown(thread, s.Len(), func(yield func(k, v starlark.Value) bool) {
-		for x := range s.Elements() {
-			if !yield(x, nil) {
-				return
-			}
-		}
-	})
-}
-
 func mergeDict(thread *starlark.Thread, a *Account, d *starlark.Dict, from starlark.IterableMapping) error {
 	items := from.Items()
 	if err := a.Work(thread, len(items)); err != nil {
 		return err
 	}
+	var c Crowd
 	for _, kv := range items {
-		if err := a.setKey(thread, d, kv[0], kv[1]); err != nil {
+		if err := a.setKey(thread, d, kv[0], kv[1], &c); err != nil {
 			return err
 		}
 	}
@@ -183,7 +117,7 @@ func updateDict(thread *starlark.Thread, a *Account, call string, d *starlark.Di
 			return fmt.Errorf("%s: duplicate keyword arg: %q", call, name)
 		}
 		given[name] = true
-		if err := a.setKey(thread, d, kv[0], kv[1]); err != nil {
+		if err := a.setKey(thread, d, kv[0], kv[1], nil); err != nil {
 			return fmt.Errorf("%s: %w", call, err)
 		}
 	}
@@ -197,6 +131,7 @@ func updatePairs(thread *starlark.Thread, a *Account, d *starlark.Dict, from sta
 	}
 	defer iter.Done()
 	var pair starlark.Value
+	var c Crowd
 	for i := 0; iter.Next(&pair); i++ {
 		two := starlark.Iterate(pair)
 		if two == nil {
@@ -215,7 +150,7 @@ func updatePairs(thread *starlark.Thread, a *Account, d *starlark.Dict, from sta
 		if n != 2 {
 			return fmt.Errorf("dictionary update sequence element #%d has length %d, want 2", i, n)
 		}
-		if err := a.setKey(thread, d, k, v); err != nil {
+		if err := a.setKey(thread, d, k, v, &c); err != nil {
 			return err
 		}
 	}
@@ -245,8 +180,9 @@ func setOf(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kw
 	iter := from.Iterate()
 	defer iter.Done()
 	var x starlark.Value
+	var c Crowd
 	for iter.Next(&x) {
-		if err := a.insert(thread, s, x); err != nil {
+		if err := a.insert(thread, s, x, &c); err != nil {
 			return nil, fmt.Errorf("%s: %w", b.Name(), err)
 		}
 	}
@@ -358,7 +294,7 @@ func sorted(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, k
 	} else {
 		s.ranks = nil
 	}
-	if err := a.Work(thread, 2*len(s.values)*bitsOf(len(s.values))); err != nil {
+	if err := a.Work(thread, len(s.values)*bitsOf(len(s.values))/2); err != nil {
 		return nil, err
 	}
 	return starlark.NewList(s.values), s.sort()
@@ -465,4 +401,27 @@ func getattr(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, 
 		return nil, err
 	}
 	return method(thread, Of(thread), v)
+}
+
+// maxKey is how long a key may be that is looked up: when it is missing, the interpreter
+// quotes it in the error, with up to four bytes for one.
+const maxKey = 1 << 20
+
+func lookup(thread *starlark.Thread, a *Account, k starlark.Value) (starlark.Value, error) {
+	n := 0
+	switch k := k.(type) {
+	case starlark.String:
+		n = len(k)
+	case starlark.Bytes:
+		n = len(k)
+	case starlark.Tuple:
+		var err error
+		if n, err = a.textLen(thread, k); err != nil {
+			return nil, err
+		}
+	}
+	if n > maxKey {
+		return nil, limitf(CodeText, "a key that is looked up has at most %s of text, and this has %d bytes", Size(maxKey), n)
+	}
+	return k, nil
 }

@@ -208,7 +208,7 @@ func appendList(_ *starlark.Thread, a *Account, b *starlark.Builtin, _ starlark.
 }
 
 func insertList(thread *starlark.Thread, a *Account, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) error {
-	if err := a.Work(thread, b.Receiver().(*starlark.List).Len()/16); err != nil {
+	if err := a.Work(thread, b.Receiver().(*starlark.List).Len()/8); err != nil {
 		return err
 	}
 	return appendList(thread, a, b, args, kwargs)
@@ -291,7 +291,7 @@ func setDefault(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tupl
 	d := b.Receiver().(*starlark.Dict)
 	old, found, err := d.Get(key)
 	if err == nil && !found {
-		old, err = value, Of(thread).setKey(thread, d, key, value)
+		old, err = value, Of(thread).setKey(thread, d, key, value, nil)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", b.Name(), err)
@@ -317,7 +317,7 @@ func addSet(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, k
 	if err := starlark.UnpackPositionalArgs(b.Name(), args, kwargs, 1, &x); err != nil {
 		return nil, err
 	}
-	if err := Of(thread).insert(thread, b.Receiver().(*starlark.Set), x); err != nil {
+	if err := Of(thread).insert(thread, b.Receiver().(*starlark.Set), x, nil); err != nil {
 		return nil, fmt.Errorf("%s: %w", b.Name(), err)
 	}
 	return starlark.None, nil

@@ -24,6 +24,7 @@ const (
 	opFunction = "def"   // a function made again and again
 	opTarget   = "[]="   // what x[k] = v assigns into
 	opPlace    = "[]op=" // the place that x[k] op= v changes
+	opLookup   = "x[]"   // the key of x[k]: its text may stand in an error
 	opField    = ".op="  // the same for x.f op= v
 	opNegate   = "-x"
 	opInvert   = "~x"
@@ -72,6 +73,7 @@ var hiddenNames = func() starlark.StringDict {
 	add(opItem, one(item))
 	add(opMade, one(comprehended))
 	add(opMethod, one(method))
+	add(opLookup, one(lookup))
 	add(opSpread, one(spread))
 	add(opParams, params)
 	add(opFunction, function)

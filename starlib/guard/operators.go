@@ -280,7 +280,7 @@ func (p *place) set(thread *starlark.Thread, a *Account, z starlark.Value) error
 	case nil:
 		return errors.New("can't assign to a field of this value")
 	case *starlark.Dict:
-		return a.setKey(thread, x, p.key, z)
+		return a.setKey(thread, x, p.key, z, nil)
 	case starlark.HasSetKey:
 		return x.SetKey(p.key, z)
 	case starlark.HasSetIndex:
@@ -306,7 +306,7 @@ type growing struct {
 var _ starlark.HasSetKey = (*growing)(nil)
 
 // SetKey charges a new key.
-func (g *growing) SetKey(k, v starlark.Value) error { return g.a.setKey(g.thread, g.Dict, k, v) }
+func (g *growing) SetKey(k, v starlark.Value) error { return g.a.setKey(g.thread, g.Dict, k, v, nil) }
 
 func target(thread *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
 	if d, ok := args[0].(*starlark.Dict); ok {

@@ -49,6 +49,9 @@ func (r *rewriter) expr(e syntax.Expr) syntax.Expr {
 		}
 	case *syntax.IndexExpr:
 		e.X, e.Y = r.expr(e.X), r.expr(e.Y)
+		if _, written := e.Y.(*syntax.Literal); !written {
+			e.Y = call(opLookup, e.Lbrack, e.Y)
+		}
 	case *syntax.ListExpr:
 		r.list(e.List)
 		return call(opList, e.Lbrack, e)

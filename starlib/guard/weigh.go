@@ -91,7 +91,7 @@ func Light(thread *starlark.Thread, s *starlarkstruct.Struct) error {
 // Freezable tells whether values can be frozen: freezing recurses into them, and into
 // functions that hold each other without end. The error is a *LimitError.
 func (a *Account) Freezable(values ...starlark.Value) error {
-	f := freezer{limit: a.limits.Depth, seen: map[any]bool{}, left: 20 * a.limits.Elements}
+	f := freezer{limit: a.limits.Depth, seen: map[any]bool{}, left: 8 * a.limits.Elements}
 	for _, v := range values {
 		if err := f.value(v, 0); err != nil {
 			return err
@@ -135,6 +135,7 @@ func (f *freezer) value(v starlark.Value, depth int) error {
 			}
 		}
 	case *starlark.Function:
+		f.left -= 32 // it is slower to look into than a list
 		parts = held(v)
 	case *starlark.Builtin:
 		if v.Receiver() != nil {

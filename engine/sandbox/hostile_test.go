@@ -1,0 +1,249 @@
+package sandbox
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"orrery/engine/blueprint"
+)
+
+// This file runs testdata/hostile: every script in a process of its own, whose CPU time and
+// peak memory the system tells, with good jobs beside it.
+//
+// A script begins with comments: `# expect: CODE` (several with | between them; none when it
+// loads and does nothing wrong), `# where:` handler (the default: lines of a handler), file,
+// files (parts after `-- name --`) or condition, and `# fill: N TEXT`: @@@ is replaced by TEXT
+// N times.
+
+const (
+	hostileEnv = "ORRERY_HOSTILE_SCRIPT"
+	hostileDir = "../../testdata/hostile"
+
+	mostCPU    = time.Second
+	mostMemory = 200 << 20
+)
+
+func TestMain(m *testing.M) {
+	if name := os.Getenv(hostileEnv); name != "" {
+		hostileChild(name)
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// verdict is what became of a script, and of the good jobs beside it.
+type verdict struct {
+	Code, Message, File string
+	Line, Col           int
+	Good                int    // jobs that went well
+	Bad                 string // the first that did not
+}
+
+var hostileHeader = regexp.MustCompile(`(?m)^# (expect|where|fill): (.*)\n`)
+
+// hostileScript is a script with its header taken apart.
+type hostileScript struct {
+	expect []string
+	where  string
+	text   string
+}
+
+func readHostile(path string) (s hostileScript, err error) {
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return s, err
+	}
+	s.where, s.text = "handler", hostileHeader.ReplaceAllString(string(raw), "")
+	for _, m := range hostileHeader.FindAllStringSubmatch(string(raw), -1) {
+		switch m[1] {
+		case "expect":
+			s.expect = strings.Split(m[2], "|")
+		case "where":
+			s.where = m[2]
+		case "fill":
+			count, text, _ := strings.Cut(m[2], " ")
+			n, err := strconv.Atoi(count)
+			if err != nil {
+				return s, err
+			}
+			s.text = strings.ReplaceAll(s.text, "@@@", strings.Repeat(strings.ReplaceAll(text, `\n`, "\n"), n))
+		}
+	}
+	return s, nil
+}
+
+// files makes the blueprint directory of a script.
+func (s hostileScript) files() map[string]string {
+	switch s.where {
+	case "file":
+		return map[string]string{"main.star": s.text}
+	case "files":
+		out := map[string]string{}
+		parts := regexp.MustCompile(`(?m)^-- (.*) --\n`).Split(s.text, -1)[1:]
+		for i, m := range regexp.MustCompile(`(?m)^-- (.*) --\n`).FindAllStringSubmatch(s.text, -1) {
+			out[m[1]] = parts[i]
+		}
+		return out
+	case "condition":
+		return map[string]string{"main.star": frame + "def start(actions): actions.transition_to(\"done\")\nbp.handler_for(\"start\", is_start = True).when(" +
+			strconv.Quote(strings.TrimSpace(s.text)) + ")(start)\n"}
+	}
+	return map[string]string{"main.star": frame + "def start(context, actions):\n    " + strings.ReplaceAll(s.text, "\n", "\n    ") +
+		"\nbp.handler_for(\"start\", is_start = True)(start)\n"}
+}
+
+// hostileChild runs one script and prints the verdict.
+func hostileChild(name string) {
+	s, err := readHostile(name)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(2)
+	}
+	good, err := blueprint.Compile("good.star", map[string]string{"good.star": "bp = blueprint(name = \"good\")\ndef go(context, actions):\n    x = [str(i) for i in range(100)]\n    actions.transition_to(\"finished\", error_message = \",\".join(x))\nbp.handler_for(\"start\", is_start = True)(go)\n"})
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(2)
+	}
+	var v verdict
+	done := make(chan struct{})
+	var beside sync.WaitGroup
+	beside.Go(func() {
+		tick := time.NewTicker(5 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			d := Run(context.Background(), step(good.Blueprints[0], "start"))
+			if v.Good++; d.Failure != nil && v.Bad == "" {
+				v.Bad = d.Failure.Message
+			}
+			select {
+			case <-done:
+				return
+			case <-tick.C:
+			}
+		}
+	})
+	hostile := runHostile(s)
+	close(done)
+	beside.Wait()
+	hostile.Good, hostile.Bad = v.Good, v.Bad
+	if err := json.NewEncoder(os.Stdout).Encode(hostile); err != nil {
+		os.Exit(2)
+	}
+}
+
+func runHostile(s hostileScript) verdict {
+	p, err := blueprint.Compile("main.star", s.files())
+	var bad *blueprint.LoadError
+	if errors.As(err, &bad) {
+		f := bad.Findings[0]
+		return verdict{Code: f.Rule, Message: f.Message, File: f.File, Line: f.Line, Col: f.Col}
+	}
+	if err != nil {
+		return verdict{Code: "?", Message: err.Error()}
+	}
+	if len(p.Blueprints) == 0 {
+		return verdict{Code: "none"}
+	}
+	st := step(p.Blueprints[0], "start")
+	st.Host = testHost()
+	// The wall clock also counts what other processes take; here CPU time is measured, and
+	// scripts that shall end by the clock lower their own limit.
+	st.Limits = DefaultLimits()
+	st.Limits.Time = 10 * time.Second
+	st.Initial = json.RawMessage(`{"user":{"name":"Ada"},"big":"` + strings.Repeat("x", 200_000) + `"}`)
+	if d := Run(context.Background(), st); d.Failure != nil {
+		e := d.Failure
+		return verdict{Code: e.Code, Message: e.Message, File: e.File, Line: e.Line, Col: e.Col}
+	}
+	return verdict{Code: "none"}
+}
+
+func TestHostile(t *testing.T) {
+	names, err := filepath.Glob(hostileDir + "/*.star")
+	if err != nil || len(names) < 60 {
+		t.Fatalf("%d hostile scripts: %v", len(names), err)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var mu sync.Mutex
+	worst := map[string]string{}
+	var cpuMost time.Duration
+	var memoryMost int64
+	t.Run("scripts", func(t *testing.T) {
+		for _, name := range names {
+			t.Run(strings.TrimSuffix(filepath.Base(name), ".star"), func(t *testing.T) {
+				t.Parallel()
+				cpu, memory := oneHostile(t, self, name)
+				mu.Lock()
+				defer mu.Unlock()
+				if cpu > cpuMost {
+					cpuMost, worst["cpu"] = cpu, name
+				}
+				if memory > memoryMost {
+					memoryMost, worst["memory"] = memory, name
+				}
+			})
+		}
+	})
+	t.Logf("%d scripts; most CPU %v (%s), most memory %d MB (%s)", len(names), cpuMost, filepath.Base(worst["cpu"]), memoryMost/1e6, filepath.Base(worst["memory"]))
+}
+
+// oneHostile runs a script in a child and checks what the child and the system say.
+func oneHostile(t *testing.T, self, name string) (cpu time.Duration, memory int64) {
+	t.Helper()
+	s, err := readHostile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, self)
+	cmd.Env = append(os.Environ(), hostileEnv+"="+name)
+	var said, complained strings.Builder
+	cmd.Stdout, cmd.Stderr = &said, &complained
+	if err := cmd.Run(); err != nil {
+		t.Fatalf("the process ended with %v: %.2000s", err, complained.String())
+	}
+	var v verdict
+	if err := json.Unmarshal([]byte(said.String()), &v); err != nil {
+		t.Fatalf("%v: %s", err, said.String())
+	}
+	cpu = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
+	if usage, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
+		memory = usage.Maxrss << 10
+	}
+	if !slices.Contains(s.expect, v.Code) {
+		t.Errorf("ended with %s, want %v: %.400s", v.Code, s.expect, v.Message)
+	}
+	if v.Code != "none" && (v.File == "" || v.Line == 0 || v.Col == 0) {
+		t.Errorf("the error has no place: %+.400v", v)
+	}
+	if v.Bad != "" || v.Good == 0 {
+		t.Errorf("%d good jobs beside it; the first that failed: %s", v.Good, v.Bad)
+	}
+	if raceDetector {
+		return cpu, memory // which takes several times as much of both
+	}
+	if cpu >= mostCPU {
+		t.Errorf("it took %v of CPU time", cpu)
+	}
+	if memory >= mostMemory {
+		t.Errorf("its process took %d MB of memory", memory/1e6)
+	}
+	return cpu, memory
+}
