@@ -109,6 +109,8 @@ func (r *run) do() (d job.Decision, err error) {
 	defer r.watch.stop()
 	r.scope.Outside, r.scope.Stopped = r.watch.outside, r.watch.stopped
 	context := r.scope.Enter(r.thread)
+	running.add(r)
+	defer running.remove(r)
 
 	if r.handler, err = r.choose(state, context); err != nil {
 		return d, err
