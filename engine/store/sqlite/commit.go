@@ -21,7 +21,7 @@ type plan struct {
 	status  int64
 	size    int
 	body    string
-	records []string
+	records string // all of them, as one row: a list
 	tasks   []string
 	results []string
 	outbox  []string
@@ -64,9 +64,8 @@ func (p *plan) encode() (err error) {
 	if p.body, err = p.text(&c.Job); err != nil {
 		return err
 	}
-	p.records = make([]string, len(c.Records))
-	for i := range c.Records {
-		if p.records[i], err = p.text(&c.Records[i]); err != nil {
+	if len(c.Records) > 0 {
+		if p.records, err = p.text(c.Records); err != nil {
 			return err
 		}
 	}
@@ -121,9 +120,9 @@ func (p *plan) apply(w *writer) error {
 	if err := p.putData(w, seq); err != nil {
 		return err
 	}
-	for i, text := range p.records {
-		if _, err := w.c.exec("INSERT INTO parts(k, f, body) VALUES(?,?,?)", partKey(seq, recordPart, p.c.Records[i].N), int64(store.Format), text); err != nil {
-			return fmt.Errorf("record %d of job %s: %w", p.c.Records[i].N, p.c.Job.ID, err)
+	if p.records != "" {
+		if _, err := w.c.exec("INSERT INTO parts(k, f, body) VALUES(?,?,?)", partKey(seq, recordPart, p.c.Job.Records), int64(store.Format), p.records); err != nil {
+			return fmt.Errorf("record %d of job %s: %w", p.c.Job.Records, p.c.Job.ID, err)
 		}
 	}
 	if err := p.putTasks(w, seq); err != nil {

@@ -154,8 +154,18 @@ func (s *Store) Records(ctx context.Context, id string, after int64, limit int) 
 	var out []job.Record
 	err := s.readJob(ctx, id, func(c *conn, seq int64) error {
 		first := min(max(after, 0), maxPart-1) + 1
-		return c.each("SELECT f, body FROM parts WHERE k BETWEEN ? AND ? ORDER BY k LIMIT ?", decodeInto(&out),
-			partKey(seq, recordPart, first), partKey(seq, recordPart, maxPart), int64(limit))
+		return c.each("SELECT f, body FROM parts WHERE k BETWEEN ? AND ? ORDER BY k LIMIT ?", func(r row) error {
+			var batch []job.Record
+			if err := store.Decode(r.int(0), r.text(1), &batch); err != nil {
+				return err
+			}
+			for _, rec := range batch { // the first row may begin before what was asked for
+				if rec.N > after && len(out) < limit {
+					out = append(out, rec)
+				}
+			}
+			return nil
+		}, partKey(seq, recordPart, first), partKey(seq, recordPart, maxPart), int64(limit))
 	})
 	return out, err
 }

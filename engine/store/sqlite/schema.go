@@ -149,7 +149,7 @@ const (
 	initialData kind = iota // n is 0; absent: an empty object
 	stateHistory
 	taskPart
-	recordPart
+	recordPart // n is the number of the last record of a commit; the row holds all of them
 )
 
 // A part's key has 24 bits for its number, so a job has at most maxPart records or tasks,
