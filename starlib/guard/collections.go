@@ -400,15 +400,15 @@ func getattr(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, 
 	if err != nil {
 		return nil, err
 	}
-	return method(thread, Of(thread), v)
+	return method(v), nil
 }
 
 // maxKey is how long a key may be that is looked up: when it is missing, the interpreter
 // quotes it in the error, with up to four bytes for one.
 const maxKey = 1 << 20
 
-func lookup(thread *starlark.Thread, a *Account, k starlark.Value) (starlark.Value, error) {
-	n := 0
+func lookup(thread *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
+	n, k := 0, args[0]
 	switch k := k.(type) {
 	case starlark.String:
 		n = len(k)
@@ -416,7 +416,7 @@ func lookup(thread *starlark.Thread, a *Account, k starlark.Value) (starlark.Val
 		n = len(k)
 	case starlark.Tuple:
 		var err error
-		if n, err = a.textLen(thread, k); err != nil {
+		if n, err = Of(thread).textLen(thread, k); err != nil {
 			return nil, err
 		}
 	}

@@ -27,14 +27,6 @@ func Compare(thread *starlark.Thread, op syntax.Token, x, y starlark.Value) (boo
 	return starlark.Compare(op, x, y)
 }
 
-func compare(thread *starlark.Thread, _ *Account, op syntax.Token, x, y starlark.Value) (starlark.Value, error) {
-	ok, err := Compare(thread, op, x, y)
-	if err != nil {
-		return nil, err
-	}
-	return starlark.Bool(ok), nil
-}
-
 type comparer struct {
 	thread *starlark.Thread
 	a      *Account

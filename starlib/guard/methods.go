@@ -77,10 +77,10 @@ func charged(plain *starlark.Builtin, do check) builtin {
 }
 
 // method gives the checked form of a bound method, and anything else as it is.
-func method(_ *starlark.Thread, _ *Account, v starlark.Value) (starlark.Value, error) {
+func method(v starlark.Value) starlark.Value {
 	b, ok := v.(*starlark.Builtin)
 	if !ok || b.Receiver() == nil {
-		return v, nil
+		return v
 	}
 	var kind string
 	switch b.Receiver().(type) {
@@ -93,12 +93,17 @@ func method(_ *starlark.Thread, _ *Account, v starlark.Value) (starlark.Value, e
 	case *starlark.Set:
 		kind = "set"
 	default:
-		return v, nil
+		return v
 	}
 	if g := guarded[kind][b.Name()]; g != nil {
-		return g.BindReceiver(b.Receiver()), nil
+		return g.BindReceiver(b.Receiver())
 	}
-	return v, nil
+	return v
+}
+
+// bound is x.name where name is a guarded method.
+func bound(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
+	return method(args[0]), nil
 }
 
 func self(b *starlark.Builtin) string { return string(b.Receiver().(starlark.String)) }

@@ -33,10 +33,38 @@ const (
 
 type builtin = func(*starlark.Thread, *starlark.Builtin, starlark.Tuple, []starlark.Tuple) (starlark.Value, error)
 
-// operation makes the builtin of one operator.
+// operation makes the builtin of one operator. Finding the account costs as much as adding
+// two numbers, so small numbers go without it.
 func operation(op syntax.Token, do func(*starlark.Thread, *Account, syntax.Token, starlark.Value, starlark.Value) (starlark.Value, error)) builtin {
 	return func(thread *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
-		return do(thread, Of(thread), op, args[0], args[1])
+		x, y := args[0], args[1]
+		if harmless(op, x, y) {
+			return starlark.Binary(op, x, y)
+		}
+		return do(thread, Of(thread), op, x, y)
+	}
+}
+
+// harmless tells whether an operator makes a small number of two small numbers.
+func harmless(op syntax.Token, x, y starlark.Value) bool {
+	switch x := x.(type) {
+	case starlark.Int:
+		y, ok := y.(starlark.Int)
+		return ok && op != syntax.LTLT && small(x) && small(y)
+	case starlark.Float:
+		return true
+	}
+	return false
+}
+
+// comparison makes the builtin of one comparison.
+func comparison(op syntax.Token) builtin {
+	return func(thread *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
+		ok, err := Compare(thread, op, args[0], args[1])
+		if err != nil {
+			return nil, err
+		}
+		return starlark.Bool(ok), nil
 	}
 }
 
@@ -54,7 +82,7 @@ var hiddenNames = func() starlark.StringDict {
 	for op, name := range checked {
 		switch op {
 		case syntax.EQL, syntax.NEQ, syntax.LT, syntax.LE, syntax.GT, syntax.GE:
-			add(name, operation(op, compare))
+			add(name, comparison(op))
 		case syntax.IN, syntax.NOT_IN:
 			add(name, operation(op, contains))
 		default:
@@ -72,8 +100,8 @@ var hiddenNames = func() starlark.StringDict {
 	add(opKey, one(entryKey))
 	add(opItem, one(item))
 	add(opMade, one(comprehended))
-	add(opMethod, one(method))
-	add(opLookup, one(lookup))
+	add(opMethod, bound)
+	add(opLookup, lookup)
 	add(opSpread, one(spread))
 	add(opParams, params)
 	add(opFunction, function)

@@ -69,7 +69,7 @@ func runOracle(t *testing.T, name, src string, rewrite bool) (o outcome) {
 		}
 		return nil, errors.New("no such module")
 	}
-	known := starlark.StringDict{"struct": starlark.NewBuiltin("struct", starlarkstruct.Make)}
+	known := starlark.StringDict{"struct": starlark.NewBuiltin("struct", starlarkstruct.Make), "attempt": starlark.NewBuiltin("attempt", attempt)}
 	f, err := opts.Parse(name, src, 0)
 	if err == nil && rewrite {
 		for k, v := range Names() {
@@ -148,4 +148,17 @@ func meant(text string) bool {
 		}
 	}
 	return false
+}
+
+// attempt calls a function and gives its value, or what went wrong as text.
+func attempt(thread *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
+	v, err := starlark.Call(thread, args[0], nil, nil)
+	var limit *LimitError
+	if errors.As(err, &limit) {
+		return nil, err
+	}
+	if err != nil {
+		return starlark.String("error: " + err.Error()), nil
+	}
+	return v, nil
 }
