@@ -75,9 +75,12 @@ func loggingModule() *starlarkstruct.Module {
 }
 
 // getLogger gives a logger. Its name is told apart in the text only when it is given.
-func getLogger(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+func getLogger(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	var name string
 	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "name?", &name); err != nil {
+		return nil, err
+	}
+	if err := guard.Of(thread).Alloc(2048); err != nil { // a table of seven functions
 		return nil, err
 	}
 	members := starlark.StringDict{"name": starlark.String(name)}

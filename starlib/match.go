@@ -4,6 +4,8 @@ import (
 	"fmt"
 
 	"go.starlark.net/starlark"
+
+	"orrery/starlib/guard"
 )
 
 // This file holds what re.match and its like give.
@@ -76,11 +78,14 @@ func matchGroup(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kw
 	return m.sub(i), nil
 }
 
-func matchGroups(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+func matchGroups(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	if err := starlark.UnpackArgs(b.Name(), args, kwargs); err != nil {
 		return nil, err
 	}
 	m := b.Receiver().(*matchValue)
+	if err := guard.Of(thread).Elements(b.Name(), len(m.at)/2, 32); err != nil {
+		return nil, err
+	}
 	out := make(starlark.Tuple, 0, len(m.at)/2-1)
 	for i := 1; i < len(m.at)/2; i++ {
 		out = append(out, m.sub(i))
@@ -88,11 +93,14 @@ func matchGroups(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, k
 	return out, nil
 }
 
-func matchDict(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+func matchDict(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	if err := starlark.UnpackArgs(b.Name(), args, kwargs); err != nil {
 		return nil, err
 	}
 	m := b.Receiver().(*matchValue)
+	if err := guard.Of(thread).Elements(b.Name(), len(m.names)+5, 160); err != nil { // an empty dict is five entries large
+		return nil, err
+	}
 	d := new(starlark.Dict)
 	for i, name := range m.names {
 		if name == "" {

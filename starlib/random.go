@@ -43,6 +43,9 @@ func randomModule() *starlarkstruct.Module {
 			if err != nil {
 				return nil, err
 			}
+			if err := guard.Of(thread).Work(thread, 10); err != nil {
+				return nil, err
+			}
 			return draw(thread, s.randomSource().numbers, b.Name(), args, kwargs)
 		})
 	}
@@ -161,7 +164,7 @@ func uuid4(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kw
 	if err := guard.Of(thread).Alloc(64); err != nil {
 		return nil, err
 	}
-	if err := guard.Of(thread).Work(thread, 20); err != nil { // as long as it takes
+	if err := guard.Of(thread).Work(thread, 60); err != nil { // as long as it takes
 		return nil, err
 	}
 	var id [16]byte

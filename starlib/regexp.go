@@ -169,6 +169,9 @@ func finder(find func(*expression, string) []int) regexpCall {
 		if at == nil {
 			return starlark.None, nil
 		}
+		if err := guard.Of(thread).Alloc(128 + 8*len(at)); err != nil {
+			return nil, err
+		}
 		return &matchValue{names: re.SubexpNames(), text: text, at: at}, nil
 	}
 }

@@ -33,7 +33,16 @@ func entryKey(_ *starlark.Thread, a *Account, x starlark.Value) (starlark.Value,
 }
 
 func item(_ *starlark.Thread, a *Account, x starlark.Value) (starlark.Value, error) {
-	return x, a.Alloc(appendBytes)
+	return x, a.Alloc(placeBytes(x))
+}
+
+// placeBytes is what a place in a list takes, with what was not charged when it was made: a
+// bound method.
+func placeBytes(x starlark.Value) int {
+	if _, ok := x.(*starlark.Builtin); ok {
+		return appendBytes + 160
+	}
+	return appendBytes
 }
 
 // comprehended checks a comprehension's length; its elements are charged already.
@@ -424,4 +433,24 @@ func lookup(thread *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, _
 		return nil, limitf(CodeText, "a key that is looked up has at most %s of text, and this has %d bytes", Size(maxKey), n)
 	}
 	return k, nil
+}
+
+// dirOf is dir, absOf abs.
+func dirOf(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	v, err := universe(thread, b, args, kwargs)
+	if err != nil {
+		return nil, err
+	}
+	return v, Of(thread).Elements(b.Name(), starlark.Len(v), slotBytes)
+}
+
+func absOf(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	if len(args) == 1 {
+		if n, ok := args[0].(starlark.Int); ok && !small(n) {
+			if err := Of(thread).Alloc(bitLen(n)/8 + 64); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return universe(thread, b, args, kwargs)
 }

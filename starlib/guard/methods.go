@@ -6,6 +6,7 @@ import (
 	"strings"
 	"unicode"
 
+	startime "go.starlark.net/lib/time"
 	"go.starlark.net/starlark"
 )
 
@@ -20,6 +21,7 @@ var checks = map[string]map[string]check{
 		"join": joinText, "replace": replaceText, "format": formatText, "split": splitText, "rsplit": splitText,
 		"splitlines": splitText, "upper": changeText, "lower": changeText, "title": changeText, "capitalize": changeText,
 		"count": searchText, "find": searchText, "rfind": searchText, "index": searchText, "rindex": searchText,
+		"partition": partText, "rpartition": partText,
 	},
 	"list": {"append": appendList, "extend": extendList, "insert": insertList, "index": searchList, "remove": searchList},
 	"dict": {"items": copyDict, "keys": copyDict, "values": copyDict},
@@ -92,6 +94,11 @@ func method(v starlark.Value) starlark.Value {
 		kind = "dict"
 	case *starlark.Set:
 		kind = "set"
+	case startime.Time:
+		if b.Name() == "format" {
+			return starlark.NewBuiltin(b.Name(), formatTime).BindReceiver(b)
+		}
+		return v
 	default:
 		return v
 	}
@@ -205,11 +212,31 @@ func searchText(thread *starlark.Thread, a *Account, b *starlark.Builtin, _ star
 	return a.Work(thread, len(self(b))/64)
 }
 
-func appendList(_ *starlark.Thread, a *Account, b *starlark.Builtin, _ starlark.Tuple, _ []starlark.Tuple) error {
+func partText(_ *starlark.Thread, a *Account, _ *starlark.Builtin, _ starlark.Tuple, _ []starlark.Tuple) error {
+	return a.Alloc(2*tupleBytes + 4*slotBytes) // a tuple, three texts, and the garbage of both
+}
+
+// formatTime is a time's format. The receiver is the bound method; a layout's parts become
+// at most four times as long.
+func formatTime(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	if len(args) > 0 {
+		if s, ok := starlark.AsString(args[0]); ok {
+			if err := Of(thread).Text(b.Name(), 4*len(s)); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return b.Receiver().(*starlark.Builtin).CallInternal(thread, args, kwargs)
+}
+
+func appendList(_ *starlark.Thread, a *Account, b *starlark.Builtin, args starlark.Tuple, _ []starlark.Tuple) error {
 	if n := b.Receiver().(*starlark.List).Len(); n >= a.limits.Elements {
 		return a.Elements(b.Name(), n+1, 0)
 	}
-	return a.Alloc(appendBytes)
+	if len(args) > 0 {
+		return a.Alloc(placeBytes(args[len(args)-1]))
+	}
+	return nil // the method says so
 }
 
 func insertList(thread *starlark.Thread, a *Account, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) error {

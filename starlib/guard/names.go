@@ -121,7 +121,7 @@ var hiddenNames = func() starlark.StringDict {
 var shadows = func() starlark.StringDict {
 	d := starlark.StringDict{}
 	for name, fn := range map[string]builtin{
-		"bytes": bytesOf, "dict": dictOf, "enumerate": pairs, "fail": printed, "getattr": getattr, "int": intOf, "list": listOf,
+		"abs": absOf, "bytes": bytesOf, "dir": dirOf, "dict": dictOf, "enumerate": pairs, "fail": printed, "getattr": getattr, "int": intOf, "list": listOf,
 		"max": extreme, "min": extreme, "print": printed, "range": rangeOf, "repr": textOf, "reversed": listOf, "set": setOf,
 		"sorted": sorted, "str": textOf, "tuple": tupleOf, "zip": pairs,
 	} {

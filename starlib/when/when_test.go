@@ -96,3 +96,27 @@ func BenchmarkEval(b *testing.B) {
 		}
 	}
 }
+
+// FuzzCondition: any text is refused with a *Problem or evaluates within the limits.
+func FuzzCondition(f *testing.F) {
+	for _, text := range []string{
+		"context.initial_data.n > 2", "not context.x in [1, 'a']", "has(context.a) and len(context.tags) == 2", "'x' * 100000000", "[0] * 99999999 == 1",
+		"'%s' % context.initial_data", "-context.n // 0", "context.user.get('a', 1) % 7", "((1", "1 == 1 == 1", "'a' 'b'", "context[", "b'x' + 'y'",
+	} {
+		f.Add(text)
+	}
+	context := testContext(f)
+	f.Fuzz(func(t *testing.T, text string) {
+		expr, err := Compile(text)
+		if err != nil {
+			if _, ok := err.(*Problem); !ok {
+				t.Fatalf("%T: %v", err, err)
+			}
+			return
+		}
+		var seen []Seen
+		if _, err := expr.Eval(new(starlark.Thread), context, &seen); err != nil && len(err.Error()) > 2*len(text)*5+4000 {
+			t.Errorf("an error of %d bytes", len(err.Error()))
+		}
+	})
+}
