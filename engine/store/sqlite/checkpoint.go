@@ -28,9 +28,10 @@ type walLog struct {
 }
 
 const (
-	pageBytes = 4096 + 24 // a page with its header in the log
-	aheadStep = 1 << 20   // bytes added to the log's file at once
-	keptPages = 1024      // free pages that stay in the store's file for the next writes: 4 MiB
+	pageSize  = 4096
+	pageBytes = pageSize + 24 // a page with its header in the log
+	aheadStep = 1 << 20       // bytes added to the log's file at once
+	keptPages = 1024          // free pages that stay in the store's file for the next writes: 4 MiB
 )
 
 func (l *walLog) close() error {

@@ -3,6 +3,8 @@ package sqlite
 import (
 	"errors"
 	"fmt"
+	"io/fs"
+	"syscall"
 
 	sqlitedriver "modernc.org/sqlite"
 
@@ -15,9 +17,13 @@ import (
 const (
 	plainError = 1  // SQLITE_ERROR
 	busy       = 5  // SQLITE_BUSY
+	readOnly   = 8  // SQLITE_READONLY
+	ioError    = 10 // SQLITE_IOERR
+	corrupt    = 11 // SQLITE_CORRUPT
 	full       = 13 // SQLITE_FULL
+	cantOpen   = 14 // SQLITE_CANTOPEN
 	notADB     = 26 // SQLITE_NOTADB
-	shmSize    = 10 | 19<<8
+	shmSize    = ioError | 19<<8
 )
 
 // code gives the primary result code of an error, 0 for errors of others.
@@ -29,6 +35,21 @@ func code(err error) int {
 	return 0
 }
 
+// unavailable is a failure of the disk or of its rights: the same write may work later.
+// Whether it was done is open.
+type unavailable struct{ error }
+
+func (u *unavailable) Unwrap() error { return u.error }
+
+// Unavailable tells the HTTP side, which does not know this package, to ask for a repetition.
+func (u *unavailable) Unavailable() bool { return true }
+
+// passing tells failures that may be gone at the next try.
+func passing(err error) bool {
+	var u *unavailable
+	return errors.Is(err, store.ErrFull) || errors.As(err, &u)
+}
+
 // explain says what a failed transaction means for the caller. A disk that is too full for
 // the log's index is full as well.
 func (w *writer) explain(err error) error {
@@ -36,5 +57,35 @@ func (w *writer) explain(err error) error {
 	if code(err) == full || errors.As(err, &e) && e.Code() == shmSize {
 		return fmt.Errorf("write to %s: %w (%w); make room on its disk", w.s.path, store.ErrFull, err)
 	}
-	return fmt.Errorf("write to %s: %w", w.s.path, err)
+	switch code(err) {
+	case busy, readOnly, ioError, cantOpen:
+		return &unavailable{fmt.Errorf("write to %s: %w; look at its disk, its rights and other programs that use it", w.s.path, err)}
+	}
+	return fmt.Errorf("write to %s: %w", w.s.path, w.s.damage(err))
+}
+
+// damage adds what to do when an error says that the file is damaged; others stay as they are.
+func (s *Store) damage(err error) error {
+	if code(err) == corrupt {
+		return s.damaged(err.Error())
+	}
+	return err
+}
+
+func (s *Store) damaged(why string) error {
+	return fmt.Errorf("the file %s is damaged (%s): stop Orrery, move the file away together with its -wal file, and put a backup in its place, or give another path in STORE_URL", s.path, why)
+}
+
+// What openWriter finds in a file that is not ours, or no longer so.
+var (
+	errForeign = errors.New("the file is not an Orrery store; give another path in STORE_URL")
+	errNoStore = errors.New("the file is not an Orrery store, or its beginning is damaged: give another path in STORE_URL; if it was the store, move it away together with its -wal file and put a backup in its place")
+)
+
+// barred says what to do when the system does not let the store's files be written.
+func barred(path string, err error) error {
+	if errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS) {
+		return fmt.Errorf("open store %s: %w: the store can only be opened for writing; give the user of this process the right to write the file and its folder, or give another path in STORE_URL", path, err)
+	}
+	return fmt.Errorf("open store %s: %w", path, err)
 }

@@ -120,11 +120,11 @@ func settle(path string) (string, error) {
 		return "", fmt.Errorf("open store: %w", err)
 	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return "", fmt.Errorf("open store %s: %w", path, err)
+		return "", barred(path, err)
 	}
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return "", fmt.Errorf("open store %s: %w", path, err)
+		return "", barred(path, err)
 	}
 	if err := f.Close(); err != nil {
 		return "", fmt.Errorf("open store %s: %w", path, err)
@@ -140,37 +140,42 @@ func writePID(f *os.File) error {
 	return err
 }
 
-// errForeign is what openWriter finds in a file of another program.
-var errForeign = errors.New("the file is not an Orrery store; give another path in STORE_URL")
-
 // openWriter checks the file before anything in it is changed, and makes the tables.
 func (s *Store) openWriter() (*writer, error) {
-	info, err := os.Stat(s.path)
-	if err != nil {
-		return nil, err
-	}
 	c, err := dial(s.path)
 	if err != nil {
 		return nil, err
 	}
 	w := &writer{s: s, c: c}
-	if err := w.prepare(info.Size() == 0); err != nil {
+	if err := w.prepare(); err != nil {
 		return nil, errors.Join(err, c.close())
 	}
 	return w, nil
 }
 
-func (w *writer) prepare(empty bool) error {
+func (w *writer) prepare() error {
 	if err := w.c.script("PRAGMA busy_timeout=5000"); err != nil {
 		return err
 	}
-	if empty { // what is fixed with the first page
-		if err := w.c.script("PRAGMA auto_vacuum=INCREMENTAL"); err != nil {
-			return err
-		}
-	} else if id, err := w.pragma("application_id"); code(err) == notADB || err == nil && id != appID {
-		return errForeign
-	} else if err != nil {
+	pages, err := w.pragma("page_count")
+	switch {
+	case code(err) == notADB:
+		return errNoStore
+	case err != nil:
+		return w.s.damage(err)
+	}
+	info, err := os.Stat(w.s.path) // now, for a power cut in the making of the file was undone above
+	switch {
+	case err != nil:
+		return err
+	case pages > 0:
+		err = w.recognise(pages, info.Size())
+	case info.Size() > 0:
+		err = errNoStore
+	default: // what is fixed with the first page
+		err = w.c.script("PRAGMA auto_vacuum=INCREMENTAL")
+	}
+	if err != nil {
 		return err
 	}
 	version, err := w.pragma("user_version")
@@ -191,6 +196,34 @@ func (w *writer) prepare(empty bool) error {
 		return fmt.Errorf("SQLite keeps the journal as %q, the store needs WAL: put the file on a local disk", mode.text(0))
 	}
 	return w.c.script("PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=0; PRAGMA cache_size=-16000; PRAGMA temp_store=MEMORY")
+}
+
+// checkedPages is the size of a file that is read whole at every start: 64 MiB, a sixth of
+// a second. In a larger one a damaged page is found when it is read.
+const checkedPages = 64 << 20 / pageSize
+
+// recognise refuses a file of another program, and one that is damaged.
+func (w *writer) recognise(pages, size int64) error {
+	id, err := w.pragma("application_id")
+	switch {
+	case code(err) == notADB:
+		return errNoStore
+	case err != nil:
+		return w.s.damage(err)
+	case id != appID:
+		return errForeign
+	}
+	if log, err := os.Stat(w.s.path + "-wal"); size < pages*pageSize && (err != nil || log.Size() == 0) {
+		return w.s.damaged(fmt.Sprintf("it has %d bytes and should have %d", size, pages*pageSize))
+	}
+	if pages > checkedPages {
+		return nil
+	}
+	said, _, err := w.c.one("PRAGMA quick_check(1)")
+	if err == nil && said.text(0) != "ok" {
+		return w.s.damaged(said.text(0))
+	}
+	return w.s.damage(err)
 }
 
 // migrate runs before the log is in use, so that a new file's header is whole at once.

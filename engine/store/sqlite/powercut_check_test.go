@@ -13,7 +13,7 @@ import (
 
 // This file reads the log's format and says what a store must hold after a power cut.
 
-const logHeader, frameHeader = 32, 24
+const logHeader = 32 // bytes; see "The Write-Ahead Log" in SQLite's description of its files
 
 // sameLog tells whether two copies of the log have the same salt, that is, whether it was
 // not begun anew between them.

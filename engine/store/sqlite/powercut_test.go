@@ -247,16 +247,15 @@ func (p *power) cutCheckpoint(now disk) {
 // halfBrought gives a main file of which some pages of a checkpoint are old, some new, and
 // some torn. They are all in the log; other pages are not touched.
 func (p *power) halfBrought(old, now []byte) (file []byte, how string) {
-	const page = pageBytes - frameHeader
 	kept, torn := 0, 0
 	file = append(file, now...)
-	for at := 0; at < len(file); at += page {
-		was := old[min(at, len(old)):min(at+page, len(old))]
-		is := file[at : at+page]
+	for at := 0; at < len(file); at += pageSize {
+		was := old[min(at, len(old)):min(at+pageSize, len(old))]
+		is := file[at : at+pageSize]
 		if string(was) == string(is) {
 			continue
 		}
-		half := p.rnd.IntN(page)
+		half := p.rnd.IntN(pageSize)
 		switch p.rnd.IntN(4) {
 		case 0: // came whole
 		case 1:

@@ -35,11 +35,11 @@ func (s *Store) read(ctx context.Context, fn func(c *conn) error) error {
 	if c == nil {
 		fresh, err := s.openReader()
 		if err != nil {
-			return fmt.Errorf("read %s: %w", s.path, err)
+			return fmt.Errorf("read %s: %w", s.path, s.damage(err))
 		}
 		c = fresh
 	}
-	return fn(c)
+	return s.damage(fn(c))
 }
 
 func (s *Store) openReader() (*conn, error) {
@@ -88,7 +88,10 @@ func (s *Store) Job(ctx context.Context, id string) (*job.Job, error) {
 		if !ok {
 			return missing(id)
 		}
-		return store.Decode(r.int(0), r.text(1), j)
+		if err := store.Decode(r.int(0), r.text(1), j); err != nil {
+			return fmt.Errorf("read job %s: %w", id, err)
+		}
+		return nil
 	})
 	if err != nil {
 		return nil, err
@@ -117,7 +120,7 @@ func (s *Store) Load(ctx context.Context, id string) (*job.Job, store.Data, erro
 	}
 	j := new(job.Job)
 	if err := store.Decode(found.int(0), found.text(1), j); err != nil { // the connection is free meanwhile
-		return nil, d, err
+		return nil, d, fmt.Errorf("load job %s: %w", id, err)
 	}
 	d.Initial, err = data(found.int(4), found.text(2))
 	if err == nil {

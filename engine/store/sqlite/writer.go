@@ -19,7 +19,7 @@ type write struct {
 	do   func(w *writer) error
 	size int        // bytes of text, about
 	done chan error // nil: nobody waits; else room for one
-	keep bool       // nobody waits, but while the disk is full it is tried again
+	keep bool       // nobody waits, but while the disk is full or fails it is tried again
 }
 
 type writer struct {
@@ -179,7 +179,7 @@ func (w *writer) commit(batch []*write) {
 		switch {
 		case b.done != nil:
 			b.done <- verdicts[i]
-		case b.keep && errors.Is(verdicts[i], store.ErrFull):
+		case b.keep && passing(verdicts[i]):
 			w.again = append(w.again, b)
 		case verdicts[i] != nil:
 			w.s.opts.Log.Warn("not written", "store", w.s.path, "error", verdicts[i])
