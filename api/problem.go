@@ -25,6 +25,7 @@ const (
 	codeMethod       = "method_not_allowed"
 	codeUnknown      = "unknown_blueprint"
 	codeStopping     = "shutting_down"
+	codeStore        = "store_unavailable"
 	codeCrossSite    = "cross_site"
 	codeInternal     = "internal"
 )
@@ -53,6 +54,7 @@ var httpStatus = map[string]int{
 	codeInternal:           http.StatusInternalServerError,
 	codeStopping:           http.StatusServiceUnavailable,
 	"store_full":           http.StatusServiceUnavailable,
+	codeStore:              http.StatusServiceUnavailable,
 }
 
 // Problem is an error with what the caller may know of it.
@@ -97,6 +99,10 @@ func problemOf(err error) (p *Problem, known bool) {
 		_, known := httpStatus[code]
 		return problem(code, message), known
 	}
+	var store interface{ Unavailable() bool }
+	if errors.As(err, &store) && store.Unavailable() { // known is false: the operator must hear of it
+		return problem(codeStore, "the store can not be written just now; the same request may work later, with the same Idempotency-Key it is not done twice"), false
+	}
 	var fe *fiber.Error
 	if errors.As(err, &fe) {
 		switch fe.Code {
@@ -139,7 +145,7 @@ func (s *Server) fail(c *fiber.Ctx, err error) error {
 	switch p.Code {
 	case codeUnauthorized:
 		c.Set(fiber.HeaderWWWAuthenticate, `Bearer realm="orrery"`)
-	case "store_full", codeStopping:
+	case "store_full", codeStore, codeStopping:
 		c.Set(fiber.HeaderRetryAfter, "5")
 	}
 	for name, value := range p.Headers {
