@@ -41,11 +41,12 @@ var roleNames = map[string]access{"client": roleClient, "viewer": roleViewer, "a
 // Client is somebody who may come in with a token.
 type Client struct {
 	Name   string
-	Token  string
+	Token  string // the server keeps its hash only
 	Plan   string
 	Role   string          // client, viewer, approver, operator or admin
 	Params json.RawMessage // an object, for scripts: every setting but the token
 	role   access
+	hash   [sha256.Size]byte // of the token
 }
 
 // sees reports whether a job of the named owner exists for this client.
@@ -80,6 +81,7 @@ func newKeyring(clients []Client) (keyring, error) {
 			return nil, fmt.Errorf("client %q: it has the same token as %q", one.Name, k[hash].Name)
 		}
 		names[one.Name] = true
+		one.hash, one.Token = hash, ""
 		k[hash] = &one
 	}
 	return k, nil
@@ -95,7 +97,7 @@ func (k keyring) find(token string) *Client {
 	if who == nil {
 		return nil
 	}
-	if held := sha256.Sum256([]byte(who.Token)); subtle.ConstantTimeCompare(held[:], hash[:]) != 1 {
+	if subtle.ConstantTimeCompare(who.hash[:], hash[:]) != 1 {
 		return nil
 	}
 	return who

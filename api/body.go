@@ -21,14 +21,14 @@ const (
 	maxDepth = 100     // of objects and lists
 )
 
-// body gives the unpacked body as a copy of its own: the framework uses its buffer again
-// as soon as the handler returns. The framework's own unpacking knows no limit.
+// body gives the unpacked body. receive read it into memory of its own, so it may be kept.
+// The framework's own unpacking knows no limit.
 func body(c *fiber.Ctx) ([]byte, error) {
 	raw := c.Request().Body()
 	var from io.Reader
 	switch coding := strings.ToLower(strings.TrimSpace(c.Get(fiber.HeaderContentEncoding))); coding {
 	case "", "identity":
-		return bytes.Clone(raw), nil
+		return raw, nil
 	case "gzip", "x-gzip":
 		z, err := gzip.NewReader(bytes.NewReader(raw))
 		if err != nil {

@@ -237,6 +237,10 @@ func (s *Server) pageStart(c *fiber.Ctx, _ *Client) error {
 	if err != nil {
 		return s.pageFault(c, err)
 	}
+	if !s.creates.enter(1) {
+		return s.pageFault(c, overloaded("jobs are being started", s.creates.most))
+	}
+	defer s.creates.leave(1)
 	r.Blueprint, r.Client = name, who.forJob()
 	id, _, err := s.jobs.Submit(c.UserContext(), r)
 	if err != nil {
@@ -267,7 +271,7 @@ func (s *Server) pageAct(c *fiber.Ctx, _ *Client) error {
 	action := c.Params("action")
 	need, ok := needs[action]
 	if !ok {
-		return s.noRoute(c, nil)
+		return problem(codeNoRoute, "a job's page has no action "+strconv.Quote(shortened(action)))
 	}
 	who, err := s.formFrom(c, need)
 	if err != nil {

@@ -23,6 +23,10 @@ const maxTimeout = 366 * 24 * 3600 // seconds, for dispatch_timeout and result_t
 
 // createJob finds the blueprint behind the path, reads the body and submits.
 func (s *Server) createJob(c *fiber.Ctx, who *Client) error {
+	if !s.creates.enter(1) {
+		return overloaded("jobs are being started", s.creates.most)
+	}
+	defer s.creates.leave(1)
 	path := strings.Trim(c.Params("*"), "/")
 	name, err := s.endpoint(path)
 	if err != nil {
@@ -73,13 +77,17 @@ func (s *Server) endpoint(path string) (string, error) {
 	if name, ok := s.prints.ByEndpoint("", path); ok {
 		return name, nil
 	}
+	// A job's path is no reason: there, a slip in an endpoint's name is likelier.
+	if known := s.methodsOf("/api/" + path); known != nil && !matches("/api/v1/jobs/:id", "/api/"+path) {
+		return "", wrongMethod(post, known)
+	}
 	var known []string
 	for _, b := range s.prints.List() {
 		if b.Endpoint != "" {
 			known = append(known, b.path())
 		}
 	}
-	p := problem(codeUnknown, "no blueprint has the endpoint /api/"+path)
+	p := problem(codeUnknown, "no blueprint has the endpoint /api/"+shortened(path))
 	if near := nearest("/api/"+path, known); near != "" {
 		p.Detail += "; did you mean " + near + "?"
 	}

@@ -172,8 +172,8 @@ func TestTooLarge(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	// Refused by its length, before a byte of it was sent.
-	if _, err := fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n", start, maxBody+1); err != nil {
+	// Refused by its length, when no more than its first bytes have come.
+	if _, err := fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: h\r\nX-Client-Token: t-client\r\nContent-Length: %d\r\n\r\n{\"a\":", start, maxBody+1); err != nil {
 		t.Fatal(err)
 	}
 	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)

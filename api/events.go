@@ -33,10 +33,14 @@ func (s *Server) jobEvents(c *fiber.Ctx, who *Client) error {
 	c.Set(fiber.HeaderContentType, "text/event-stream")
 	c.Set(fiber.HeaderCacheControl, "no-store")
 	c.Set("X-Accel-Buffering", "no")
+	// A client that takes nothing is let go; the time for taking the answer starts anew with
+	// each look at the job. The connection stays valid for as long as the stream is written.
+	conn := c.Context().Conn()
+	extend := func() { _ = conn.SetWriteDeadline(time.Now().Add(s.cfg.Patience.Answer)) } // a dead one fails at the next write
 	s.streams.Add(1)
 	c.Context().SetBodyStreamWriter(fasthttp.StreamWriter(func(w *bufio.Writer) {
 		defer s.streams.Done()
-		if err := s.stream(s.held, w, id, after); err != nil && s.held.Err() == nil {
+		if err := s.stream(s.held, w, id, after, extend); err != nil && s.held.Err() == nil {
 			s.log.Debug("event stream ended", "job", id, "error", err)
 		}
 	}))
@@ -44,11 +48,12 @@ func (s *Server) jobEvents(c *fiber.Ctx, who *Client) error {
 }
 
 // stream writes until the job has ended, the client is gone (a flush fails) or ctx ends.
-func (s *Server) stream(ctx context.Context, w *bufio.Writer, id string, after int64) error {
+func (s *Server) stream(ctx context.Context, w *bufio.Writer, id string, after int64, extend func()) error {
 	// Watching begins before the first read, so that no change falls between them.
 	changed, stop := s.jobs.Watch(id)
 	defer stop()
 	for {
+		extend()
 		j, err := s.jobs.Job(ctx, id)
 		if err != nil {
 			return err

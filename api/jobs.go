@@ -29,10 +29,15 @@ func encodeJSON(v any) ([]byte, error) {
 }
 
 func noJob(id string) error {
-	if len(id) > 64 {
-		id = id[:64] + "..."
+	return problem(codeNotFound, "there is no job "+strconv.Quote(shortened(id)))
+}
+
+// shortened cuts what a caller sent before it is repeated in an answer.
+func shortened(text string) string {
+	if len(text) > 64 {
+		return strings.ToValidUTF8(text[:64], "") + "..."
 	}
-	return problem(codeNotFound, "there is no job "+strconv.Quote(id))
+	return text
 }
 
 // visibleJob gives the job's row when it exists for the client. A malformed id and another

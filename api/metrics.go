@@ -70,6 +70,10 @@ func (s *Server) metricsText(c *fiber.Ctx, _ *Client) error {
 	for class := 1; class < len(s.metrics.classes); class++ {
 		fmt.Fprintf(&b, "orrery_http_responses_total{class=\"%dxx\"} %d\n", class, s.metrics.classes[class].Load())
 	}
+	family("orrery_creates_in_flight", "gauge", "Requests that are starting a job now.")
+	fmt.Fprintf(&b, "orrery_creates_in_flight %d\n", s.creates.now.Load())
+	family("orrery_overloaded_total", "counter", "Requests refused for load since the start of this process.")
+	fmt.Fprintf(&b, "orrery_overloaded_total %d\n", s.creates.refused.Load()+s.bodies.refused.Load())
 	family("orrery_blueprint_faults", "gauge", "What the last load of the blueprints found wrong.")
 	fmt.Fprintf(&b, "orrery_blueprint_faults %d\n", len(s.prints.Faults()))
 	c.Set(fiber.HeaderContentType, "text/plain; version=0.0.4; charset=utf-8")

@@ -37,7 +37,7 @@ func (s *Server) blueprintGraph(c *fiber.Ctx, _ *Client) error {
 		for _, b := range s.prints.List() {
 			names = append(names, b.Name)
 		}
-		p := problem(codeUnknown, "there is no blueprint "+strconv.Quote(name))
+		p := problem(codeUnknown, "there is no blueprint "+strconv.Quote(shortened(name)))
 		if near := nearest(name, names); near != "" {
 			p.Detail += "; did you mean " + strconv.Quote(near) + "?"
 		}

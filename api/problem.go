@@ -28,6 +28,8 @@ const (
 	codeStore        = "store_unavailable"
 	codeCrossSite    = "cross_site"
 	codeInternal     = "internal"
+	codeSlow         = "request_timeout"
+	codeOverloaded   = "overloaded"
 )
 
 // httpStatus is the one table from code to status. A code that is missing here is a fault
@@ -49,6 +51,8 @@ var httpStatus = map[string]int{
 	"conflict":             http.StatusConflict,
 	"idempotency_mismatch": http.StatusConflict,
 	codeTooLarge:           http.StatusRequestEntityTooLarge,
+	codeSlow:               http.StatusRequestTimeout,
+	codeOverloaded:         http.StatusServiceUnavailable,
 	codeEncoding:           http.StatusUnsupportedMediaType,
 	"quota_exceeded":       http.StatusTooManyRequests,
 	codeInternal:           http.StatusInternalServerError,
@@ -108,6 +112,8 @@ func problemOf(err error) (p *Problem, known bool) {
 		switch fe.Code {
 		case http.StatusRequestEntityTooLarge:
 			return problem(codeTooLarge, "the request body is larger than "+strconv.Itoa(maxBody)+" bytes; send less, or put large data into files"), true
+		case http.StatusRequestTimeout:
+			return problem(codeSlow, "the request did not come in time"), true
 		case http.StatusNotFound:
 			return problem(codeNoRoute, "there is nothing at this path"), true
 		case http.StatusMethodNotAllowed:
@@ -145,6 +151,8 @@ func (s *Server) fail(c *fiber.Ctx, err error) error {
 	switch p.Code {
 	case codeUnauthorized:
 		c.Set(fiber.HeaderWWWAuthenticate, `Bearer realm="orrery"`)
+	case codeOverloaded:
+		c.Set(fiber.HeaderRetryAfter, "1")
 	case "store_full", codeStore, codeStopping:
 		c.Set(fiber.HeaderRetryAfter, "5")
 	}

@@ -1,6 +1,11 @@
 package api
 
-import "github.com/gofiber/fiber/v2"
+import (
+	"slices"
+	"strings"
+
+	"github.com/gofiber/fiber/v2"
+)
 
 // This file is the one table of routes: method, path, who may, what happens.
 
@@ -11,7 +16,15 @@ type route struct {
 	do           func(c *fiber.Ctx, who *Client) error
 }
 
+// hasHead reports whether the line answers HEAD too: not where a request holds the line or
+// takes a task.
+func (r route) hasHead() bool {
+	return r.method == get && r.need&worker == 0 && !strings.HasSuffix(r.path, "/events")
+}
+
 const (
+	anyEndpoint = "/api/*"
+
 	get   = fiber.MethodGet
 	post  = fiber.MethodPost
 	patch = fiber.MethodPatch
@@ -70,6 +83,63 @@ func (s *Server) table() []route {
 		{post, "/jobs/:id/:action", page, s.pageAct},
 
 		// Every blueprint's endpoint; last, because it takes whatever is left.
-		{post, "/api/*", creators, s.createJob},
+		{post, anyEndpoint, creators, s.createJob},
 	}
+}
+
+// methodsOf lists the methods of the table's lines that fit a path, sorted; nil when no
+// line does. A path under /api/ that belongs to no blueprint fits no line by its being there.
+func (s *Server) methodsOf(path string) (methods []string) {
+	for _, r := range s.lines {
+		fits := matches(r.path, path)
+		if r.path == anyEndpoint {
+			fits = s.isEndpoint(path)
+		}
+		if !fits || slices.Contains(methods, r.method) {
+			continue
+		}
+		methods = append(methods, r.method)
+		if r.hasHead() {
+			methods = append(methods, fiber.MethodHead)
+		}
+	}
+	slices.Sort(methods)
+	return methods
+}
+
+// matches reports whether a path fits the pattern of a line, segment by segment.
+func matches(pattern, path string) bool {
+	if len(path) > 1 {
+		path = strings.TrimSuffix(path, "/")
+	}
+	want, got := strings.Split(pattern, "/"), strings.Split(path, "/")
+	if len(want) != len(got) {
+		return false
+	}
+	for i, w := range want {
+		if w != got[i] && (!strings.HasPrefix(w, ":") || got[i] == "") {
+			return false
+		}
+	}
+	return true
+}
+
+// isEndpoint reports whether a blueprint is started at the path.
+func (s *Server) isEndpoint(path string) bool {
+	rest, ok := strings.CutPrefix(strings.TrimSuffix(path, "/"), "/api/")
+	if !ok {
+		return false
+	}
+	version, endpoint, _ := strings.Cut(rest, "/")
+	_, versioned := s.prints.ByEndpoint(version, endpoint)
+	_, plain := s.prints.ByEndpoint("", rest)
+	return versioned || plain
+}
+
+// wrongMethod answers a method that a known path has not got.
+func wrongMethod(method string, known []string) *Problem {
+	allow := strings.Join(known, ", ")
+	p := problem(codeMethod, "this path does not know "+method+"; it knows "+allow)
+	p.Headers = map[string]string{fiber.HeaderAllow: allow}
+	return p
 }

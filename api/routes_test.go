@@ -74,8 +74,31 @@ func TestNothingBesideTheTable(t *testing.T) {
 	for _, path := range []string{"/nothing", "/api", "/api/v1/nothing", "/_worker/nothing", "/api/v1/jobs/x/y/z", "/_public", "/console/style.css"} {
 		b.as("admin", "GET", path, "").want(t, http.StatusNotFound, "no_route")
 	}
-	b.as("admin", "DELETE", "/api/v1/jobs", "").want(t, http.StatusNotFound, "no_route")
-	b.as("admin", "PUT", "/api/v1/jobs/simple_linear", "{}").want(t, http.StatusNotFound, "no_route")
+}
+
+// TestWrongMethods: a path that is known under other methods names them.
+func TestWrongMethods(t *testing.T) {
+	b := newBench(t)
+	for _, c := range []struct{ method, path, allow string }{
+		{"DELETE", "/api/v1/jobs", "GET, HEAD"},
+		{"POST", "/api/v1/jobs", "GET, HEAD"},
+		{"POST", "/api/v1/workers", "GET, HEAD"},
+		{"GET", "/api/v1/admin/reload-workers", "POST"},
+		{"PUT", "/api/v1/jobs/simple_linear", "GET, HEAD, POST"}, // a job's path, and a blueprint's
+		{"DELETE", "/api/v1/jobs/" + job.NewID(epoch, 1), "GET, HEAD"},
+		{"PATCH", "/_public/webhooks/approval/x", "GET, HEAD, POST"},
+		{"GET", "/_worker/workers/w1", "PATCH"},
+		{"DELETE", "/_worker/workers/w1/tasks/next", "GET"},
+		{"GET", "/login", "POST"},
+		{"POST", "/", "GET, HEAD"},
+	} {
+		got := b.as("admin", c.method, c.path, "{}")
+		got.want(t, http.StatusMethodNotAllowed, "method_not_allowed")
+		if allow := got.header.Get("Allow"); allow != c.allow {
+			t.Errorf("%s %s allows %q; want %q", c.method, c.path, allow, c.allow)
+		}
+	}
+	b.as("admin", "POST", "/api/v1/jobs/simple_linaer", "{}").want(t, http.StatusNotFound, "unknown_blueprint")
 }
 
 // TestOthersJobsDoNotExist asks for one job on all its paths, as its owner and as another.
@@ -100,9 +123,17 @@ func TestOthersJobsDoNotExist(t *testing.T) {
 
 func TestBadIDs(t *testing.T) {
 	b := newBench(t)
-	for _, id := range []string{"1", "..%2f..%2fetc", "0192F000-0000-7000-8000-000000000007", strings.Repeat("a", 3000), "%00", job.NewID(epoch, 3)} {
+	for _, id := range []string{"1", "0192F000-0000-7000-8000-000000000007", strings.Repeat("a", 1500), "a.b", "x%20y", job.NewID(epoch, 3)} {
 		got := b.as("admin", "GET", "/api/v1/jobs/"+id, "")
 		got.want(t, http.StatusNotFound, "not_found")
+		if len(got.body) > 600 {
+			t.Errorf("the answer repeats %d bytes", len(got.body))
+		}
+	}
+	for _, id := range []string{"..%2f..%2fetc", "%2e%2e", "..", ".", "%00", "a%00b", "%0d%0aX:y", strings.Repeat("a", 3000), "a%5cb",
+		"%e2%80%a4%e2%80%a4", "%ef%bc%8e%ef%bc%8e", "%252e%252e", "%e2%80%ae", "x%7f"} {
+		got := b.as("admin", "GET", "/api/v1/jobs/"+id, "")
+		got.want(t, http.StatusBadRequest, "bad_request")
 		if len(got.body) > 600 {
 			t.Errorf("the answer repeats %d bytes", len(got.body))
 		}
@@ -183,7 +214,7 @@ func TestPanicsAreAnswered(t *testing.T) {
 func TestHead(t *testing.T) {
 	b := newBench(t)
 	b.listen()
-	for path, want := range map[string]int{"/": 200, "/_public/status": 200, "/api/v1/jobs": 401, "/_worker/workers/w1/tasks/next": 404, "/nothing": 404} {
+	for path, want := range map[string]int{"/": 200, "/_public/status": 200, "/api/v1/jobs": 401, "/_worker/workers/w1/tasks/next": 405, "/nothing": 404} {
 		resp, err := http.Head(b.base + path)
 		if err != nil {
 			t.Fatal(err)

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -10,7 +11,6 @@ import (
 	"net"
 	"runtime/debug"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -32,6 +32,23 @@ type Config struct {
 	ShownToken    string                                         // a public default token that the console may put into its curl lines
 	Version       string                                         // of the program, for /_public/status
 	ReloadWorkers func(context.Context) (workers int, err error) // reads workers.toml again; nil refuses
+	MaxCreates    int                                            // starts of jobs in flight, more are answered 503; 0 is 1,000
+	Patience      Patience
+}
+
+// Patience says how long slow clients are borne; 0 takes the default of each.
+type Patience struct {
+	Header time.Duration // for a request's first line and headers; 15 s
+	Body   time.Duration // for its body; 60 s
+	Answer time.Duration // for taking the answer; 60 s. A stream starts anew with each event
+	Idle   time.Duration // between two requests; 120 s
+}
+
+func (p Patience) orDefault() Patience {
+	return Patience{
+		Header: cmp.Or(p.Header, 15*time.Second), Body: cmp.Or(p.Body, time.Minute),
+		Answer: cmp.Or(p.Answer, time.Minute), Idle: cmp.Or(p.Idle, 2*time.Minute),
+	}
 }
 
 // Deps are the parts behind the server. Log and Clock have defaults.
@@ -47,15 +64,20 @@ type Deps struct {
 type Server struct {
 	app      *fiber.App
 	cfg      Config
+	lines    []route // the table
 	jobs     Engine
 	prints   Blueprints
 	hub      Hub
 	clock    clock.Clock
 	log      *slog.Logger
 	keys     keyring
+	dev      *Client // who the console is in dev: the first admin
 	sessions *sessions
 	metrics  *metrics
 	started  time.Time
+
+	creates gate // starts of jobs in flight
+	bodies  gate // bytes of large bodies in memory
 
 	idPrefix string
 	idCount  atomic.Uint64
@@ -86,18 +108,27 @@ func New(d Deps, cfg Config) (*Server, error) {
 	if cfg.PollHold <= 0 {
 		cfg.PollHold = workers.MaxHold
 	}
+	cfg.Patience = cfg.Patience.orDefault()
+	dev := devClient(keys, cfg.Clients)
+	cfg.Clients = nil // they hold the tokens as text; the keyring has their hashes
 	var prefix [6]byte
 	rand.Read(prefix[:]) // never fails (crypto/rand, Go 1.24 and later)
 	s := &Server{
 		cfg: cfg, jobs: d.Jobs, prints: d.Blueprints, hub: d.Hub, clock: d.Clock, log: d.Log,
-		keys: keys, sessions: newSessions(d.Clock), metrics: &metrics{}, started: d.Clock.Now(), idPrefix: hex.EncodeToString(prefix[:]),
+		keys: keys, dev: dev, sessions: newSessions(d.Clock), metrics: &metrics{}, started: d.Clock.Now(), idPrefix: hex.EncodeToString(prefix[:]),
 	}
+	s.creates.most, s.bodies.most = int64(cmp.Or(cfg.MaxCreates, defaultCreates)), maxBodies
 	s.held, s.release = context.WithCancel(context.Background())
 	s.app = fiber.New(fiber.Config{
 		AppName: "orrery", DisableStartupMessage: true, CaseSensitive: true, Immutable: true,
-		BodyLimit: maxBody, ReadBufferSize: 16 << 10, ReadTimeout: 60 * time.Second, IdleTimeout: 120 * time.Second,
+		BodyLimit: maxBody, ReadBufferSize: 16 << 10,
+		ReadTimeout: cfg.Patience.Header, WriteTimeout: cfg.Patience.Answer, IdleTimeout: cfg.Patience.Idle,
+		// The framework would make room for the announced length of a body before a byte of it
+		// came and before anybody looked at the token; receive reads it instead.
+		StreamRequestBody: true, DisablePreParseMultipartForm: true,
 		ErrorHandler: s.fail, JSONEncoder: encodeJSON,
 	})
+	s.app.Server().HeaderReceived = s.bodyPatience
 	if err := s.mount(); err != nil {
 		return nil, err
 	}
@@ -135,12 +166,13 @@ func (s *Server) Shutdown(ctx context.Context) error {
 // it must not open a door.
 func (s *Server) mount() error {
 	s.app.Use(s.straighten)
-	for _, r := range s.table() {
+	s.lines = s.table()
+	for _, r := range s.lines {
 		if r.need == 0 || r.do == nil {
 			return fmt.Errorf("api: route %s %s has no access or no handler", r.method, r.path)
 		}
 		s.app.Add(r.method, r.path, s.guard(r))
-		if r.method == get && r.need&worker == 0 && !strings.HasSuffix(r.path, "/events") { // those hold the line, or take a task
+		if r.hasHead() {
 			s.app.Add(fiber.MethodHead, r.path, s.guard(r))
 		}
 	}
@@ -178,7 +210,17 @@ func (s *Server) guard(r route) fiber.Handler {
 				s.metrics.answered(c.Response().StatusCode())
 			}
 		}()
+		if err := checkPath(c.Path()); err != nil {
+			s.discard(c)
+			return err
+		}
 		who, err := s.admit(c, r.need)
+		if err != nil {
+			s.discard(c)
+			return err
+		}
+		held, err := s.receive(c, r.need, who)
+		defer s.bodies.leave(held)
 		if err != nil {
 			return err
 		}
@@ -245,5 +287,8 @@ func (s *Server) access(c *fiber.Ctx, began time.Time) {
 
 // noRoute is what the paths outside the table get.
 func (s *Server) noRoute(c *fiber.Ctx, _ *Client) error {
+	if known := s.methodsOf(c.Path()); known != nil {
+		return wrongMethod(c.Method(), known)
+	}
 	return problem(codeNoRoute, "there is nothing at "+c.Method()+" "+c.Path())
 }

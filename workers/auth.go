@@ -85,7 +85,7 @@ func same(a, b digest) bool { return subtle.ConstantTimeCompare(a[:], b[:]) == 1
 // check is the one rule: a worker with a token of its own proves itself with that, any other
 // with the shared one; a token issued to the worker counts too.
 func (t *tokens) check(id, token string, now time.Time) bool {
-	if id == "" || token == "" {
+	if !protocol.ValidID(id) || token == "" { // the one door for ids, whatever header or path they came in
 		return false
 	}
 	d := sha256.Sum256([]byte(token))

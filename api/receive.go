@@ -1,0 +1,189 @@
+package api
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strconv"
+	"strings"
+	"sync/atomic"
+
+	"github.com/gofiber/fiber/v2"
+	"github.com/valyala/fasthttp"
+
+	"orrery/workers"
+	"orrery/workers/protocol"
+)
+
+// This file lets requests in as far as the server can bear them: bodies grow with what has
+// come and not with what was announced, only those with a token may send much, and what is
+// in work at once is bounded.
+
+const (
+	defaultCreates = 1000
+	strangersBody  = 64 << 10  // bytes of a body from somebody who has shown no token
+	firstBody      = 8 << 10   // bytes that the framework reads with the headers
+	freeBody       = 64 << 10  // bytes of a body that are not counted
+	maxBodies      = 512 << 20 // bytes of all larger bodies of clients at once
+	maxDiscard     = 256 << 10 // bytes of a refused body that are read so that the answer arrives
+)
+
+// gate counts what is in work and refuses what would be too much.
+type gate struct {
+	most    int64
+	now     atomic.Int64
+	refused atomic.Uint64
+}
+
+// enter takes n places, or none when there are not so many.
+func (g *gate) enter(n int64) bool {
+	if g.now.Add(n) <= g.most {
+		return true
+	}
+	g.now.Add(-n)
+	g.refused.Add(1)
+	return false
+}
+
+func (g *gate) leave(n int64) { g.now.Add(-n) }
+
+func overloaded(what string, most int64) *Problem {
+	return problem(codeOverloaded, fmt.Sprintf("the server is at its limit (%d) of what it does at once: %s; try again after Retry-After", most, what))
+}
+
+func tooLarge(most int) *Problem {
+	return problem(codeTooLarge, "the request body is larger than "+strconv.Itoa(most)+" bytes; send less, or put large data into files")
+}
+
+// bodyPatience gives a request with a body the time for it, once its headers are there. Of a
+// body that is announced too long the framework need not see more than its first bytes.
+func (s *Server) bodyPatience(h *fasthttp.RequestHeader) (conf fasthttp.RequestConfig) {
+	if h.ContentLength() != 0 {
+		conf.ReadTimeout = s.cfg.Patience.Body
+	}
+	if h.ContentLength() > maxBody {
+		conf.MaxRequestBodySize = 1
+	}
+	return conf
+}
+
+// receive reads the body into the request, where handlers find it. held are the counted
+// bytes, to be given back when the request has been answered.
+func (s *Server) receive(c *fiber.Ctx, need access, who *Client) (held int64, err error) {
+	from := c.Context().RequestBodyStream()
+	if from == nil {
+		return 0, nil
+	}
+	length := c.Request().Header.ContentLength() // -1: in chunks
+	if err := s.mayBring(c, length, need, who); err != nil {
+		s.discard(c)
+		return 0, err
+	}
+	counted := who != nil // a result is never refused for load, and strangers bring little
+	most := maxBody
+	if !s.proved(c, length, need, who) {
+		most = strangersBody
+	}
+	buf := make([]byte, 0, firstRoom(length))
+	for {
+		n, err := from.Read(buf[len(buf):cap(buf)])
+		buf = buf[:len(buf)+n]
+		switch {
+		case err == io.EOF:
+			c.Request().SetBodyRaw(buf)
+			return held, nil
+		case err != nil:
+			c.Context().SetConnectionClose() // where the next request begins is not known
+			return held, brokenBody(err)
+		case len(buf) > most:
+			s.discard(c)
+			return held, tooLarge(most)
+		case len(buf) < cap(buf):
+			continue
+		}
+		room := int64(min(2*cap(buf), most+1))
+		if counted && room > freeBody {
+			if more := room - held; s.bodies.enter(more) {
+				held += more
+			} else {
+				s.discard(c)
+				return held, overloaded("large bodies are being read", s.bodies.most)
+			}
+		}
+		buf = append(make([]byte, 0, room), buf...)
+	}
+}
+
+// firstRoom is how much is made ready for a body before more of it has come.
+func firstRoom(length int) int {
+	if length < 0 || length > freeBody {
+		return freeBody
+	}
+	return max(length, 1)
+}
+
+// mayBring refuses a body by its head: two lengths, too long, or too long for a stranger.
+func (s *Server) mayBring(c *fiber.Ctx, length int, need access, who *Client) error {
+	switch {
+	case length < 0 && twoLengths(c):
+		// What stands in front of this server may have believed the other one.
+		return problem(codeBadRequest, "the request has both Content-Length and Transfer-Encoding; send one of them")
+	case length > maxBody:
+		return tooLarge(maxBody)
+	case length <= strangersBody || s.proved(c, length, need, who):
+		return nil
+	case need&worker != 0:
+		return workers.ErrUnauthorized
+	}
+	return tooLarge(strangersBody)
+}
+
+// twoLengths looks for a Content-Length beside chunks: the framework keeps the latter only,
+// so the header is looked through as it came.
+func twoLengths(c *fiber.Ctx) bool {
+	for line := range bytes.SplitSeq(c.Request().Header.RawHeaders(), []byte("\n")) {
+		if name, _, ok := bytes.Cut(line, []byte(":")); ok && strings.EqualFold(string(name), fiber.HeaderContentLength) {
+			return true
+		}
+	}
+	return false
+}
+
+// proved reports whether somebody known sends the request. It is asked for long bodies only.
+func (s *Server) proved(c *fiber.Ctx, length int, need access, who *Client) bool {
+	switch {
+	case who != nil || length >= 0 && length <= strangersBody:
+		return true
+	case need&worker != 0:
+		_, ok := s.hub.WebSocketAuth(c.Get(protocol.HeaderToken))
+		return ok
+	case need&page != 0:
+		return s.visitor(c) != nil
+	}
+	return false
+}
+
+// discard deals with a body that nobody reads. Left on the connection it would be taken for
+// the next request, so what is too long to be read away closes it.
+func (s *Server) discard(c *fiber.Ctx) {
+	from := c.Context().RequestBodyStream()
+	length := c.Request().Header.ContentLength()
+	if from == nil || length >= 0 && length <= firstBody {
+		return // it came with the headers
+	}
+	c.Context().SetConnectionClose()
+	if length <= maxDiscard {
+		_, _ = io.CopyN(io.Discard, from, maxDiscard) // the connection ends either way
+	}
+}
+
+// brokenBody says why a body did not come to its end.
+func brokenBody(err error) *Problem {
+	var timeout net.Error
+	if errors.As(err, &timeout) && timeout.Timeout() {
+		return problem(codeSlow, "the request's body did not come in time")
+	}
+	return problem(codeBadRequest, "the request's body is damaged or cut off")
+}
