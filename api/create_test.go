@@ -95,7 +95,7 @@ func TestUnknownEndpoint(t *testing.T) {
 	if !strings.Contains(got.body, "did you mean "+start) || !strings.Contains(got.body, `"endpoints":["`+start+`"]`) {
 		t.Errorf("no help: %s", got)
 	}
-	for _, path := range []string{"/api/v2/jobs/simple_linear", "/api/jobs/simple_linear", "/api/", "/api/v1/jobs/%2e%2e", "/api/child"} {
+	for _, path := range []string{"/api/v2/jobs/simple_linear", "/api/jobs/simple_linear", "/api/", "/api/child"} {
 		b.as("client", "POST", path, "{}").want(t, http.StatusNotFound, "unknown_blueprint")
 	}
 }

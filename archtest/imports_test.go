@@ -23,6 +23,7 @@ var directions = []direction{
 	{"", []string{"cli"}},
 	{"cli/...", []string{"cli/...", "api/...", "workers/...", "engine/...", "starlib/..."}},
 	{"api/...", []string{"api/...", "workers/...", "engine/...", "starlib/..."}},
+	{"api/hostile", nil},
 
 	{"workers/...", []string{"workers/...", "engine", "engine/job", "engine/clock", "engine/killpoint", "engine/store"}},
 	{"workers/protocol", []string{"engine/job"}},
