@@ -104,8 +104,8 @@ func problemOf(err error) (p *Problem, known bool) {
 		return problem(code, message), known
 	}
 	var store interface{ Unavailable() bool }
-	if errors.As(err, &store) && store.Unavailable() { // known is false: the operator must hear of it
-		return problem(codeStore, "the store can not be written just now; the same request may work later, with the same Idempotency-Key it is not done twice"), false
+	if errors.As(err, &store) && store.Unavailable() { // the store has told the operator
+		return problem(codeStore, "the store can not be written just now; the same request may work later, with the same Idempotency-Key it is not done twice"), true
 	}
 	var fe *fiber.Error
 	if errors.As(err, &fe) {

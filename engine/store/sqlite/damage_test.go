@@ -61,7 +61,11 @@ func TestRefusesADamagedFile(t *testing.T) {
 	}
 	spoil("garbage in the header", 0, 100)
 	spoil("garbage behind the header", 100, pageSize)
-	for at := pageSize; at < len(whole); at += pageSize {
+	every := pageSize
+	if raceDetector {
+		every *= 10
+	}
+	for at := pageSize; at < len(whole); at += every {
 		spoil(fmt.Sprintf("garbage in page %d", at/pageSize+1), at, at+pageSize)
 	}
 	for _, n := range []int{1, 99, 100, 512, pageSize - 1, pageSize, 10*pageSize + 7, len(whole) / 2, len(whole) - pageSize, len(whole) - 1} {

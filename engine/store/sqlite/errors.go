@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"syscall"
+	"time"
 
 	sqlitedriver "modernc.org/sqlite"
 
@@ -50,18 +51,32 @@ func passing(err error) bool {
 	return errors.Is(err, store.ErrFull) || errors.As(err, &u)
 }
 
-// explain says what a failed transaction means for the caller. A disk that is too full for
-// the log's index is full as well.
+// toldEvery keeps a failing disk from filling the log as well.
+const toldEvery = 10 * time.Second
+
+// explain says what a failed transaction means for the caller. What only the operator can
+// mend goes into the log too.
 func (w *writer) explain(err error) error {
+	err = fmt.Errorf("write to %s: %w", w.s.path, w.classify(err))
+	if now := time.Now(); passing(err) && now.Sub(w.told) > toldEvery {
+		w.told = now
+		w.s.opts.Log.Error("the store can not be written; writes are refused until it can", "store", w.s.path, "error", err)
+	}
+	return err
+}
+
+// classify tells a full disk, a failing one and a damaged file apart. A disk that is too
+// full for the log's index is full as well.
+func (w *writer) classify(err error) error {
 	var e *sqlitedriver.Error
 	if code(err) == full || errors.As(err, &e) && e.Code() == shmSize {
-		return fmt.Errorf("write to %s: %w (%w); make room on its disk", w.s.path, store.ErrFull, err)
+		return fmt.Errorf("%w (%w); make room on its disk", store.ErrFull, err)
 	}
 	switch code(err) {
 	case busy, readOnly, ioError, cantOpen:
-		return &unavailable{fmt.Errorf("write to %s: %w; look at its disk, its rights and other programs that use it", w.s.path, err)}
+		return &unavailable{fmt.Errorf("%w; look at its disk, its rights and other programs that use it", err)}
 	}
-	return fmt.Errorf("write to %s: %w", w.s.path, w.s.damage(err))
+	return w.s.damage(err)
 }
 
 // damage adds what to do when an error says that the file is damaged; others stay as they are.

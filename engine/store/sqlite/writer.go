@@ -30,6 +30,8 @@ type writer struct {
 	again []*write              // kept from batches that a full disk refused
 	value int64                 // version given to the newest value, this batch included; 0: not read yet
 	log   walLog
+
+	told time.Time // when the log last named a failure of the disk
 }
 
 // enqueue puts a write in line, waiting while the line is full.
