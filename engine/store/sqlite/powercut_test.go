@@ -49,16 +49,23 @@ func TestPowerCuts(t *testing.T) {
 		cuts = powerCutsShort
 	}
 	t.Logf("%d cuts, seed %d (ORRERY_CUT_SEED=%d repeats the choices)", cuts, seed, seed)
-	for i := range powerStores {
-		t.Run(fmt.Sprint(i), func(t *testing.T) {
-			t.Parallel()
-			p := newPower(t, rand.New(rand.NewPCG(seed, uint64(i))))
-			p.run(cuts / powerStores)
-			t.Logf("%d cuts within a batch, %d while the log began anew, %d in checkpoints", p.inBatch, p.inRestart, p.inCheckpoint)
-			if p.inBatch == 0 || p.inRestart == 0 || p.inCheckpoint == 0 {
-				t.Error("some kind of cut was never made")
-			}
-		})
+	all := make([]*power, powerStores)
+	t.Run("stores", func(t *testing.T) {
+		for i := range powerStores {
+			t.Run(strconv.Itoa(i), func(t *testing.T) {
+				t.Parallel()
+				all[i] = newPower(t, rand.New(rand.NewPCG(seed, uint64(i))))
+				all[i].run(cuts / powerStores)
+			})
+		}
+	})
+	var inBatch, inRestart, inCheckpoint int
+	for _, p := range all {
+		inBatch, inRestart, inCheckpoint = inBatch+p.inBatch, inRestart+p.inRestart, inCheckpoint+p.inCheckpoint
+	}
+	t.Logf("%d cuts within a batch, %d while the log began anew, %d in checkpoints", inBatch, inRestart, inCheckpoint)
+	if inBatch == 0 || inRestart == 0 || inCheckpoint == 0 {
+		t.Error("some kind of cut was never made")
 	}
 }
 
