@@ -80,7 +80,7 @@ func decode(c *fiber.Ctx, v any) error {
 }
 
 // checkJSON refuses what would fail later and less clearly: bytes that are no UTF-8, deep
-// nesting, and numbers beyond what a script can hold.
+// nesting, names that stand twice, and numbers beyond what a script can hold.
 func checkJSON(raw []byte) error {
 	if !utf8.Valid(raw) {
 		return problem(codeBadJSON, "the body is not valid UTF-8")
@@ -113,7 +113,7 @@ func checkJSON(raw []byte) error {
 	if !json.Valid(raw) {
 		return problem(codeBadJSON, "the body is not valid JSON: "+syntaxFault(raw))
 	}
-	return nil
+	return checkNames(raw)
 }
 
 // checkNumber is the JSON border of scripts: integers of 64 bits, finite floats. What is no

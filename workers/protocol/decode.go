@@ -19,8 +19,13 @@ type object struct {
 	members map[string]json.RawMessage
 }
 
-// decodeObject reads body as one JSON object.
+// decodeObject reads body as one JSON object. Bytes that are no UTF-8 become U+FFFD, as a
+// decoder of texts would have it: members are kept as they were written, and a result is not
+// refused for a character, which some workers would answer by losing it.
 func decodeObject(body []byte) (object, error) {
+	if !utf8.Valid(body) {
+		body = bytes.ToValidUTF8(body, []byte("\uFFFD"))
+	}
 	if err := checkDepth(body); err != nil {
 		return object{}, err
 	}
