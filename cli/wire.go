@@ -23,6 +23,7 @@ import (
 	"orrery/engine/analysis"
 	"orrery/engine/blueprint"
 	"orrery/engine/clock"
+	"orrery/engine/sandbox"
 	"orrery/engine/store"
 	"orrery/engine/store/memory"
 	"orrery/engine/store/sqlite"
@@ -48,6 +49,10 @@ type server struct {
 	http     *api.Server
 	emulator *emulate.Emulator // nil without emulation
 }
+
+// heapLimit is the heap, in bytes, above which running handlers are ended, the largest
+// first: 64 of them at their own limit of 64 MiB would be 4 GiB.
+const heapLimit = 2 << 30
 
 // garbagePercent lets the heap grow to four times what is live before it is collected: the
 // live heap of a server is small, and collecting it took a tenth of the time of a job.
@@ -130,6 +135,7 @@ func (s *server) run(ctx context.Context) error {
 	var working sync.WaitGroup
 	working.Go(func() { s.hub.Run(background) })
 	working.Go(func() { s.catalog.Watch(background) })
+	working.Go(func() { sandbox.WatchMemory(background, heapLimit, s.log) })
 	if s.emulator != nil {
 		working.Go(func() { s.emulator.Run(background) })
 	}

@@ -67,7 +67,7 @@ var actionSignatures = map[string]signature{
 }
 
 var (
-	blueprintSignature  = signature{params: []string{"name", "api_endpoint", "api_version", "data_stores", "description", "example"}, required: 1}
+	blueprintSignature  = signature{params: []string{"name", "api_endpoint", "api_version", "data_stores", "description", "example", "limits"}, required: 1}
 	handlerSignature    = signature{params: []string{"state", "is_start", "is_end", "status"}, required: 1}
 	aggregatorSignature = signature{params: []string{"state"}, required: 1}
 	whenSignature       = signature{params: []string{"condition"}, required: 1}

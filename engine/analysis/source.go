@@ -11,6 +11,8 @@ import (
 
 	"go.starlark.net/resolve"
 	"go.starlark.net/syntax"
+
+	"orrery/starlib/guard"
 )
 
 // Source reads a file by its name relative to the blueprint directory, with forward slashes and without leading ones ("lib/x.star").
@@ -40,7 +42,11 @@ func (a *analyzer) readFile(name string, text []byte) *file {
 		a.reportAt(ruleLoad, name, 1, 1, 0, fmt.Sprintf("the file has %d bytes; the limit of a blueprint file is %d", len(text), maxFileBytes), "move parts of it into files that it loads")
 		return f
 	}
-	tree, err := Dialect.Parse(name, text, syntax.RetainComments)
+	err := guard.CheckSource(name, string(text)) // the parser itself has no bound on nesting
+	var tree *syntax.File
+	if err == nil {
+		tree, err = Dialect.Parse(name, text, syntax.RetainComments)
+	}
 	if err != nil {
 		a.reportSyntax(f, err)
 		return f
