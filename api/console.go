@@ -237,10 +237,11 @@ func (s *Server) pageStart(c *fiber.Ctx, _ *Client) error {
 	if err != nil {
 		return s.pageFault(c, err)
 	}
-	if !s.creates.enter(1) {
-		return s.pageFault(c, overloaded("jobs are being started", s.creates.most))
+	leave, err := s.admitCreate(c.UserContext())
+	if err != nil {
+		return s.pageFault(c, err)
 	}
-	defer s.creates.leave(1)
+	defer leave()
 	r.Blueprint, r.Client = name, who.forJob()
 	id, _, err := s.jobs.Submit(c.UserContext(), r)
 	if err != nil {

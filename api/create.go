@@ -23,10 +23,11 @@ const maxTimeout = 366 * 24 * 3600 // seconds, for dispatch_timeout and result_t
 
 // createJob finds the blueprint behind the path, reads the body and submits.
 func (s *Server) createJob(c *fiber.Ctx, who *Client) error {
-	if !s.creates.enter(1) {
-		return overloaded("jobs are being started", s.creates.most)
+	leave, err := s.admitCreate(c.UserContext())
+	if err != nil {
+		return err
 	}
-	defer s.creates.leave(1)
+	defer leave()
 	path := strings.Trim(c.Params("*"), "/")
 	name, err := s.endpoint(path)
 	if err != nil {

@@ -3,12 +3,10 @@ package api
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"strconv"
 	"strings"
-	"sync/atomic"
 
 	"github.com/gofiber/fiber/v2"
 	"github.com/valyala/fasthttp"
@@ -17,41 +15,15 @@ import (
 	"orrery/workers/protocol"
 )
 
-// This file lets requests in as far as the server can bear them: bodies grow with what has
-// come and not with what was announced, only those with a token may send much, and what is
-// in work at once is bounded.
+// This file lets requests in as far as the server can bear them: bodies grow with what has come and not with what was announced, and only those with a token may send much.
 
 const (
-	defaultCreates = 1000
-	strangersBody  = 64 << 10  // bytes of a body from somebody who has shown no token
-	firstBody      = 8 << 10   // bytes that the framework reads with the headers
-	freeBody       = 64 << 10  // bytes of a body that are not counted
-	maxBodies      = 512 << 20 // bytes of all larger bodies of clients at once
-	maxDiscard     = 256 << 10 // bytes of a refused body that are read so that the answer arrives
+	strangersBody = 64 << 10  // bytes of a body from somebody who has shown no token
+	firstBody     = 8 << 10   // bytes that the framework reads with the headers
+	freeBody      = 64 << 10  // bytes of a body that are not counted
+	maxBodies     = 512 << 20 // bytes of all larger bodies of clients at once
+	maxDiscard    = 256 << 10 // bytes of a refused body that are read so that the answer arrives
 )
-
-// gate counts what is in work and refuses what would be too much.
-type gate struct {
-	most    int64
-	now     atomic.Int64
-	refused atomic.Uint64
-}
-
-// enter takes n places, or none when there are not so many.
-func (g *gate) enter(n int64) bool {
-	if g.now.Add(n) <= g.most {
-		return true
-	}
-	g.now.Add(-n)
-	g.refused.Add(1)
-	return false
-}
-
-func (g *gate) leave(n int64) { g.now.Add(-n) }
-
-func overloaded(what string, most int64) *Problem {
-	return problem(codeOverloaded, fmt.Sprintf("the server is at its limit (%d) of what it does at once: %s; try again after Retry-After", most, what))
-}
 
 func tooLarge(most int) *Problem {
 	return problem(codeTooLarge, "the request body is larger than "+strconv.Itoa(most)+" bytes; send less, or put large data into files")

@@ -33,6 +33,7 @@ type Config struct {
 	Version       string                                         // of the program, for /_public/status
 	ReloadWorkers func(context.Context) (workers int, err error) // reads workers.toml again; nil refuses
 	MaxCreates    int                                            // starts of jobs in flight, more are answered 503; 0 is 1,000
+	MaxBacklog    int                                            // jobs whose next step waits; with more, starts are held and then answered 503; 0 is 20,000
 	Patience      Patience
 }
 
@@ -77,6 +78,7 @@ type Server struct {
 	started  time.Time
 
 	creates gate // starts of jobs in flight
+	backlog backlog
 	bodies  gate // bytes of large bodies in memory
 
 	idPrefix string
@@ -117,7 +119,7 @@ func New(d Deps, cfg Config) (*Server, error) {
 		cfg: cfg, jobs: d.Jobs, prints: d.Blueprints, hub: d.Hub, clock: d.Clock, log: d.Log,
 		keys: keys, dev: dev, sessions: newSessions(d.Clock), metrics: &metrics{}, started: d.Clock.Now(), idPrefix: hex.EncodeToString(prefix[:]),
 	}
-	s.creates.most, s.bodies.most = int64(cmp.Or(cfg.MaxCreates, defaultCreates)), maxBodies
+	s.creates.most, s.backlog.most, s.bodies.most = int64(cmp.Or(cfg.MaxCreates, defaultCreates)), int64(cmp.Or(cfg.MaxBacklog, defaultBacklog)), maxBodies
 	s.held, s.release = context.WithCancel(context.Background())
 	s.app = fiber.New(fiber.Config{
 		AppName: "orrery", DisableStartupMessage: true, CaseSensitive: true, Immutable: true,

@@ -3,7 +3,6 @@ package hostile
 import (
 	"bytes"
 	"compress/gzip"
-	"fmt"
 	"io"
 	"math"
 	"net"
@@ -147,26 +146,25 @@ func TestManySlowClients(t *testing.T) {
 	s.runsThrough()
 }
 
-// packed gives n zero bytes inside a JSON text, compressed.
-func packed(t *testing.T, zip func(io.Writer) io.WriteCloser, n int) string {
+// packed gives a JSON text with n MiB of zeros, compressed: pieces that are packed by
+// themselves and joined are one packed text too, so a MiB is packed once only.
+func packed(t *testing.T, zip func(io.Writer) (io.WriteCloser, error), n int) string {
 	t.Helper()
-	var b bytes.Buffer
-	w := zip(&b)
-	zeros := make([]byte, 1<<20)
-	for i := range zeros {
-		zeros[i] = '0'
-	}
-	fmt.Fprint(w, `{"a":"`)
-	for range n >> 20 {
-		if _, err := w.Write(zeros); err != nil {
+	piece := func(text string) string {
+		var b bytes.Buffer
+		w, err := zip(&b)
+		if err != nil {
 			t.Fatal(err)
 		}
+		if _, err := io.WriteString(w, text); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		return b.String()
 	}
-	fmt.Fprint(w, `"}`)
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return b.String()
+	return piece(`{"a":"`) + strings.Repeat(piece(strings.Repeat("0", 1<<20)), n) + piece(`"}`)
 }
 
 func TestBombs(t *testing.T) {
@@ -175,14 +173,8 @@ func TestBombs(t *testing.T) {
 	_, before := s.memory()
 	good := s.goodClient()
 	const path = "/api/v1/jobs/hostile_quick"
-	gz := packed(t, func(w io.Writer) io.WriteCloser { return gzip.NewWriter(w) }, 512<<20)
-	zs := packed(t, func(w io.Writer) io.WriteCloser {
-		z, err := zstd.NewWriter(w)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return z
-	}, 512<<20)
+	gz := packed(t, func(w io.Writer) (io.WriteCloser, error) { return gzip.NewWriter(w), nil }, 512)
+	zs := packed(t, func(w io.Writer) (io.WriteCloser, error) { return zstd.NewWriter(w) }, 512)
 	deep := strings.Repeat("[", 1000000) + strings.Repeat("]", 1000000)
 	for name, c := range map[string]struct {
 		body, coding string

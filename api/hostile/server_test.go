@@ -15,6 +15,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	_ "orrery/cli" // it is built below; so a test's kept result ends with a change of the product
 )
 
 // This file builds the program, runs servers and asks them.

@@ -1,0 +1,52 @@
+package api
+
+import (
+	"net/http"
+	"testing"
+
+	"orrery/engine/job"
+)
+
+// This file tests what happens when too much is asked for at once.
+
+func TestStartsInFlightAreBounded(t *testing.T) {
+	b := newBench(t, func(c *Config) { c.MaxCreates = 2 })
+	b.s.creates.enter(2) // two others are being started
+	got := b.as("client", "POST", start, `{}`)
+	got.want(t, http.StatusServiceUnavailable, "overloaded")
+	if got.header.Get("Retry-After") != "1" {
+		t.Errorf("headers %v", got.header)
+	}
+	b.as("client", "GET", "/api/v1/jobs", "").ok(t, http.StatusOK, nil) // only starts are refused
+	b.s.creates.leave(1)
+	b.as("client", "POST", start, `{}`).ok(t, http.StatusAccepted, nil)
+	if n := b.s.creates.now.Load(); n != 1 {
+		t.Errorf("%d places are taken, want 1", n)
+	}
+}
+
+func TestABacklogHoldsStartsBack(t *testing.T) {
+	b := newBench(t, func(c *Config) { c.MaxBacklog = 3 })
+	var ids []string
+	for i := range 3 {
+		ids = append(ids, b.engine.add(job.Job{ID: job.NewID(epoch, byte(i+1)), Status: job.Running}))
+	}
+	b.engine.add(job.Job{ID: job.NewID(epoch, 9), Status: job.WaitingWorker}) // does not count
+	answered := make(chan answer, 1)
+	ask := func() { answered <- b.as("client", "POST", start, `{}`) }
+
+	go ask()
+	for range 10 { // a second in steps of its looks
+		<-b.clock.Armed()
+		b.clock.Advance(lookEvery)
+	}
+	(<-answered).want(t, http.StatusServiceUnavailable, "overloaded")
+
+	go ask()
+	<-b.clock.Armed()
+	if err := b.engine.set(ids[0], func(j *job.Job) { j.Status = job.WaitingWorker }); err != nil {
+		t.Fatal(err)
+	}
+	b.clock.Advance(lookEvery)
+	(<-answered).ok(t, http.StatusAccepted, nil)
+}
