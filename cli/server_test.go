@@ -379,7 +379,7 @@ func TestServeNamesWhatIsInItsWay(t *testing.T) {
 		{"--listen " + taken.Addr().String(), "is in use"},
 		{"--blueprints-dir nowhere", "there is no folder nowhere"},
 		{"--blueprints-dir notes.txt", "notes.txt is a file: name the folder"},
-		{"--store-url sqlite:notes.txt", "notes.txt: the file is not an Orrery store; give another path in STORE_URL"},
+		{"--store-url sqlite:notes.txt", "notes.txt: the file is not an Orrery store, or its beginning is damaged: give another path in STORE_URL"},
 		{"--store-url redis://h", "no redis store yet"},
 		{"--store-url memories:", `no store "memories"`},
 		{"--config nowhere.toml", "nowhere.toml"},
