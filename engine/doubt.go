@@ -13,7 +13,8 @@ import (
 
 // This file is for commits of which nobody knows whether they were done: the connection or
 // the disk failed between the write and the answer. The job's history tells: a change that
-// was done left its first record there, under a number that no other change can have.
+// was done left all its records there, under numbers that no other change can have; only two
+// tries of a first commit can begin alike and differ in how far they went.
 
 const lookTimeout = 5 * time.Second
 
@@ -77,20 +78,29 @@ func isDoubtful(err error) bool {
 func (e *Engine) wasDone(ctx context.Context, c *job.Change) (bool, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookTimeout)
 	defer cancel()
-	first := &c.Records[0] // every change has one
-	kept, err := e.store.Records(ctx, c.Job.ID, first.N-1, 1)
-	if errors.Is(err, store.ErrNotFound) || err == nil && len(kept) == 0 {
+	first := c.Records[0].N // every change has one
+	kept, err := e.store.Records(ctx, c.Job.ID, first-1, len(c.Records)+1)
+	if errors.Is(err, store.ErrNotFound) {
 		return false, nil
 	}
-	if err != nil {
+	if err != nil || len(kept) < len(c.Records) {
 		return false, err
 	}
-	want, err := store.Encode(first)
-	if err != nil {
-		return false, err
+	for i := range c.Records {
+		want, err := store.Encode(&c.Records[i])
+		if err != nil {
+			return false, err
+		}
+		if got, err := store.Encode(&kept[i]); err != nil || got != want {
+			return false, err
+		}
 	}
-	got, err := store.Encode(&kept[0])
-	return got == want, err
+	if len(kept) == len(c.Records) {
+		return true, nil
+	}
+	// more records: later changes, or another first commit of the same job that went further
+	j, err := e.store.Job(ctx, c.Job.ID)
+	return err == nil && j.Version > c.Job.Version, err
 }
 
 // doubtful finds out what became of a commit that failed with err, and gives nil when it was

@@ -269,3 +269,38 @@ func (f *fullStore) Commit(ctx context.Context, c *job.Change) error {
 	}
 	return f.Store.Commit(ctx, c)
 }
+
+// A first commit that is in doubt and the repetition of its request may carry more or fewer
+// steps, when the handler was slow in between: the one must not be taken for the other.
+func TestDoubtfulFirstCommitIsNotItsRepetition(t *testing.T) {
+	for name, slowFirst := range map[string]bool{"the first carried the step": false, "the second carried the step": true} {
+		t.Run(name, func(t *testing.T) {
+			faults := faultstore.New(memory.New())
+			r := newRig(t, func(c *Config) { c.Store = faults })
+			r.rows = faults.Store
+			bp, err := r.Engine.cfg.Blueprints.Pin(r.ctx, "mixed")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if slowFirst {
+				r.slow.add(bp, bp.Start)
+			}
+			faults.Fail(faultstore.Commit, 1, faultstore.Before)
+			faults.Fail(faultstore.Records, 1, faultstore.Before)
+			request := Request{Blueprint: "mixed", InitialData: json.RawMessage(`{}`), IdempotencyKey: "once"}
+			if _, _, err := r.Submit(r.ctx, request); !errors.Is(err, faultstore.ErrInjected) {
+				t.Fatalf("the first try: %v", err)
+			}
+			r.slow.states = nil
+			if !slowFirst {
+				r.slow.add(bp, bp.Start)
+			}
+			id, _, err := r.Submit(r.ctx, request)
+			if err != nil {
+				t.Fatal(err)
+			}
+			playMixed(t, r, id)
+			checkInvariants(t, r, id)
+		})
+	}
+}
