@@ -37,6 +37,8 @@ var directions = []direction{
 	{"engine/analysis", []string{"starlib/..."}},
 	{"engine/draw", []string{"engine/analysis"}},
 	{"engine/draw/boot", nil},
+	{"engine/outbound", nil},
+	{"engine/webhook", []string{"engine/outbound"}},
 	{"engine/sandbox", []string{"engine/blueprint", "starlib/...", "engine/job", "engine/clock"}},
 	{"engine/blueprint", []string{"engine/analysis", "starlib/...", "engine/job", "engine/clock", "engine/store"}},
 	{"engine/store/...", []string{"engine/store/...", "engine/job", "engine/clock", "engine/killpoint"}},

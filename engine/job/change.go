@@ -106,8 +106,15 @@ type Message struct {
 	Body     json.RawMessage `json:"body,omitempty"`
 	Due      time.Time       `json:"due"` // not before
 	Attempts int             `json:"attempts,omitempty"`
-	Error    string          `json:"error,omitempty"` // of the last try
+	Error    string          `json:"error,omitempty"`    // of the last try
+	Began    *time.Time      `json:"began,omitempty"`    // a try began then, and its outcome is not known
+	Sent     *time.Time      `json:"sent,omitempty"`     // it was delivered, and stays until what it asks is settled
+	Receipt  json.RawMessage `json:"receipt,omitempty"`  // Sent: how its receiver finds it again
+	GivenUp  *time.Time      `json:"given_up,omitempty"` // it is not tried any more unless a person says so
 }
+
+// Parked reports whether the message waits for somebody and has no date of its own.
+func (m *Message) Parked() bool { return m.Sent != nil || m.GivenUp != nil }
 
 // ChildStart is the body of MsgChildStart.
 type ChildStart struct {

@@ -154,12 +154,20 @@ type Wake struct {
 
 // Outbox holds what still has to leave the shard.
 type Outbox interface {
-	// Messages gives messages due at or before now, earliest first, at most limit.
+	// Messages gives messages due at or before now that are not parked, earliest first, at
+	// most limit.
 	Messages(ctx context.Context, now time.Time, limit int) ([]job.Message, error)
 	// Delivered removes messages; ids that are gone already do not matter.
 	Delivered(ctx context.Context, ids ...string) error
-	// Postpone keeps a message for a later try (Due, Attempts and Error as given).
+	// Postpone replaces a message that is still there by m, which has the same id: for a
+	// later try, or parked.
 	Postpone(ctx context.Context, m job.Message) error
+	// MessagesOf gives every message that is kept of a job, parked or not, in order of id. It
+	// finds them by their ids, which begin with the job's id and a slash.
+	MessagesOf(ctx context.Context, jobID string) ([]job.Message, error)
+	// GivenUp gives messages that were given up, with ids after the given one ("" at first),
+	// in order of id, at most limit.
+	GivenUp(ctx context.Context, after string, limit int) ([]job.Message, error)
 }
 
 // Blueprints keeps the source text of every revision that a job may still need.
@@ -199,4 +207,6 @@ type Keys interface {
 	// Claim sets the key if it is absent or past its end, and gives the value that then
 	// stands. ttl 0 keeps it for ever. It is durable when it returns.
 	Claim(ctx context.Context, key string, value []byte, ttl time.Duration, now time.Time) (stands []byte, claimed bool, err error)
+	// Claimed gives the value of a key that was claimed and is not past its end.
+	Claimed(ctx context.Context, key string, now time.Time) (stands []byte, claimed bool, err error)
 }

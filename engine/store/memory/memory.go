@@ -64,6 +64,8 @@ type letter struct {
 	n    int64
 	due  time.Time
 	body string
+
+	parked, givenUp bool
 }
 
 type valueKey struct{ blueprint, store, key string }

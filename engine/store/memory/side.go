@@ -5,7 +5,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"orrery/engine/job"
@@ -22,7 +24,7 @@ func (s *Store) Messages(ctx context.Context, now time.Time, limit int) ([]job.M
 	defer s.mu.Unlock()
 	var due []*letter
 	for _, l := range s.outbox {
-		if !l.due.After(now) {
+		if !l.parked && !l.due.After(now) {
 			due = append(due, l)
 		}
 	}
@@ -66,9 +68,39 @@ func (s *Store) Postpone(ctx context.Context, m job.Message) error {
 	}
 	defer s.mu.Unlock()
 	if l := s.outbox[m.ID]; l != nil {
-		l.due, l.body = m.Due, body
+		l.due, l.body, l.parked, l.givenUp = m.Due, body, m.Parked(), m.GivenUp != nil
 	}
 	return nil
+}
+
+// MessagesOf gives the messages of a job.
+func (s *Store) MessagesOf(ctx context.Context, jobID string) ([]job.Message, error) {
+	return s.keptMessages(ctx, func(id string, _ *letter) bool { return strings.HasPrefix(id, jobID+"/") })
+}
+
+// GivenUp gives messages that nobody tries any more.
+func (s *Store) GivenUp(ctx context.Context, after string, limit int) ([]job.Message, error) {
+	all, err := s.keptMessages(ctx, func(id string, l *letter) bool { return l.givenUp && id > after })
+	return all[:min(len(all), limit)], err
+}
+
+// keptMessages gives the messages that pass, in order of id.
+func (s *Store) keptMessages(ctx context.Context, pass func(id string, l *letter) bool) ([]job.Message, error) {
+	if err := s.begin(ctx); err != nil {
+		return nil, err
+	}
+	defer s.mu.Unlock()
+	var out []job.Message
+	for _, id := range slices.Sorted(maps.Keys(s.outbox)) {
+		if l := s.outbox[id]; pass(id, l) {
+			var m job.Message
+			if err := store.Decode(store.Format, l.body, &m); err != nil {
+				return nil, err
+			}
+			out = append(out, m)
+		}
+	}
+	return out, nil
 }
 
 // PutRevision keeps a revision once.
@@ -157,4 +189,17 @@ func (s *Store) Claim(ctx context.Context, key string, value []byte, ttl time.Du
 	}
 	s.claims[key] = c
 	return bytes.Clone(value), true, nil
+}
+
+// Claimed reads a key that somebody holds.
+func (s *Store) Claimed(ctx context.Context, key string, now time.Time) ([]byte, bool, error) {
+	if err := s.begin(ctx); err != nil {
+		return nil, false, err
+	}
+	defer s.mu.Unlock()
+	c, ok := s.claims[key]
+	if !ok || !c.until.IsZero() && !c.until.After(now) {
+		return nil, false, nil
+	}
+	return bytes.Clone(c.value), true, nil
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
 	"time"
 
 	"orrery/engine/job"
@@ -39,10 +40,39 @@ func (s *Store) Postpone(ctx context.Context, m job.Message) error {
 	if err != nil {
 		return err
 	}
+	due := m.Due.UnixMilli()
+	switch {
+	case m.GivenUp != nil:
+		due = dueGivenUp
+	case m.Sent != nil:
+		due = dueSent
+	}
 	return s.write(ctx, len(body), func(w *writer) error {
-		_, err := w.c.exec("UPDATE outbox SET due=?, f=?, body=? WHERE id=?", m.Due.UnixMilli(), int64(store.Format), body, m.ID)
+		_, err := w.c.exec("UPDATE outbox SET due=?, f=?, body=? WHERE id=?", due, int64(store.Format), body, m.ID)
 		return err
 	})
+}
+
+// Dates that never come, in the column due, for messages without a date of their own.
+const (
+	dueSent    = math.MaxInt64 - 1
+	dueGivenUp = math.MaxInt64
+)
+
+// MessagesOf gives the messages of a job; '0' is the character after '/'.
+func (s *Store) MessagesOf(ctx context.Context, jobID string) (out []job.Message, err error) {
+	err = s.read(ctx, func(c *conn) error {
+		return c.each("SELECT f, body FROM outbox WHERE id>? AND id<? ORDER BY id", decodeInto(&out), jobID+"/", jobID+"0")
+	})
+	return out, err
+}
+
+// GivenUp gives messages that nobody tries any more.
+func (s *Store) GivenUp(ctx context.Context, after string, limit int) (out []job.Message, err error) {
+	err = s.read(ctx, func(c *conn) error {
+		return c.each("SELECT f, body FROM outbox INDEXED BY outbox_due WHERE due=? AND id>? ORDER BY id LIMIT ?", decodeInto(&out), int64(dueGivenUp), after, int64(limit))
+	})
+	return out, err
 }
 
 // PutRevision keeps a revision once.
@@ -137,6 +167,21 @@ func (s *Store) Claim(ctx context.Context, key string, value []byte, ttl time.Du
 	})
 	if err != nil {
 		return nil, false, fmt.Errorf("claim %q: %w", key, err)
+	}
+	return stands, claimed, nil
+}
+
+// Claimed reads a key that somebody holds.
+func (s *Store) Claimed(ctx context.Context, key string, now time.Time) (stands []byte, claimed bool, err error) {
+	err = s.read(ctx, func(c *conn) error {
+		r, ok, err := c.one("SELECT value FROM claims WHERE key=? AND (until IS NULL OR until>?)", key, now.UnixMilli())
+		if ok && err == nil {
+			stands, claimed = bytes.Clone(r.blob(0)), true
+		}
+		return err
+	})
+	if err != nil {
+		return nil, false, fmt.Errorf("read the claim %q: %w", key, err)
 	}
 	return stands, claimed, nil
 }

@@ -13,6 +13,7 @@ import (
 var keyTests = []test{
 	{"the first claim stands", claimOnce},
 	{"a claim ends with its time", claimEnds},
+	{"a claim is read", claimRead},
 }
 
 var besideTests = []test{
@@ -56,6 +57,24 @@ func claimEnds(b *bed) {
 	if v, ok := b.claim("k", "four", time.Minute, at(119)); ok || v != "three" {
 		b.Fatalf("within the second one's time: %q, %v", v, ok)
 	}
+}
+
+func claimRead(b *bed) {
+	read := func(key string, now time.Time, want string, there bool) {
+		b.Helper()
+		v, ok, err := b.Claimed(b.ctx, key, now)
+		b.must(err)
+		if string(v) != want || ok != there {
+			b.Fatalf("%s at %s: %q, %v; want %q, %v", key, now, v, ok, want, there)
+		}
+	}
+	read("k", epoch, "", false)
+	b.claim("k", "one", time.Minute, epoch)
+	b.claim("ever", "two", 0, epoch)
+	read("k", at(59), "one", true)
+	read("k", at(60), "", false)
+	read("ever", at(1<<30), "two", true)
+	read("K", epoch, "", false)
 }
 
 func revisions(b *bed) {

@@ -1,6 +1,8 @@
 package storetest
 
 import (
+	"time"
+
 	"orrery/engine/job"
 )
 
@@ -11,6 +13,9 @@ var outboxTests = []test{
 	{"delivered messages are gone", delivered},
 	{"a postponed message comes later", postponed},
 	{"the same cause gives one message", messageOnce},
+	{"a parked message has no date", parked},
+	{"messages of a job", messagesOf},
+	{"messages that were given up", givenUp},
 }
 
 // messages gives the ids of what is due.
@@ -70,4 +75,76 @@ func messageOnce(b *bed) {
 	b.step(j, message("a", at(7)))
 	b.same("the first one stands", b.messages(1, 10), []string{"a"})
 	b.same("once", b.messages(99, 10), []string{"a"})
+}
+
+// ids gives the ids of messages.
+func ids(ms []job.Message) []string {
+	out := []string{}
+	for _, m := range ms {
+		out = append(out, m.ID)
+	}
+	return out
+}
+
+// park replaces the message with the given id by one that is sent or given up.
+func (b *bed) park(id string, sent bool) job.Message {
+	b.Helper()
+	ms, err := b.Messages(b.ctx, at(99), 99)
+	b.must(err)
+	for _, m := range ms {
+		if m.ID != id {
+			continue
+		}
+		now := at(3)
+		mark := map[bool]**time.Time{true: &m.Sent, false: &m.GivenUp}[sent]
+		*mark, m.Receipt, m.Attempts = &now, []byte(`{"message_id":7}`), 2
+		b.must(b.Postpone(b.ctx, m))
+		return m
+	}
+	b.Fatalf("there is no message %s", id)
+	return job.Message{}
+}
+
+func parked(b *bed) {
+	b.create(message("a", at(1)), message("b", at(1)), message("c", at(1)))
+	b.park("a", true)
+	m := b.park("b", false)
+	b.same("due", b.messages(1<<30, 10), []string{"c"})
+	m.GivenUp, m.Due = nil, at(50)
+	b.must(b.Postpone(b.ctx, m)) // a person tries it again
+	b.same("not yet", b.messages(49, 10), []string{"c"})
+	b.same("again", b.messages(50, 10), []string{"c", "b"})
+}
+
+func messagesOf(b *bed) {
+	j := b.create()
+	j = b.step(j, message(j.ID+"/2/0", at(9)), message(j.ID+"/10/0", at(1)))
+	other := b.create()
+	b.step(other, message(other.ID+"/2/0", at(1)))
+	m := b.park(j.ID+"/2/0", true)
+	ms, err := b.MessagesOf(b.ctx, j.ID)
+	b.must(err)
+	b.same("messages", ids(ms), []string{j.ID + "/10/0", j.ID + "/2/0"})
+	b.same("message", ms[1], m)
+	b.must(b.Delivered(b.ctx, j.ID+"/2/0", j.ID+"/10/0"))
+	ms, err = b.MessagesOf(b.ctx, j.ID)
+	b.must(err)
+	b.same("after delivery", ids(ms), []string{})
+}
+
+func givenUp(b *bed) {
+	b.create(message("a", at(1)), message("b", at(1)), message("c", at(1)), message("d", at(1)), message("e", at(1)))
+	b.park("d", false)
+	b.park("a", true)
+	b.park("b", false)
+	b.park("e", false)
+	ms, err := b.GivenUp(b.ctx, "", 2)
+	b.must(err)
+	b.same("two", ids(ms), []string{"b", "d"})
+	ms, err = b.GivenUp(b.ctx, "d", 2)
+	b.must(err)
+	b.same("the rest", ids(ms), []string{"e"})
+	ms, err = b.GivenUp(b.ctx, "e", 2)
+	b.must(err)
+	b.same("no more", ids(ms), []string{})
 }
