@@ -40,7 +40,8 @@ type Config struct {
 	MaxRetries    int                              // JOB_MAX_RETRIES; below 0 means none
 	WorkerTimeout float64                          // seconds an attempt may take; WORKER_TIMEOUT_SECONDS
 	CancelGrace   time.Duration                    // CANCEL_GRACE_SECONDS
-	Runners       int                              // steps under way at once
+	Runners       int                              // pure steps under way at once
+	Callers       int                              // steps under way at once that call stores, files, SQL or HTTP
 	Limits        Limits
 	Jitter        func() float64 // 0.5 to 1, for retries
 }
@@ -79,6 +80,9 @@ func (c Config) withDefaults() Config {
 	if c.Runners == 0 {
 		c.Runners = 64 // steps mostly wait for the disk; the processors bound the rest
 	}
+	if c.Callers == 0 {
+		c.Callers = 256 // they wait for others; each costs a few KiB
+	}
 	if c.Limits.Streak == 0 {
 		c.Limits = DefaultLimits()
 	}
@@ -93,12 +97,13 @@ type Engine struct {
 	cfg       Config
 	store     store.Store
 	locks     locks // of jobs
-	values    locks // of blueprints with data stores; taken after a job's
 	mail      mail
 	hot       hotList
-	slow      slowList
+	slow      slowList // handlers that take long
+	callers   slowList // handlers that call the outside
 	doubts    doubts
 	ready     *readyList
+	aside     *asideLane
 	watch     watchers
 	timers    chan struct{} // something became due earlier than planned
 	planned   atomic.Int64  // when the timers wake, in milliseconds since 1970
@@ -118,7 +123,7 @@ func New(cfg Config) (*Engine, error) {
 		return nil, errors.New("engine: Store, Blueprints and Dispatcher are needed")
 	}
 	e := &Engine{
-		cfg: cfg.withDefaults(), store: cfg.Store, ready: newReadyList(),
+		cfg: cfg.withDefaults(), store: cfg.Store, ready: newReadyList(), aside: newAsideLane(),
 		timers: make(chan struct{}, 1), outbox: make(chan struct{}, 1),
 	}
 	fresh := make([]byte, 32)
@@ -140,6 +145,10 @@ func (e *Engine) Start(ctx context.Context) error {
 	for range e.cfg.Runners {
 		e.goes(func() { e.runSteps(ctx) })
 	}
+	e.aside.isOpen.Store(true)
+	for range e.cfg.Callers {
+		e.goes(func() { e.runAside(ctx) })
+	}
 	e.goes(func() { e.runTimers(ctx) })
 	e.goes(func() { e.runOutbox(ctx) })
 	return nil
@@ -155,6 +164,7 @@ func (e *Engine) Stop(ctx context.Context) error {
 	}
 	e.cancel()
 	e.ready.close()
+	e.aside.close()
 	done := make(chan struct{})
 	go func() { e.working.Wait(); close(done) }()
 	select {

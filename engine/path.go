@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"strings"
 	"time"
 
@@ -105,33 +104,14 @@ func (e *Engine) create(ctx context.Context, bp *blueprint.Blueprint, c job.Crea
 	return e.apply(ctx, job.Job{}, store.Data{Initial: c.InitialData}, bp, c)
 }
 
-// step runs the step that is due in a job.
+// step runs the step that is due in a job, in a place for pure steps. One that calls the
+// outside goes to the lane for those.
 func (e *Engine) step(ctx context.Context, id string) error {
-	defer e.locks.of(id)()
-	for range conflictTries {
-		if err := e.clear(ctx, id); err != nil {
-			return err
-		}
-		j, data, err := e.load(ctx, id)
-		if errors.Is(err, store.ErrNotFound) {
-			return nil // its first commit was in doubt, and was not done
-		}
-		if err != nil || !j.Ready {
-			return err
-		}
-		bp, err := e.cfg.Blueprints.AtRevision(ctx, j.Revision, j.Blueprint)
-		if !final(err) {
-			return err
-		}
-		if err != nil {
-			return e.apply(ctx, *j, data, nil, job.Broken{Err: job.Error{Code: job.CodeUnknownBlueprint,
-				Message: fmt.Sprintf("revision %s of blueprint %q can not be loaded: %v", j.Revision, j.Blueprint, err)}})
-		}
-		if err = e.stepOnce(ctx, bp, j, data); !errors.Is(err, store.ErrConflict) {
-			return err
-		}
+	aside, err := e.stepPure(ctx, id)
+	if !aside || err != nil {
+		return err
 	}
-	e.ready.push(id) // others have changed what it reads again and again: let them go first
+	e.aside.push(id)
 	return nil
 }
 
@@ -142,24 +122,20 @@ func final(err error) bool {
 	return err == nil || errors.Is(err, blueprint.ErrUnknown) || FaultCode(err) == UnknownBlueprint || errors.As(err, &bad)
 }
 
-// stepOnce runs one handler and commits what it decided. Steps of a blueprint with data
-// stores go one after another: what one has written the next one reads.
-func (e *Engine) stepOnce(ctx context.Context, bp *blueprint.Blueprint, j *job.Job, data store.Data) error {
-	if len(bp.Stores) > 0 {
-		defer e.values.of(bp.Name)()
-	}
-	event, err := e.decide(ctx, bp, j, data)
-	if err != nil {
-		return err
-	}
+// keepStep commits what a step decided.
+func (e *Engine) keepStep(ctx context.Context, bp *blueprint.Blueprint, j *job.Job, data store.Data, event job.Decided) error {
 	killpoint.At("engine.step-decided")
-	err = e.apply(ctx, *j, data, bp, event)
+	err := e.apply(ctx, *j, data, bp, event)
 	killpoint.At("engine.step-kept")
 	return err
 }
 
-// decide runs the handler on what the job is now.
-func (e *Engine) decide(ctx context.Context, bp *blueprint.Blueprint, j *job.Job, data store.Data) (job.Decided, error) {
+// errDeparted says that a pure run met a call of the outside.
+var errDeparted = errors.New("the step calls the outside")
+
+// decide runs the handler on what the job is now. A pure run ends with errDeparted at the
+// first call of the outside, and the handler's state is remembered.
+func (e *Engine) decide(ctx context.Context, bp *blueprint.Blueprint, j *job.Job, data store.Data, pure bool) (job.Decided, error) {
 	var results []job.Result
 	if p, ok := bp.Place(j.State); ok && p.Aggregator {
 		var err error
@@ -169,8 +145,12 @@ func (e *Engine) decide(ctx context.Context, bp *blueprint.Blueprint, j *job.Job
 	}
 	d := sandbox.Run(ctx, sandbox.Step{
 		Blueprint: bp, Job: j, Initial: data.Initial, History: data.History, Results: results,
-		Host: e.hostFor(j, data), Limits: e.cfg.Limits.Step, Logger: e.cfg.Log, Retries: e.cfg.MaxRetries,
+		Host: e.hostFor(j, data), Limits: e.cfg.Limits.Step, Logger: e.cfg.Log, Retries: e.cfg.MaxRetries, Pure: pure,
 	})
+	if sandbox.Departed(d.Failure) {
+		e.callers.add(bp, j.State)
+		return job.Decided{}, errDeparted
+	}
 	if d.Failure != nil && d.Failure.Code == job.CodeTransient { // a read failed in passing: nothing is decided
 		return job.Decided{}, errors.Join(ctx.Err(), d.Failure)
 	}
@@ -219,13 +199,13 @@ func (e *Engine) together(ctx context.Context, bp *blueprint.Blueprint, c *job.C
 	}
 	for range stepsTogether {
 		p, _ := bp.Place(c.Job.State)
-		if !c.Job.Ready || p.Aggregator || e.slow.has(bp, c.Job.State) {
+		if !c.Job.Ready || p.Aggregator || e.slow.has(bp, c.Job.State) || e.callers.has(bp, c.Job.State) {
 			return c
 		}
 		data = after(data, c)
-		event, err := e.decide(ctx, bp, &c.Job, data)
+		event, err := e.decide(ctx, bp, &c.Job, data, e.aside.isOpen.Load())
 		if err != nil {
-			return c // the step runs again by itself, and shows the error then
+			return c // the step runs again by itself: apart when it calls the outside, and shows its error then
 		}
 		if event.Decision.Duration > slowStep {
 			e.slow.add(bp, c.Job.State)

@@ -2,7 +2,13 @@ package engine
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"sync"
+
+	"orrery/engine/blueprint"
+	"orrery/engine/job"
+	"orrery/engine/store"
 )
 
 // This file keeps the list of jobs with a step due and runs them.
@@ -106,10 +112,65 @@ func (e *Engine) runOne(ctx context.Context, wait bool) bool {
 	}
 	// Stop lets a step that runs end and commit.
 	if err := e.step(context.WithoutCancel(ctx), id); err != nil && ctx.Err() == nil {
-		e.cfg.Log.Error("a step could not be kept; it is tried again", "job", id, "error", err)
-		e.later(ctx, func() { e.ready.push(id) })
+		e.retryStep(ctx, id, err)
 	}
 	return true
+}
+
+// stepPure runs a pure step, and reports one that is not.
+func (e *Engine) stepPure(ctx context.Context, id string) (aside bool, err error) {
+	defer e.locks.of(id)()
+	for range conflictTries {
+		j, data, bp, err := e.due(ctx, id)
+		if err != nil || j == nil {
+			return false, err
+		}
+		if e.waitsOutside(bp, j.State) {
+			return true, nil
+		}
+		event, err := e.decide(ctx, bp, j, data, e.aside.isOpen.Load())
+		if errors.Is(err, errDeparted) {
+			return true, nil
+		}
+		if err == nil {
+			err = e.keepStep(ctx, bp, j, data, event)
+		}
+		if !errors.Is(err, store.ErrConflict) {
+			return false, err
+		}
+	}
+	e.ready.push(id) // others have changed what it reads again and again: let them go first
+	return false, nil
+}
+
+// due loads a job whose step is due, and its blueprint; the caller holds the job's lock. A
+// nil job means that there is nothing to run.
+func (e *Engine) due(ctx context.Context, id string) (*job.Job, store.Data, *blueprint.Blueprint, error) {
+	if err := e.clear(ctx, id); err != nil {
+		return nil, store.Data{}, nil, err
+	}
+	j, data, err := e.load(ctx, id)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, data, nil, nil // its first commit was in doubt, and was not done
+	}
+	if err != nil || !j.Ready {
+		return nil, data, nil, err
+	}
+	bp, err := e.cfg.Blueprints.AtRevision(ctx, j.Revision, j.Blueprint)
+	if !final(err) {
+		return nil, data, nil, err
+	}
+	if err != nil {
+		return nil, data, nil, e.apply(ctx, *j, data, nil, job.Broken{Err: job.Error{Code: job.CodeUnknownBlueprint,
+			Message: fmt.Sprintf("revision %s of blueprint %q can not be loaded: %v", j.Revision, j.Blueprint, err)}})
+	}
+	return j, data, bp, nil
+}
+
+// retryStep runs a step again in a while.
+func (e *Engine) retryStep(ctx context.Context, id string, err error) {
+	e.cfg.Log.Error("a step could not be kept; it is tried again", "job", id, "error", err)
+	e.later(ctx, func() { e.ready.push(id) })
 }
 
 func (e *Engine) refill(ctx context.Context) {
@@ -149,7 +210,7 @@ func (e *Engine) later(ctx context.Context, f func()) {
 func (e *Engine) Settle(ctx context.Context) error {
 	for {
 		busy := false
-		for e.runOne(ctx, false) {
+		for e.runOne(ctx, false) || e.oneAside(ctx, false) {
 			busy = true
 		}
 		n, err := e.announce(ctx)

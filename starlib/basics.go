@@ -101,8 +101,9 @@ func sleep(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kw
 	if nap == nil {
 		nap = realSleep
 	}
-	if err := s.outside(func() error { return nap(s.Ctx, d) }); err != nil {
-		return nil, &HostError{Call: b.Name(), Err: err} // only the end of the run wakes it early
+	// Only the end of the run wakes it early.
+	if _, err := Call(s, HostCall{Name: b.Name(), Kind: naps}, func(ctx context.Context) (struct{}, error) { return struct{}{}, nap(ctx, d) }); err != nil {
+		return nil, err
 	}
 	return starlark.None, nil
 }

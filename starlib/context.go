@@ -1,6 +1,8 @@
 package starlib
 
 import (
+	"context"
+	"encoding/json"
 	"fmt"
 	"sort"
 
@@ -151,13 +153,11 @@ func getJobState(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, k
 	if s.Host.Jobs == nil {
 		return nil, fmt.Errorf("%s: jobs cannot be read here", b.Name())
 	}
-	var text []byte
-	err := s.outside(func() (err error) {
-		text, err = s.Host.Jobs.JobState(s.Ctx, id)
-		return err
+	text, err := Call(s, HostCall{Name: b.Name()}, func(ctx context.Context) (json.RawMessage, error) {
+		return s.Host.Jobs.JobState(ctx, id)
 	})
 	if err != nil {
-		return nil, &HostError{Call: b.Name(), Err: err}
+		return nil, err
 	}
 	return border.DecodeWithin(s.meter(), text, "job "+id)
 }

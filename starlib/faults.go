@@ -28,6 +28,7 @@ const (
 	CodeWatchdog   = "MEMORY_WATCHDOG" // of the process, not of the run: see engine/sandbox
 	CodeSleep      = "SLEEP_LIMIT"
 	CodeLog        = "LOG_LIMIT"
+	CodeCalls      = "CALL_LIMIT"
 	CodeDispatches = "DISPATCH_LIMIT"
 	CodeParams     = "PARAMS_LIMIT"
 	CodeData       = "DATA_LIMIT"

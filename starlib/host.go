@@ -8,7 +8,8 @@ import (
 	"orrery/starlib/guard"
 )
 
-// This file holds what the engine lends to a run, and the limits of one run.
+// This file holds what the engine lends to a run, and the limits of one run. Everything of
+// the Host that takes time is reached by Call: see call.go.
 
 // Host is the world outside of a run. Nil parts are not available, and a script that uses
 // one gets an error that says so.
@@ -39,6 +40,9 @@ type Limits struct {
 	Steps        uint64        // Starlark's own count
 	Time         time.Duration // of the handler's own work; waiting for the Host does not count
 	Sleep        time.Duration // all sleep() calls of a run together
+	Calls        int           // calls of the Host in one run: reads, acts and sleeps
+	CallTime     time.Duration // one call that reads or acts
+	FileTime     time.Duration // one call that reads or writes a file
 	LogBytes     int           // text of all log lines
 	Dispatches   int           // tasks of one step
 	HistoryBytes int           // state_history as JSON
@@ -62,7 +66,7 @@ func (l Limits) Guard() guard.Limits {
 func DefaultLimits() Limits {
 	g := guard.Defaults()
 	return Limits{
-		Steps: g.Steps, Time: time.Second, Sleep: time.Second, LogBytes: 256 << 10, Dispatches: 10_000,
+		Steps: g.Steps, Time: time.Second, Sleep: time.Second, Calls: 1000, CallTime: 10 * time.Second, FileTime: 10 * time.Minute, LogBytes: 256 << 10, Dispatches: 10_000,
 		HistoryBytes: 1 << 20, ParamsBytes: 256 << 10, DataBytes: 1 << 20, Elements: g.Elements,
 		MemoryBytes: g.MemoryBytes, TextBytes: g.TextBytes, IntegerBits: g.IntegerBits, Depth: g.Depth,
 	}

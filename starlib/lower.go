@@ -24,7 +24,7 @@ func (l Limits) Lowered(own Limits) Limits {
 	for _, x := range []struct {
 		at  *time.Duration
 		own time.Duration
-	}{{&l.Time, own.Time}, {&l.Sleep, own.Sleep}} {
+	}{{&l.Time, own.Time}, {&l.Sleep, own.Sleep}, {&l.CallTime, own.CallTime}, {&l.FileTime, own.FileTime}} {
 		if x.own > 0 && x.own < *x.at {
 			*x.at = x.own
 		}
@@ -35,7 +35,7 @@ func (l Limits) Lowered(own Limits) Limits {
 	}{
 		{&l.LogBytes, own.LogBytes}, {&l.Dispatches, own.Dispatches}, {&l.HistoryBytes, own.HistoryBytes}, {&l.ParamsBytes, own.ParamsBytes},
 		{&l.DataBytes, own.DataBytes}, {&l.Elements, own.Elements}, {&l.MemoryBytes, own.MemoryBytes}, {&l.TextBytes, own.TextBytes},
-		{&l.IntegerBits, own.IntegerBits}, {&l.Depth, own.Depth},
+		{&l.IntegerBits, own.IntegerBits}, {&l.Depth, own.Depth}, {&l.Calls, own.Calls},
 	} {
 		if x.own > 0 && (x.own < *x.at || *x.at == 0) {
 			*x.at = x.own
@@ -69,6 +69,12 @@ func readLimits(call string, v starlark.Value) (l Limits, err error) {
 			l.Steps = uint64(whole)
 		case "seconds":
 			l.Time = max(time.Duration(min(f, 1e6)*float64(time.Second)), 1)
+		case "calls":
+			l.Calls = whole
+		case "call_seconds":
+			l.CallTime = max(time.Duration(min(f, 1e6)*float64(time.Second)), 1)
+		case "file_seconds":
+			l.FileTime = max(time.Duration(min(f, 1e6)*float64(time.Second)), 1)
 		case "memory_mib":
 			l.MemoryBytes = max(int(f*(1<<20)), 1)
 		case "text_kib":
@@ -88,7 +94,7 @@ func readLimits(call string, v starlark.Value) (l Limits, err error) {
 		case "params_kib":
 			l.ParamsBytes = max(int(f*(1<<10)), 1)
 		default:
-			return l, fmt.Errorf("%s: limits has no %s; it has steps, seconds, memory_mib, text_kib, elements, integer_bits, depth, log_kib, dispatches, state_history_kib and params_kib", call, guard.Show(k, 40))
+			return l, fmt.Errorf("%s: limits has no %s; it has steps, seconds, calls, call_seconds, file_seconds, memory_mib, text_kib, elements, integer_bits, depth, log_kib, dispatches, state_history_kib and params_kib", call, guard.Show(k, 40))
 		}
 	}
 	return l, nil

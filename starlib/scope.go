@@ -33,9 +33,12 @@ type Scope struct {
 	Logger  *slog.Logger // the server's; nil keeps log lines in the job alone
 	Retries int          // tries after the first when a retry dict names no max
 
-	// Outside is called around everything that waits for the Host, so that its time is not
-	// counted as the handler's. Nil counts it.
-	Outside func(wait func() error) error
+	// Outside is called around every call of the Host: it stops the handler's clock, and ends
+	// the given context when the run is stopped. Nil counts the time as the handler's.
+	Outside func(wait func(ctx context.Context) error) error
+	// Depart is called before the first call of the Host. Its error ends the run, of which
+	// nothing has happened then. Nil lets every call be made at once.
+	Depart func() error
 	// Stopped tells that the run was stopped from outside (a limit, a shutdown).
 	Stopped func() bool
 
@@ -53,6 +56,7 @@ type Scope struct {
 	slept                                                     time.Duration
 	printed                                                   error // the limit that a print broke
 	logBytes                                                  int
+	calls                                                     int // of the Host, so far
 }
 
 const scopeKey = "orrery.scope"
@@ -100,9 +104,9 @@ func scopeOf(thread *starlark.Thread, call string) (*Scope, error) {
 func (s *Scope) StepID() string { return fmt.Sprintf("%s/%d", s.Job.ID, s.Job.Step+1) }
 
 // outside runs a wait for the Host.
-func (s *Scope) outside(wait func() error) error {
+func (s *Scope) outside(wait func(context.Context) error) error {
 	if s.Outside == nil {
-		return wait()
+		return wait(s.Ctx)
 	}
 	return s.Outside(wait)
 }

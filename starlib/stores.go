@@ -1,6 +1,7 @@
 package starlib
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"sort"
@@ -111,6 +112,12 @@ type cell struct {
 	written bool
 }
 
+// versioned is what the Host keeps of a key.
+type versioned struct {
+	text    json.RawMessage
+	version int64
+}
+
 var storeMethods = map[string]*starlark.Builtin{
 	"get":    starlark.NewBuiltin("get", storeGet),
 	"set":    starlark.NewBuiltin("set", storeSet),
@@ -141,24 +148,12 @@ func (st *dataStore) Attr(name string) (starlark.Value, error) {
 
 // read gives a key's present text: this run's write, else the kept value, else the initial.
 func (st *dataStore) read(key string) (json.RawMessage, error) {
-	c, ok := st.cells[key]
-	if !ok {
-		s := st.all.s
-		if s.Host.Stores == nil {
-			return nil, fmt.Errorf("data_stores.%s: stores cannot be read here", st.name)
+	if _, known := st.cells[key]; !known {
+		if err := st.fetch([]string{key}); err != nil {
+			return nil, err
 		}
-		c = &cell{}
-		var version int64
-		err := s.outside(func() (err error) {
-			c.text, version, err = s.Host.Stores.Get(s.Ctx, st.name, key)
-			return err
-		})
-		if err != nil {
-			return nil, &HostError{Call: "data_stores." + st.name, Err: err}
-		}
-		st.cells[key] = c
-		st.all.reads = append(st.all.reads, job.StoreRead{Store: st.name, Key: key, Version: version})
 	}
+	c := st.cells[key]
 	if c.text == nil && !c.written {
 		return st.initial[key], nil
 	}
@@ -166,6 +161,32 @@ func (st *dataStore) read(key string) (json.RawMessage, error) {
 		return nil, nil
 	}
 	return c.text, nil
+}
+
+// fetch reads keys that this run does not know yet, in one call.
+func (st *dataStore) fetch(keys []string) error {
+	s := st.all.s
+	if s.Host.Stores == nil {
+		return fmt.Errorf("data_stores.%s: stores cannot be read here", st.name)
+	}
+	kept, err := Call(s, HostCall{Name: "data_stores." + st.name}, func(ctx context.Context) ([]versioned, error) {
+		kept := make([]versioned, len(keys))
+		for i, key := range keys {
+			var err error
+			if kept[i].text, kept[i].version, err = s.Host.Stores.Get(ctx, st.name, key); err != nil {
+				return nil, err
+			}
+		}
+		return kept, nil
+	})
+	if err != nil {
+		return err
+	}
+	for i, key := range keys {
+		st.cells[key] = &cell{text: kept[i].text}
+		st.all.reads = append(st.all.reads, job.StoreRead{Store: st.name, Key: key, Version: kept[i].version})
+	}
+	return nil
 }
 
 func (st *dataStore) write(key string, text json.RawMessage) {
@@ -278,13 +299,11 @@ func storeKeys(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwa
 	if s.Host.Stores == nil {
 		return nil, fmt.Errorf("data_stores.%s: stores cannot be read here", st.name)
 	}
-	var kept []string
-	err := s.outside(func() (err error) {
-		kept, err = s.Host.Stores.Keys(s.Ctx, st.name)
-		return err
+	kept, err := Call(s, HostCall{Name: "data_stores." + st.name}, func(ctx context.Context) ([]string, error) {
+		return s.Host.Stores.Keys(ctx, st.name)
 	})
 	if err != nil {
-		return nil, &HostError{Call: "data_stores." + st.name, Err: err}
+		return nil, err
 	}
 	there := make(map[string]bool, len(kept))
 	if err := s.account.Alloc(64 * len(kept)); err != nil {
@@ -292,6 +311,11 @@ func storeKeys(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwa
 	}
 	for _, key := range kept {
 		there[key] = true
+	}
+	if unread := st.unread(); len(unread) > 0 {
+		if err := st.fetch(unread); err != nil {
+			return nil, err
+		}
 	}
 	for key := range st.initial { // a kept null may be a deletion: only reading tells
 		text, err := st.read(key)
@@ -308,6 +332,18 @@ func storeKeys(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwa
 		there[key] = text != nil
 	}
 	return sortedKeys(there), nil
+}
+
+// unread lists the keys with an initial value that this run has neither read nor written.
+func (st *dataStore) unread() []string {
+	var keys []string
+	for key := range st.initial {
+		if _, known := st.cells[key]; !known {
+			keys = append(keys, key)
+		}
+	}
+	sort.Strings(keys)
+	return keys
 }
 
 func sortedKeys(there map[string]bool) starlark.Value {

@@ -18,6 +18,9 @@ import (
 // This file turns what went wrong into a job.Error with its place in the source.
 
 func (r *run) failure(err error) *job.Error {
+	if cause := r.stopCause(); cause == (departed{}) {
+		return &job.Error{Code: codeDeparted, Message: cause.Error(), State: r.step.State}
+	}
 	e := &job.Error{Code: job.CodeScript, Message: err.Error(), State: r.step.State}
 	var (
 		eval    *starlark.EvalError

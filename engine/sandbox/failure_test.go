@@ -138,6 +138,32 @@ func TestWaitingForTheHostIsNotWork(t *testing.T) {
 	ok(t, st) // sleeps twice as long as it may work
 }
 
+// What ends a run ends the call of the Host that it waits for.
+func TestEndOfARunEndsItsCall(t *testing.T) {
+	st := body(t, "context, actions", `x = "x" * 5000000`, "sleep(0.5)", `actions.transition_to("done")`)
+	st.Host.Sleep = func(ctx context.Context, _ time.Duration) error {
+		running.look(1, heapBytes, func() {}) // the watchdog
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	if e := bad(t, st, "its limit is 1 bytes"); e.Code != starlib.CodeWatchdog {
+		t.Errorf("code %s", e.Code)
+	}
+}
+
+// A pure run ends before its first call, and catch does not keep it.
+func TestPureRunDeparts(t *testing.T) {
+	st := body(t, "context, actions", "catch(sleep, 0.5)", `actions.transition_to("done")`)
+	st.Host.Sleep = func(context.Context, time.Duration) error { t.Error("it slept"); return nil }
+	st.Pure = true
+	if d := Run(context.Background(), st); !Departed(d.Failure) || d.Kind != job.NoAction {
+		t.Errorf("decision: %+v", d)
+	}
+	st = body(t, "context, actions", `actions.transition_to("done")`)
+	st.Pure = true
+	ok(t, st)
+}
+
 func TestCallerEndsTheRun(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	st := body(t, "actions", "sleep(0.5)", "for i in range(1000000): pass", `actions.transition_to("done")`)

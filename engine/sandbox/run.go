@@ -39,8 +39,19 @@ type Step struct {
 	Now       time.Time    // what time.now() gives; zero: Host.Now
 	Limits    Limits       // zero: DefaultLimits
 	Logger    *slog.Logger // where log lines go beside the job's; nil: nowhere
+	Pure      bool         // the step has a place for pure steps: its first call of the Host ends it, see Departed
 	Retries   int          // tries after the first where a retry dict names none; 0: the usual
 }
+
+// Departed reports whether a run that was Pure ended because its handler was about to call
+// the Host. Nothing has happened; the step is to be run again, where it may wait.
+func Departed(failure *job.Error) bool { return failure != nil && failure.Code == codeDeparted }
+
+const codeDeparted = "DEPARTED" // never leaves the engine
+
+type departed struct{}
+
+func (departed) Error() string { return "the step calls the outside, and has no place for that here" }
 
 // Run runs the step's handler. With Decision.Failure set the step changed nothing; its code
 // is job.CodeTransient when a read failed in passing, or ctx ended, and the step should be
@@ -108,6 +119,12 @@ func (r *run) do() (d job.Decision, err error) {
 	r.watch = startWatch(r.ctx, r.thread, r.step.Limits)
 	defer r.watch.stop()
 	r.scope.Outside, r.scope.Stopped = r.watch.outside, r.watch.stopped
+	if r.step.Pure {
+		r.scope.Depart = func() error {
+			r.watch.end(departed{}) // catch() must not go on after it
+			return departed{}
+		}
+	}
 	context := r.scope.Enter(r.thread)
 	running.add(r)
 	defer running.remove(r)

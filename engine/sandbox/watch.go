@@ -16,6 +16,7 @@ import (
 // watch stops a thread when its time is used up. The time that the handler waits for the
 // Host is not its own. Only the handler's goroutine calls outside and stop.
 type watch struct {
+	ctx    context.Context
 	thread *starlark.Thread
 	limits starlib.Limits
 	left   time.Duration
@@ -23,12 +24,13 @@ type watch struct {
 	timer  *time.Timer
 	cancel func() bool // of the context's watch
 
-	mu  sync.Mutex
-	err error // why the thread was stopped
+	mu   sync.Mutex
+	err  error                   // why the thread was stopped
+	call context.CancelCauseFunc // of the call of the Host under way, else nil
 }
 
 func startWatch(ctx context.Context, thread *starlark.Thread, limits starlib.Limits) *watch {
-	w := &watch{thread: thread, limits: limits, left: limits.Time, since: time.Now()}
+	w := &watch{ctx: ctx, thread: thread, limits: limits, left: limits.Time, since: time.Now()}
 	w.timer = time.AfterFunc(limits.Time, w.late)
 	if ctx.Done() != nil {
 		w.cancel = context.AfterFunc(ctx, func() { w.end(&interrupted{context.Cause(ctx)}) })
@@ -55,6 +57,9 @@ func (w *watch) end(why error) {
 	if w.err == nil {
 		w.err = why
 	}
+	if w.call != nil {
+		w.call(why)
+	}
 	w.mu.Unlock()
 	w.thread.Cancel(why.Error())
 }
@@ -67,13 +72,25 @@ func (w *watch) fault() error {
 
 func (w *watch) stopped() bool { return w.fault() != nil }
 
-// outside stops the handler's clock while it waits.
-func (w *watch) outside(wait func() error) error {
+// outside stops the handler's clock while it waits. What ends the run ends the wait.
+func (w *watch) outside(wait func(context.Context) error) error {
+	ctx, cancel := context.WithCancelCause(w.ctx)
+	defer cancel(nil)
+	w.mu.Lock()
+	if w.err != nil {
+		w.mu.Unlock()
+		return w.err
+	}
+	w.call = cancel
+	w.mu.Unlock()
 	w.timer.Stop()
 	w.left -= time.Since(w.since)
-	err := wait()
+	err := wait(ctx)
 	w.since = time.Now()
 	w.timer.Reset(max(w.left, 0))
+	w.mu.Lock()
+	w.call = nil
+	w.mu.Unlock()
 	return err
 }
 
