@@ -20,11 +20,12 @@ import (
 	"orrery/engine/analysis"
 )
 
-// recipes are the folders, one for each recipe that part 1 of the product carries.
+// recipes are the folders, one for each recipe that there is.
 var recipes = []string{
-	"01-linear-pipeline", "02-human-approval", "03-parallel", "05-conditional-routing", "07-task-priority",
+	"01-linear-pipeline", "02-human-approval", "03-parallel", "05-conditional-routing", "06-dispatch-strategies",
+	"07-task-priority", "08-cheapest-worker",
 	"10-cancel-running-task", "11-task-progress", "13-error-types", "14-sub-blueprints",
-	"17-client-configuration", "18-start-and-end",
+	"17-client-configuration", "18-start-and-end", "19-resource-requirements",
 }
 
 // starFiles gives every blueprint file below this folder, with slashes.

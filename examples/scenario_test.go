@@ -15,6 +15,7 @@ import (
 	"orrery/engine"
 	"orrery/engine/blueprint"
 	"orrery/engine/simulate"
+	"orrery/workers"
 )
 
 // book is a catalog of one compiled file and all that stands beside it.
@@ -88,7 +89,7 @@ func TestScenarios(t *testing.T) {
 				t.Fatal(err)
 			}
 			got, timeline := run(t, simulate.Options{
-				Catalog: book{compile(t, folder+"/"+want.File)}, Blueprint: want.Blueprint, Scenario: scenario,
+				Catalog: book{compile(t, folder+"/"+want.File)}, Blueprint: want.Blueprint, Scenario: scenario, Fits: workers.Fits,
 			})
 			want.compare(t, got, timeline)
 		})

@@ -3,17 +3,18 @@ package workers
 import (
 	"cmp"
 	"math"
-	"slices"
-	"sort"
 )
 
 // This file holds the bench: workers with an open poll, in the order of each strategy, so
-// that a dispatch looks at one worker of each kind and never at all of them.
+// that a dispatch looks at a few of them and never at all.
 
-// maxLooks bounds the workers that one dispatch looks at. Strategies are exact while the free
-// workers of a type are of at most this many kinds (price and abilities); beyond it the
-// cheapest 64 kinds are compared.
+// maxLooks bounds the workers that one dispatch looks at. The ladders keep it by their form
+// (up to some four million open polls of a type), and all strategies are exact within it.
 const maxLooks = 64
+
+// maxStands bounds the requirements that a type keeps a ladder for; beyond it the one that
+// was not asked for longest goes, and is made anew when it is asked for again.
+const maxStands = 32
 
 type strategy int
 
@@ -40,17 +41,19 @@ func strategyOf(name string) strategy {
 	return byDefault
 }
 
-// bench is the seats of one task type, on shelves sorted by price (unknown last).
+// bench is the seats of one task type: all of them, and those of the workers that meet a
+// requirement, for each requirement that tasks lately had.
 type bench struct {
-	shelves []*shelf
+	all    ladder
+	stands map[string]*stand // by the text of resource_requirements
+	asked  uint64            // counts questions, to find the stand that is used least
 }
 
-// shelf is the seats of one kind of worker: all may do exactly the same tasks.
-type shelf struct {
-	ability *ability
-	price   float64 // +Inf when unknown
-	orders  [strategies][]*seat
-	used    [strategies]bool // orders[0] always; the others from their first use on
+// stand is the seats of the workers that meet one requirement.
+type stand struct {
+	ladder
+	judge
+	used uint64
 }
 
 // seat is an open poll on the bench of one type, with what orders it, as it was when it sat
@@ -58,7 +61,8 @@ type shelf struct {
 type seat struct {
 	worker     *worker
 	taskType   string
-	shelf      *shelf
+	ability    *ability
+	price      float64 // +Inf when unknown
 	warm       bool
 	running    int
 	reputation float64
@@ -68,7 +72,7 @@ type seat struct {
 // rank gives the numbers that order seats under a strategy, smallest first; ties go to the
 // worker that was served longest ago.
 func (s *seat) rank(by strategy) [2]float64 {
-	price, running := s.shelf.price, float64(s.running)
+	price, running := s.price, float64(s.running)
 	switch by {
 	case roundRobin:
 		return [2]float64{}
@@ -108,12 +112,17 @@ func (h *Hub) sit(w *worker) {
 		}
 		b := h.benches[taskType]
 		if b == nil {
-			b = &bench{}
+			b = &bench{stands: map[string]*stand{}}
 			h.benches[taskType] = b
 		}
-		s := &seat{worker: w, taskType: taskType, shelf: b.shelf(w.ability, price), warm: w.hot[taskType],
+		s := &seat{worker: w, taskType: taskType, ability: w.ability, price: price, warm: w.hot[taskType],
 			running: len(w.leases), reputation: w.results.share(), turn: w.turn}
-		s.shelf.put(s)
+		b.all.add(s)
+		for _, x := range b.stands {
+			if x.fits(s.ability) {
+				x.add(s)
+			}
+		}
 		w.seats = append(w.seats, s)
 	}
 }
@@ -121,13 +130,14 @@ func (h *Hub) sit(w *worker) {
 // rise takes all seats of the worker away.
 func (h *Hub) rise(w *worker) {
 	for _, s := range w.seats {
-		s.shelf.take(s)
-		if len(s.shelf.orders[byDefault]) > 0 {
-			continue
-		}
 		b := h.benches[s.taskType]
-		b.shelves = slices.DeleteFunc(b.shelves, func(x *shelf) bool { return x == s.shelf })
-		if len(b.shelves) == 0 {
+		b.all.remove(s)
+		for _, x := range b.stands {
+			if x.fits(s.ability) {
+				x.remove(s)
+			}
+		}
+		if b.all.n == 0 {
 			delete(h.benches, s.taskType)
 		}
 	}
@@ -142,49 +152,40 @@ func (h *Hub) reseat(w *worker) {
 	}
 }
 
-func (b *bench) shelf(a *ability, price float64) *shelf {
-	at := sort.Search(len(b.shelves), func(i int) bool {
-		s := b.shelves[i]
-		return cmp.Or(cmp.Compare(s.price, price), cmp.Compare(s.ability.key, a.key)) >= 0
-	})
-	if at < len(b.shelves) && b.shelves[at].price == price && b.shelves[at].ability == a {
-		return b.shelves[at]
+// ladderFor gives the seats of the workers that may do the tasks of a class, whatever their
+// price. The first task with a requirement has every kind of worker judged once; from then on
+// its ladder follows the workers.
+func (b *bench) ladderFor(c *class) *ladder {
+	if !c.req.resourceful() {
+		return &b.all
 	}
-	s := &shelf{ability: a, price: price}
-	s.used[byDefault] = true
-	b.shelves = slices.Insert(b.shelves, at, s)
-	return s
+	b.asked++
+	x := b.stands[c.needs]
+	if x == nil {
+		if len(b.stands) >= maxStands {
+			b.dropStand()
+		}
+		x = &stand{judge: judge{req: c.req}}
+		b.stands[c.needs] = x
+		b.all.each(func(s *seat) {
+			if x.fits(s.ability) {
+				x.add(s)
+			}
+		})
+	}
+	x.used = b.asked
+	return &x.ladder
 }
 
-func (x *shelf) put(s *seat) {
-	for by := range strategies {
-		if x.used[by] {
-			at, _ := slices.BinarySearchFunc(x.orders[by], s, func(a, b *seat) int { return compareSeats(by, a, b) })
-			x.orders[by] = slices.Insert(x.orders[by], at, s)
+// dropStand forgets the stand that was asked for longest ago.
+func (b *bench) dropStand() {
+	oldest := ""
+	for needs, x := range b.stands {
+		if oldest == "" || x.used < b.stands[oldest].used {
+			oldest = needs
 		}
 	}
-}
-
-func (x *shelf) take(s *seat) {
-	for by := range strategies {
-		if !x.used[by] {
-			continue
-		}
-		at, ok := slices.BinarySearchFunc(x.orders[by], s, func(a, b *seat) int { return compareSeats(by, a, b) })
-		if ok {
-			x.orders[by] = slices.Delete(x.orders[by], at, at+1)
-		}
-	}
-}
-
-// first gives the shelf's best seat under a strategy.
-func (x *shelf) first(by strategy) *seat {
-	if !x.used[by] {
-		x.used[by] = true
-		x.orders[by] = slices.Clone(x.orders[byDefault])
-		slices.SortFunc(x.orders[by], func(a, b *seat) int { return compareSeats(by, a, b) })
-	}
-	return x.orders[by][0]
+	delete(b.stands, oldest)
 }
 
 // pick chooses among the open polls for a task of the class; nil when none may do it.
@@ -193,25 +194,7 @@ func (h *Hub) pick(c *class, strategyName string) *seat {
 	if b == nil {
 		return nil
 	}
-	by := strategyOf(strategyName)
-	var best *seat
-	looks := 0
-	for _, x := range b.shelves {
-		if c.req.maxCost != nil && x.price > *c.req.maxCost {
-			break // the rest is dearer, or says no price
-		}
-		if !c.fits(x.ability) {
-			continue
-		}
-		s := x.first(by)
-		looks++
-		if best == nil || compareSeats(by, s, best) < 0 {
-			best = s
-		}
-		if by == cheapest && s.shelf.price > best.shelf.price || looks == maxLooks {
-			break
-		}
-	}
+	best, looks := b.ladderFor(c).first(strategyOf(strategyName), c.req.maxCost)
 	h.looked += uint64(looks)
 	return best
 }

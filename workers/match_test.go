@@ -240,47 +240,6 @@ func TestExplain(t *testing.T) {
 	}
 }
 
-// TestLooksStayFew holds the promise that a dispatch looks at no more than 64 workers.
-func TestLooksStayFew(t *testing.T) {
-	for _, c := range []struct{ workers, kinds int }{{10, 1}, {10_000, 1}, {10_000, 7}, {10_000, 10_000}} {
-		r := newRig(t)
-		for i := range c.workers {
-			r.seated(i, i%c.kinds)
-		}
-		for i, name := range []string{"default", "round_robin", "least_connections", "cheapest", "best_value"} {
-			before := r.Stats().Looked
-			r.offer(i+1, "echo", func(t *job.Task) { t.Strategy = name })
-			looked := r.Stats().Looked - before
-			t.Logf("%d workers of %d kinds, %s: looked at %d", c.workers, c.kinds, name, looked)
-			if looked == 0 || looked > maxLooks {
-				t.Errorf("%d workers of %d kinds, %s: looked at %d", c.workers, c.kinds, name, looked)
-			}
-		}
-		if s := r.Stats(); s.Leased != 5 {
-			t.Errorf("%d tasks were given away", s.Leased)
-		}
-	}
-}
-
-// seated makes a worker with an open poll, without a goroutine for it.
-func (r *rig) seated(i, kind int) *worker {
-	h := r.Hub
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	w := h.worker(fmt.Sprintf("w%05d", i))
-	w.known = true
-	reg := w.reg
-	reg.Skills = []string{"echo"}
-	price := float64(kind)
-	reg.Costs.Flat = &price
-	h.describe(w, reg)
-	w.available = reg.Skills
-	h.touch(w)
-	w.poll = &poll{got: make(chan grant, 1), over: make(chan struct{})}
-	h.sit(w)
-	return w
-}
-
 // BenchmarkOfferPoll is one task offered and taken by the next poll.
 func BenchmarkOfferPoll(b *testing.B) {
 	for _, c := range []struct{ workers, queued int }{{10, 0}, {10_000, 0}, {10, 100_000}} {

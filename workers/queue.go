@@ -55,32 +55,14 @@ func (e *entry) before(o *entry) bool {
 type class struct {
 	taskType string
 	key      string // within the type; "" without requirements
-	req      requirement
+	needs    string // the text of resource_requirements; "" without
 	waiting  entryHeap
-	verdicts map[*ability]bool // memo of req.unmet
+	judge
 }
 
 // suits tells whether the worker may do the tasks of this class.
 func (c *class) suits(w *worker) bool {
 	return c.fits(w.ability) && c.req.tooDear(w.reg.Costs, c.taskType) == ""
-}
-
-func (c *class) fits(a *ability) bool {
-	if !c.req.resourceful() {
-		return true
-	}
-	ok, known := c.verdicts[a]
-	if !known {
-		ok = c.req.unmet(a) == ""
-		if len(c.verdicts) >= 4096 { // kinds of workers come and go; the memo must not grow for ever
-			c.verdicts = nil
-		}
-		if c.verdicts == nil {
-			c.verdicts = map[*ability]bool{}
-		}
-		c.verdicts[a] = ok
-	}
-	return ok
 }
 
 // queue is the classes of one type that have tasks waiting.
@@ -188,17 +170,18 @@ func (h *Hub) drop(e *entry) {
 
 // classOf finds or makes the class of a task; a new one joins its queue by enqueue.
 func (h *Hub) classOf(t *job.Task) *class {
-	key := ""
+	key, needs := "", ""
 	if t.MaxCost != nil {
 		key = strconv.FormatFloat(*t.MaxCost, 'g', -1, 64)
 	}
 	if !isEmptyJSON(t.Resources) {
-		key += " " + string(t.Resources)
+		needs = string(t.Resources)
+		key += " " + needs
 	}
 	if q := h.queues[t.Type]; q != nil && q.classes[key] != nil {
 		return q.classes[key]
 	}
-	return &class{taskType: t.Type, key: key, req: parseRequirement(t)}
+	return &class{taskType: t.Type, key: key, needs: needs, judge: judge{req: parseRequirement(t)}}
 }
 
 func (h *Hub) enqueue(e *entry) {

@@ -37,6 +37,32 @@ func (r *requirement) resourceful() bool {
 	return r.gpu || len(r.models) > 0 || len(r.extra) > 0 || len(r.others) > 0 || r.broken != ""
 }
 
+// judge decides which workers meet a requirement, each kind of them once.
+type judge struct {
+	req      requirement
+	verdicts map[*ability]bool
+}
+
+// maxVerdicts bounds what a judge remembers: kinds of workers come and go, and it must not
+// grow for ever.
+const maxVerdicts = 16384
+
+// fits tells whether workers with this ability meet the requirement, whatever their price.
+func (j *judge) fits(a *ability) bool {
+	if !j.req.resourceful() {
+		return true
+	}
+	ok, known := j.verdicts[a]
+	if !known {
+		ok = j.req.unmet(a) == ""
+		if j.verdicts == nil || len(j.verdicts) >= maxVerdicts {
+			j.verdicts = map[*ability]bool{}
+		}
+		j.verdicts[a] = ok
+	}
+	return ok
+}
+
 // parseRequirement reads max_cost and resource_requirements of a task.
 func parseRequirement(t *job.Task) requirement {
 	r := requirement{maxCost: t.MaxCost}

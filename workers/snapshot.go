@@ -107,7 +107,7 @@ func (h *Hub) QueueInfo(taskType string) Queue {
 
 // QueueFor is QueueInfo for one task: a worker that may not do it says why not.
 func (h *Hub) QueueFor(t job.Task) Queue {
-	return h.queueInfo(t.Type, &class{taskType: t.Type, req: parseRequirement(&t)})
+	return h.queueInfo(t.Type, &class{taskType: t.Type, judge: judge{req: parseRequirement(&t)}})
 }
 
 // Explain says in words why a queued task has no worker; the engine's `why` shows it.
