@@ -100,7 +100,7 @@ type Engine struct {
 	mail      mail
 	hot       hotList
 	slow      slowList // handlers that take long
-	callers   slowList // handlers that call the outside
+	callers   stateSet // handlers that call the outside
 	doubts    doubts
 	ready     *readyList
 	aside     *asideLane

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"time"
 
 	"orrery/engine/faultstore"
 	"orrery/engine/job"
@@ -282,8 +283,13 @@ func TestDoubtfulFirstCommitIsNotItsRepetition(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			slow := func() {
+				for range slowFrom {
+					r.slow.saw(bp, bp.Start, time.Second)
+				}
+			}
 			if slowFirst {
-				r.slow.add(bp, bp.Start)
+				slow()
 			}
 			faults.Fail(faultstore.Commit, 1, faultstore.Before)
 			faults.Fail(faultstore.Records, 1, faultstore.Before)
@@ -293,7 +299,7 @@ func TestDoubtfulFirstCommitIsNotItsRepetition(t *testing.T) {
 			}
 			r.slow.states = nil
 			if !slowFirst {
-				r.slow.add(bp, bp.Start)
+				slow()
 			}
 			id, _, err := r.Submit(r.ctx, request)
 			if err != nil {

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"sync"
+	"time"
 
 	"orrery/engine/blueprint"
 	"orrery/engine/job"
@@ -70,29 +71,70 @@ func (l *hotList) forget(id string) {
 	delete(l.jobs, id)
 }
 
-// slowList holds the states whose handlers were seen to be slow: what waits for a commit
-// must not wait for them.
-type slowList struct {
+// stateSet holds states of blueprints that were seen to do something once.
+type stateSet struct {
 	mu     sync.RWMutex
-	states map[slowState]struct{}
+	states map[stateKey]struct{}
 }
 
-type slowState struct{ revision, blueprint, state string }
+type stateKey struct{ revision, blueprint, state string }
 
-const slowKept = 10_000 // then the list begins anew
+const statesKept = 10_000 // then a list begins anew
+
+func (l *stateSet) has(bp *blueprint.Blueprint, state string) bool {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	_, ok := l.states[stateKey{bp.Revision, bp.Name, state}]
+	return ok
+}
+
+func (l *stateSet) add(bp *blueprint.Blueprint, state string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.states == nil || len(l.states) >= statesKept {
+		l.states = map[stateKey]struct{}{}
+	}
+	l.states[stateKey{bp.Revision, bp.Name, state}] = struct{}{}
+}
+
+// slowList counts how often the handler of a state was slow: what waits for a commit must
+// not wait for it. A single slow run says little, for any handler is slow when the machine is.
+type slowList struct {
+	mu     sync.RWMutex
+	states map[stateKey]int // 1 to slowMost; a state that is not there was never slow, or not for long
+}
+
+const (
+	slowStep = 5 * time.Millisecond
+	slowFrom = 4      // so many slow runs, each taken back by a quick one, make a state slow
+	slowMost = 12     // so that a state that became quick is not slow for long
+)
 
 func (l *slowList) has(bp *blueprint.Blueprint, state string) bool {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
-	_, ok := l.states[slowState{bp.Revision, bp.Name, state}]
-	return ok
+	return l.states[stateKey{bp.Revision, bp.Name, state}] >= slowFrom
 }
 
-func (l *slowList) add(bp *blueprint.Blueprint, state string) {
+// saw counts a run of a state's handler.
+func (l *slowList) saw(bp *blueprint.Blueprint, state string, took time.Duration) {
+	key := stateKey{bp.Revision, bp.Name, state}
+	l.mu.RLock()
+	n, counted := l.states[key]
+	l.mu.RUnlock()
+	if took <= slowStep && !counted { // nearly always
+		return
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.states == nil || len(l.states) >= slowKept {
-		l.states = map[slowState]struct{}{}
+	switch {
+	case took > slowStep && (l.states == nil || len(l.states) >= statesKept):
+		l.states = map[stateKey]int{key: 1}
+	case took > slowStep:
+		l.states[key] = min(n+1, slowMost)
+	case n > 1:
+		l.states[key] = n - 1
+	default:
+		delete(l.states, key)
 	}
-	l.states[slowState{bp.Revision, bp.Name, state}] = struct{}{}
 }

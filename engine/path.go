@@ -22,7 +22,6 @@ const (
 	retryStore      = time.Second // until a write that the store refused is tried again
 	conflictTries   = 10          // of an event or a step that meets another change
 	stepsTogether   = 8           // steps that one commit carries at most
-	slowStep        = 5 * time.Millisecond
 )
 
 // Request asks for a job.
@@ -151,6 +150,7 @@ func (e *Engine) decide(ctx context.Context, bp *blueprint.Blueprint, j *job.Job
 		e.callers.add(bp, j.State)
 		return job.Decided{}, errDeparted
 	}
+	e.slow.saw(bp, j.State, d.Duration)
 	if d.Failure != nil && d.Failure.Code == job.CodeTransient { // a read failed in passing: nothing is decided
 		return job.Decided{}, errors.Join(ctx.Err(), d.Failure)
 	}
@@ -206,9 +206,6 @@ func (e *Engine) together(ctx context.Context, bp *blueprint.Blueprint, c *job.C
 		event, err := e.decide(ctx, bp, &c.Job, data, e.aside.isOpen.Load())
 		if err != nil {
 			return c // the step runs again by itself: apart when it calls the outside, and shows its error then
-		}
-		if event.Decision.Duration > slowStep {
-			e.slow.add(bp, c.Job.State)
 		}
 		next, err := e.machine(bp).Next(c.Job, event, e.cfg.Clock.Now())
 		if err != nil {
