@@ -57,20 +57,23 @@ type Features struct {
 	Shared  bool   // several processes may use it at once
 }
 
-// Committer writes. Both methods keep the order in which one goroutine calls them.
+// Committer writes. The methods keep the order in which one goroutine calls them.
 type Committer interface {
 	// Commit applies the change and returns when it is durable. Errors: ErrConflict and
 	// ErrExists (nothing written), ErrFull (nothing written), ErrClosed. A context that
 	// ends counts until the change is queued; then the outcome is awaited, so that the
 	// answer is true.
 	Commit(ctx context.Context, c *job.Change) error
-	// HandOut notes that a task went to a worker. It is written with the next batch, and
-	// nobody waits: a crash may lose it, then the task is queued as before. A hand-out
-	// whose task is no longer queued, or has had as many hand-outs, is dropped.
+	// HandOut notes that a task went to a worker. It is written soon, before the job's next
+	// change and before Sync returns, and nobody waits: a crash may lose it, then the task
+	// is queued as before. A hand-out whose task is no longer queued, or has had as many
+	// hand-outs, is dropped.
 	HandOut(t job.Task)
 	// AddProgress appends to a task's progress, keeping the newest ProgressKept entries a
 	// task; written with the next batch, nobody waits. Of an unknown job it is dropped.
 	AddProgress(jobID string, p Progress)
+	// Sync returns when all that nobody waited for so far is written.
+	Sync(ctx context.Context) error
 }
 
 // ProgressKept is the number of progress entries that stay of a task.

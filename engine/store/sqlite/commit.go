@@ -125,6 +125,9 @@ func (p *plan) apply(w *writer) error {
 			return fmt.Errorf("record %d of job %s: %w", p.c.Job.Records, p.c.Job.ID, err)
 		}
 	}
+	if err := w.putHeld(p.id, p.c.Tasks); err != nil {
+		return err
+	}
 	if err := p.putTasks(w, seq); err != nil {
 		return err
 	}
@@ -294,7 +297,8 @@ func (p *plan) putValue(w *writer, v *job.StoreWrite) error {
 	return err
 }
 
-// HandOut queues the task as given; the WHERE drops it when it is not the next hand-out.
+// HandOut queues the task as given; the WHERE drops it when it is not the next hand-out, be
+// it that the task has returned.
 func (s *Store) HandOut(t job.Task) {
 	id, ok := job.ParseID(t.JobID)
 	body, err := store.Encode(&t)
@@ -302,7 +306,7 @@ func (s *Store) HandOut(t job.Task) {
 		s.opts.Log.Warn("hand-out not written", "job", t.JobID, "task", t.N, "state", t.State, "error", err)
 		return
 	}
-	s.later("hand-out", len(body), true, func(w *writer) error {
+	s.later("hand-out", &write{size: len(body), keep: true, out: &handOut{id: id, task: t.N}, do: func(w *writer) error {
 		k, ok, err := w.lookUp(id)
 		if err != nil || !ok {
 			return err
@@ -311,7 +315,7 @@ func (s *Store) HandOut(t job.Task) {
 		_, err = w.c.exec("UPDATE parts SET open=?, state=?, hand_out=?, due=?, f=?, body=? WHERE k=? AND state=1 AND hand_out=?",
 			open, taskCodes[t.State], int64(t.HandOut), due, int64(store.Format), body, partKey(k.seq, taskPart, int64(t.N)), int64(t.HandOut-1))
 		return err
-	})
+	}})
 }
 
 // AddProgress queues an entry and drops those of its task that are too old.
@@ -325,7 +329,7 @@ func (s *Store) AddProgress(jobID string, p store.Progress) {
 		s.opts.Log.Warn("progress not written", "job", jobID, "error", err)
 		return
 	}
-	s.later("progress", len(body), false, func(w *writer) error {
+	s.later("progress", &write{size: len(body), do: func(w *writer) error {
 		k, ok, err := w.lookUp(id)
 		if err != nil || !ok {
 			return err
@@ -336,7 +340,7 @@ func (s *Store) AddProgress(jobID string, p store.Progress) {
 		_, err = w.c.exec(`DELETE FROM progress WHERE job=?1 AND task_id=?2 AND k<=
 			(SELECT k FROM progress WHERE job=?1 AND task_id=?2 ORDER BY k DESC LIMIT 1 OFFSET ?3)`, k.seq, p.TaskID, int64(store.ProgressKept))
 		return err
-	})
+	}})
 }
 
 func taskWakes(t *job.Task) (open int64, due driver.Value) {

@@ -128,7 +128,7 @@ func (p *power) run(cuts int) {
 		}
 		select {
 		case first := <-p.s.queue:
-			p.batch(p.w.gather([]*write{first}), cuts)
+			p.batch(p.w.gather(nil, first), cuts)
 		case <-over:
 			return
 		}

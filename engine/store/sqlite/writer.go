@@ -20,6 +20,9 @@ type write struct {
 	size int        // bytes of text, about
 	done chan error // nil: nobody waits; else room for one
 	keep bool       // nobody waits, but while the disk is full or fails it is tried again
+	out  *handOut   // it is held back for a while; see held.go
+	sync bool       // all that is held goes before it
+	nth  int64      // in the order of arrival
 }
 
 type writer struct {
@@ -27,8 +30,11 @@ type writer struct {
 	c     *conn
 	known seqs
 	delta [lastStatus + 1]int64 // what this batch adds to the table numbers
-	again []*write              // kept from batches that a full disk refused
-	value int64                 // version given to the newest value, this batch included; 0: not read yet
+	held  holding
+	nth   int64    // of the newest write taken from the line
+	doing int64    // nth of the write that is being applied
+	again []*write // kept from batches that a full disk refused
+	value int64    // version given to the newest value, this batch included; 0: not read yet
 	log   walLog
 
 	told time.Time // when the log last named a failure of the disk
@@ -56,7 +62,10 @@ func (s *Store) enqueue(ctx context.Context, w *write) error {
 
 // write has something written and waits until it is durable.
 func (s *Store) write(ctx context.Context, size int, do func(w *writer) error) error {
-	w := &write{do: do, size: size, done: make(chan error, 1)}
+	return s.await(ctx, &write{do: do, size: size, done: make(chan error, 1)})
+}
+
+func (s *Store) await(ctx context.Context, w *write) error {
 	if err := s.enqueue(ctx, w); err != nil {
 		return err
 	}
@@ -73,15 +82,16 @@ func (s *Store) write(ctx context.Context, size int, do func(w *writer) error) e
 	}
 }
 
-// later has something written that nobody waits for; a failure is logged. With keep it
-// outlasts a full disk.
-func (s *Store) later(what string, size int, keep bool, do func(w *writer) error) {
-	err := s.enqueue(unhurried, &write{size: size, keep: keep, do: func(w *writer) error {
+// later has something written that nobody waits for; a failure is logged.
+func (s *Store) later(what string, w *write) {
+	do := w.do
+	w.do = func(w *writer) error {
 		if err := do(w); err != nil {
 			return fmt.Errorf("%s: %w", what, err)
 		}
 		return nil
-	}})
+	}
+	err := s.enqueue(unhurried, w)
 	if err != nil && !errors.Is(err, store.ErrClosed) {
 		s.opts.Log.Warn("not written", "what", what, "error", err)
 	}
@@ -92,15 +102,29 @@ func (w *writer) run() {
 	defer close(w.s.stopped)
 	idle := time.NewTimer(w.s.opts.Idle)
 	defer idle.Stop()
+	held := time.NewTimer(holdFor)
+	defer held.Stop()
 	batch := make([]*write, 0, w.s.opts.MaxBatch)
 	for {
+		wait, any := w.held.wait()
+		if held.Stop(); any {
+			held.Reset(wait)
+		}
 		select {
 		case first := <-w.s.queue:
-			batch = w.gather(append(w.kept(batch), first))
+			if batch = w.gather(w.kept(batch), first); len(batch) == 0 {
+				continue // hand-outs alone
+			}
 			w.commit(batch)
 			clear(batch)
 			w.afterCommit()
 			idle.Reset(w.s.opts.Idle)
+		case <-held.C:
+			if batch = w.held.due(batch[:0], false); len(batch) > 0 {
+				w.commit(batch)
+				w.afterCommit()
+				idle.Reset(w.s.opts.Idle)
+			}
 		case <-idle.C:
 			if len(w.again) > 0 {
 				w.commit(w.kept(batch))
@@ -123,20 +147,33 @@ func (w *writer) kept(batch []*write) []*write {
 	return batch
 }
 
-// gather adds what else is in line. It never waits: a lone write goes at once.
-func (w *writer) gather(batch []*write) []*write {
+// gather adds first and what else is in line, and holds hand-outs back; what was held long
+// enough goes before them. It never waits: a lone write goes at once.
+func (w *writer) gather(batch []*write, first *write) []*write {
 	runtime.Gosched() // lets those that the last batch woke get in line
-	size := batch[0].size
-	for len(batch) < w.s.opts.MaxBatch && size < w.s.opts.MaxBatchBytes {
-		select {
-		case next := <-w.s.queue:
+	batch = w.held.due(batch, false)
+	size := 0
+	for next := first; ; {
+		w.nth++
+		next.nth = w.nth
+		switch {
+		case next.out != nil:
+			w.held.add(next)
+		case next.sync:
+			batch = append(w.held.due(batch, true), next)
+		default:
 			batch = append(batch, next)
 			size += next.size
+		}
+		if len(batch) >= w.s.opts.MaxBatch || size >= w.s.opts.MaxBatchBytes {
+			return batch
+		}
+		select {
+		case next = <-w.s.queue:
 		default:
 			return batch
 		}
 	}
-	return batch
 }
 
 // finish writes what is in line at the end and closes the connection.
@@ -147,12 +184,16 @@ func (w *writer) finish(batch []*write) {
 	for {
 		select {
 		case first := <-w.s.queue:
-			batch = w.gather(append(batch[:0], first))
-			w.commit(batch)
+			if batch = w.gather(batch[:0], first); len(batch) > 0 {
+				w.commit(batch)
+			}
 			continue
 		default:
 		}
 		break
+	}
+	if batch = w.held.due(batch[:0], true); len(batch) > 0 {
+		w.commit(batch)
 	}
 	w.rest()
 	w.s.failed = errors.Join(w.log.close(), w.c.close()) // SQLite empties and removes the log
@@ -193,7 +234,7 @@ func (w *writer) commit(batch []*write) {
 // everything back.
 func (w *writer) transact(batch []*write, verdicts []error) (err error) {
 	killpoint.At("sqlite.before-begin")
-	w.delta = [lastStatus + 1]int64{}
+	w.delta, w.held.settled = [lastStatus + 1]int64{}, w.held.settled[:0]
 	if _, err := w.c.exec("BEGIN IMMEDIATE"); err != nil {
 		return err
 	}
@@ -203,6 +244,7 @@ func (w *writer) transact(batch []*write, verdicts []error) (err error) {
 		}
 	}()
 	for i, b := range batch {
+		w.doing = b.nth
 		err := b.do(w)
 		if errors.Is(err, store.ErrConflict) || errors.Is(err, store.ErrExists) {
 			verdicts[i] = err
@@ -223,6 +265,7 @@ func (w *writer) transact(batch []*write, verdicts []error) (err error) {
 		return err
 	}
 	killpoint.At("sqlite.after-commit")
+	w.held.done()
 	return nil
 }
 

@@ -101,6 +101,7 @@ func reopenAll(b *bed, reopen func() store.Store) {
 	b.must(b.PutRevision(b.ctx, store.Revision{Hash: "abc", Main: "a.star", Files: map[string]string{"a.star": "x"}, Created: epoch}))
 	b.must(b.PutWorker(b.ctx, "w1", json.RawMessage(`{"a":1}`), epoch))
 	b.claim("k", "v", time.Minute, epoch)
+	b.settle()
 	before := b.snapshot(ids)
 	b.Store = reopen()
 	b.same("after reopening", b.snapshot(ids), before)

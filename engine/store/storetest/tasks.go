@@ -113,7 +113,7 @@ func scanned(b *bed) {
 }
 
 // settle waits until everything that nobody waited for is written.
-func (b *bed) settle() { b.Helper(); b.create() }
+func (b *bed) settle() { b.Helper(); b.must(b.Sync(b.ctx)) }
 
 func handOutPlain(b *bed) {
 	j := b.create(tasks(2))
