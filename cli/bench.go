@@ -16,6 +16,11 @@ type benchCmd struct {
 	Rounds  int    `help:"Rounds of each server; they alternate (default: 5)." placeholder:"N"`
 	Clients int    `help:"Requests to create jobs at once (default: 32)." placeholder:"N"`
 	Workers int    `help:"Workers polling (default: 16)." placeholder:"N"`
+	Load    string `enum:"std,lean" default:"std" help:"How the load speaks HTTP: std is net/http, lean leaves more of the processor to the server."`
+	URL     string `name:"url" help:"Measure this running server, which has the shape's blueprint; without a limit beside it." placeholder:"URL"`
+	Token   string `env:"ORRERY_TOKEN" help:"Client token of --url." placeholder:"TOKEN"`
+	Worker  string `name:"worker-token" env:"WORKER_TOKEN" help:"Worker token of --url." placeholder:"TOKEN"`
+	Source  bool   `name:"print-blueprint" help:"Print the shape's blueprint, for the server of --url, and end."`
 	Format  string `enum:"text,json" default:"text" help:"How to print: text or json."`
 	Bare    string `hidden:"" help:"Serve the bare limit on this address."`
 }
@@ -34,7 +39,9 @@ Shapes:
 ` + list.String() + `
 Examples:
   orrery bench
-  orrery bench --shape lone --format json`
+  orrery bench --shape lone --format json
+  orrery bench --print-blueprint >blueprints/bench.star
+  orrery bench --url http://127.0.0.1:8080 --token client-token --worker-token worker-token`
 }
 
 // Run measures and prints.
@@ -50,7 +57,15 @@ func (c *benchCmd) Run(p *program) error {
 			return usagef("%s %d: give a number above 0", name, n)
 		}
 	}
-	report, err := bench.Run(p.ctx, bench.Options{Shape: c.Shape, Jobs: c.Jobs, Rounds: c.Rounds, Clients: c.Clients, Workers: c.Workers}, p.stderr)
+	if c.Source {
+		text, err := bench.Blueprint(c.Shape)
+		fmt.Fprint(p.stdout, text)
+		return err
+	}
+	report, err := bench.Run(p.ctx, bench.Options{
+		Shape: c.Shape, Jobs: c.Jobs, Rounds: c.Rounds, Clients: c.Clients, Workers: c.Workers, Load: c.Load,
+		URL: c.URL, ClientToken: c.Token, WorkerToken: c.Worker,
+	}, p.stderr)
 	if err != nil {
 		return fmt.Errorf("the measurement was given up: %w", err)
 	}

@@ -21,6 +21,11 @@ type Options struct {
 	Rounds  int    // of each target
 	Clients int
 	Workers int
+	Load    string // "std": net/http; "lean": takes less of the processor
+
+	URL         string // measure this server, which has the shape's blueprint, and no limit
+	ClientToken string // of URL
+	WorkerToken string // of URL
 }
 
 // Figures are the medians over the rounds of one target.
@@ -46,12 +51,13 @@ type Report struct {
 	Rounds  int       `json:"rounds"`
 	Clients int       `json:"clients"`
 	Workers int       `json:"workers"`
+	Load    string    `json:"load"`
 	Machine string    `json:"machine"`
 	Commit  string    `json:"commit"`
 	Orrery  Figures   `json:"orrery"`
-	Bare    Figures   `json:"bare_limit"`
-	Ratio   float64   `json:"ratio_of_limit"` // median of the pairs of rounds
-	Ratios  []float64 `json:"ratios"`
+	Bare    *Figures  `json:"bare_limit,omitempty"`     // absent for a given server
+	Ratio   float64   `json:"ratio_of_limit,omitempty"` // median of the pairs of rounds
+	Ratios  []float64 `json:"ratios,omitempty"`
 }
 
 // Run measures the real server beside the bare one, in alternating rounds, and tells its
@@ -62,12 +68,38 @@ func Run(ctx context.Context, o Options, w io.Writer) (*Report, error) {
 		return nil, err
 	}
 	o = o.fill(sh)
-	r := &Report{Shape: sh.name, Jobs: o.Jobs, Rounds: o.Rounds, Clients: o.Clients, Workers: o.Workers,
+	r := &Report{Shape: sh.name, Jobs: o.Jobs, Rounds: o.Rounds, Clients: o.Clients, Workers: o.Workers, Load: o.Load,
 		Machine: fmt.Sprintf("%s/%s, %d processors", runtime.GOOS, runtime.GOARCH, runtime.NumCPU()), Commit: commit()}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	if sh.aged > 0 {
 		fmt.Fprintf(w, "writing %d finished jobs into the store first; that takes a minute or two\n", sh.aged)
+	}
+	loads, err := targets(ctx, o, sh)
+	if err != nil {
+		return nil, err
+	}
+	if len(loads) > 1 {
+		r.Bare = new(Figures)
+	}
+	if err = rounds(ctx, o, loads, r, w); err == nil {
+		r.Orrery.sum(loads[0].t, o.Jobs*o.Rounds)
+		if r.Bare != nil {
+			r.Bare.sum(loads[1].t, o.Jobs*o.Rounds)
+			r.Ratio = median(r.Ratios)
+		}
+	}
+	for _, l := range loads {
+		err = errors.Join(err, l.t.stop())
+	}
+	return r, err
+}
+
+// targets gives what is measured: the real server and then the bare one, or a given one.
+func targets(ctx context.Context, o Options, sh shape) ([]*load, error) {
+	if o.URL != "" {
+		t, err := givenTarget(ctx, o)
+		return []*load{newLoad(t, sh, senderNamed(o.Load))}, err
 	}
 	real, err := startTarget(ctx, "orrery", sh)
 	if err != nil {
@@ -77,13 +109,7 @@ func Run(ctx context.Context, o Options, w io.Writer) (*Report, error) {
 	if err != nil {
 		return nil, errors.Join(err, real.stop())
 	}
-	err = rounds(ctx, o, [2]*load{newLoad(real, sh), newLoad(bare, sh)}, r, w)
-	if err == nil {
-		r.Orrery.sum(real, o.Jobs*o.Rounds)
-		r.Bare.sum(bare, o.Jobs*o.Rounds)
-		r.Ratio = median(r.Ratios)
-	}
-	return r, errors.Join(err, real.stop(), bare.stop())
+	return []*load{newLoad(real, sh, senderNamed(o.Load)), newLoad(bare, sh, senderNamed(o.Load))}, nil
 }
 
 func (o Options) fill(s shape) Options {
@@ -97,6 +123,9 @@ func (o Options) fill(s shape) Options {
 	if s.lone {
 		o.Clients, o.Workers = 0, 0
 	}
+	if o.Load == "" {
+		o.Load = loadStd
+	}
 	set(&o.Jobs, s.jobs)
 	set(&o.Rounds, s.rounds, 5)
 	set(&o.Clients, s.clients, 32)
@@ -108,9 +137,13 @@ func (o Options) fill(s shape) Options {
 }
 
 // rounds lets the targets take turns.
-func rounds(ctx context.Context, o Options, loads [2]*load, r *Report, w io.Writer) error {
-	figures := [2]*Figures{&r.Orrery, &r.Bare}
-	figures[0].Target, figures[1].Target = "orrery", "bare limit"
+func rounds(ctx context.Context, o Options, loads []*load, r *Report, w io.Writer) error {
+	r.Orrery.Target = loads[0].t.name
+	figures := []*Figures{&r.Orrery}
+	if r.Bare != nil {
+		r.Bare.Target = "bare limit"
+		figures = append(figures, r.Bare)
+	}
 	for n := range o.Rounds {
 		for i, l := range loads {
 			took, err := l.turn(ctx, o, n == 0)
@@ -120,8 +153,12 @@ func rounds(ctx context.Context, o Options, loads [2]*load, r *Report, w io.Writ
 			figures[i].roundRates = append(figures[i].roundRates, float64(o.Jobs)/took.Seconds())
 			figures[i].creates, figures[i].totals = l.create, l.total
 		}
-		r.Ratios = append(r.Ratios, figures[0].roundRates[n]/figures[1].roundRates[n])
-		fmt.Fprintf(w, "round %d of %d: orrery %.0f jobs/s, bare limit %.0f jobs/s, ratio %.2f\n", n+1, o.Rounds, figures[0].roundRates[n], figures[1].roundRates[n], r.Ratios[n])
+		fmt.Fprintf(w, "round %d of %d: %s %.0f jobs/s", n+1, o.Rounds, r.Orrery.Target, r.Orrery.roundRates[n])
+		if r.Bare != nil {
+			r.Ratios = append(r.Ratios, r.Orrery.roundRates[n]/r.Bare.roundRates[n])
+			fmt.Fprintf(w, ", bare limit %.0f jobs/s, ratio %.2f", r.Bare.roundRates[n], r.Ratios[n])
+		}
+		fmt.Fprintln(w)
 	}
 	return nil
 }
@@ -185,28 +222,4 @@ func (r *Report) JSON(w io.Writer) error {
 	enc := json.NewEncoder(w)
 	enc.SetIndent("", "  ")
 	return enc.Encode(r)
-}
-
-// Text writes the report for people.
-func (r *Report) Text(w io.Writer) error {
-	_, err := fmt.Fprintf(w, "\nshape %s: %d rounds of %d jobs, %d clients, %d workers\nmachine %s, commit %s\n\n%-34s %12s %12s\n", r.Shape, r.Rounds, r.Jobs, r.Clients, r.Workers, r.Machine, r.Commit, "", "orrery", "bare limit")
-	rows := []struct {
-		name       string
-		real, bare float64
-	}{
-		{"jobs/s", r.Orrery.JobsPerSec, r.Bare.JobsPerSec},
-		{"create request p50, ms", r.Orrery.CreateP50, r.Bare.CreateP50},
-		{"created to result p50, ms", r.Orrery.TotalP50, r.Bare.TotalP50},
-		{"created to result p99, ms", r.Orrery.TotalP99, r.Bare.TotalP99},
-		{"created to result p99.9, ms", r.Orrery.TotalP999, r.Bare.TotalP999},
-		{"server CPU per job, us", r.Orrery.CPUPerJob, r.Bare.CPUPerJob},
-		{"server peak memory, MB", r.Orrery.PeakMemory, r.Bare.PeakMemory},
-		{"server disk bytes per job", r.Orrery.BytesPerJob, r.Bare.BytesPerJob},
-	}
-	for _, row := range rows {
-		_, e := fmt.Fprintf(w, "%-34s %12.1f %12.1f\n", row.name, row.real, row.bare)
-		err = errors.Join(err, e)
-	}
-	_, e := fmt.Fprintf(w, "\nratio of the limit: %.2f (median of the pairs of rounds; all: %.2f)\n", r.Ratio, r.Ratios)
-	return errors.Join(err, e)
 }

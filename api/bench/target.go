@@ -26,8 +26,17 @@ const (
 type target struct {
 	name string
 	url  string
-	cmd  *exec.Cmd
+	cmd  *exec.Cmd // nil: somebody else's
 	dir  string
+
+	clientToken, workerToken string
+	given                    bool // by its URL
+}
+
+// givenTarget is a server that runs already.
+func givenTarget(ctx context.Context, o Options) (*target, error) {
+	t := &target{name: o.URL, url: strings.TrimRight(o.URL, "/"), clientToken: o.ClientToken, workerToken: o.WorkerToken, given: true}
+	return t, t.ready(ctx)
 }
 
 // startTarget runs this program's binary as the real server or as the bare one.
@@ -44,7 +53,7 @@ func startTarget(ctx context.Context, name string, sh shape) (*target, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &target{name: name, url: "http://" + addr, dir: dir}
+	t := &target{name: name, url: "http://" + addr, dir: dir, clientToken: clientToken, workerToken: workerToken}
 	if name == "bare" {
 		t.cmd = exec.Command(bin, "bench", "--bare", addr)
 	} else {
@@ -109,6 +118,9 @@ func (t *target) ready(ctx context.Context) error {
 
 // stop ends the process and removes its files.
 func (t *target) stop() error {
+	if t.given {
+		return nil
+	}
 	t.cmd.Process.Kill() // an error means that it has ended already
 	t.cmd.Wait()         // the exit status of a killed process tells nothing
 	return os.RemoveAll(t.dir)
@@ -120,7 +132,7 @@ func (t *target) finished(ctx context.Context) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	req.Header.Set("X-Client-Token", clientToken)
+	req.Header.Set("X-Client-Token", t.clientToken)
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		return 0, err
@@ -145,6 +157,9 @@ type usage struct {
 // usage reads /proc; on systems without it all figures are zero and say so in the report.
 func (t *target) usage() usage {
 	var u usage
+	if t.given {
+		return u
+	}
 	pid := strconv.Itoa(t.cmd.Process.Pid)
 	if text, err := os.ReadFile("/proc/" + pid + "/stat"); err == nil {
 		fields := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))

@@ -61,14 +61,7 @@ func fillUp(t *testing.T, s *server, r room, wantCode string) {
 	s.drained(ctx, t, []string{first}, 20*time.Second)
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
-	for i := range slowTasks {
-		slow, err := s.submit(ctx, "jobs/kill_mixed", fmt.Sprintf("slow-%d", i), map[string]any{"n": slowTask})
-		if err != nil {
-			t.Fatal(err)
-		}
-		load.take(slow)
-		<-spy.begun
-	}
+	load.slow(ctx, t, s, spy)
 	for load.count() < jobsBefore {
 		<-tick.C
 	}
@@ -197,6 +190,18 @@ func feed(ctx context.Context, t *testing.T, s *server) *feeding {
 		})
 	}
 	return f
+}
+
+// slow has the tasks begun that return when the disk is full.
+func (f *feeding) slow(ctx context.Context, t *testing.T, s *server, spy *resultSpy) {
+	for i := range slowTasks {
+		id, err := s.submit(ctx, "jobs/kill_mixed", fmt.Sprintf("slow-%d", i), map[string]any{"n": slowTask})
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.take(id)
+		<-spy.begun
+	}
 }
 
 func (f *feeding) take(id string) {
