@@ -106,8 +106,8 @@ type slowList struct {
 
 const (
 	slowStep = 5 * time.Millisecond
-	slowFrom = 4      // so many slow runs, each taken back by a quick one, make a state slow
-	slowMost = 12     // so that a state that became quick is not slow for long
+	slowFrom = 4  // so many slow runs, each taken back by a quick one, make a state slow
+	slowMost = 12 // so that a state that became quick is not slow for long
 )
 
 func (l *slowList) has(bp *blueprint.Blueprint, state string) bool {
