@@ -44,6 +44,7 @@ var directions = []direction{
 	{"engine/store/...", []string{"engine/store/...", "engine/job", "engine/clock", "engine/killpoint"}},
 	{"engine/store", []string{"engine/job"}},
 	{"engine/simulate", []string{"engine/...", "starlib/..."}},
+	{"engine/startest", []string{"engine/...", "starlib/..."}},
 	{"engine/killtest/...", []string{"engine/...", "workers/..."}},
 
 	{"starlib/...", []string{"starlib/...", "engine/job"}},
@@ -134,7 +135,7 @@ var homes = map[string][]string{
 	"github.com/fogleman/gg":        {"engine/draw/..."},
 	"github.com/golang/freetype":    {"engine/draw/..."},
 	"golang.org/x/image":            {"engine/draw/..."},
-	"go.starlark.net":               {"starlib/...", "engine/sandbox/...", "engine/blueprint/...", "engine/analysis/...", "examples"},
+	"go.starlark.net":               {"starlib/...", "engine/sandbox/...", "engine/blueprint/...", "engine/analysis/...", "engine/startest/...", "examples"},
 	"github.com/gofiber":            {"api/..."},
 	"github.com/valyala/fasthttp":   {"api/..."},
 	"github.com/fasthttp/websocket": {"api/..."},

@@ -4,12 +4,14 @@ package examples
 
 import (
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"orrery/engine/analysis"
 	"orrery/engine/blueprint"
 	"orrery/engine/simulate"
+	"orrery/engine/startest"
 )
 
 // block gives the indented block of a Markdown text that begins with the given line.
@@ -55,5 +57,30 @@ func TestFirstBlueprintOfTheReadme(t *testing.T) {
 	got, _ := run(t, simulate.Options{Catalog: book{program}, Blueprint: "greet", Scenario: scenario})
 	if got.Status != "finished" || len(got.Log) != 1 || got.Log[0].Message != "The worker said: Hello, Ada!" {
 		t.Errorf("ends %s with the log %v, want finished and one line with the greeting", got.Status, got.Log)
+	}
+}
+
+// The test file that the README shows passes with the blueprint that it shows.
+func TestFirstTestOfTheReadme(t *testing.T) {
+	readme, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	for name, first := range map[string]string{"greet.star": "greet = StateMachineBlueprint(", "greet_test.star": "def test_worker_dies_and_another_greets():"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(block(t, string(readme), first)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	result, err := startest.Run(t.Context(), []startest.File{{Root: dir, Name: "greet_test.star", Shown: "greet_test.star"}}, startest.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	if err := startest.Text(&b, result, true); err != nil {
+		t.Fatal(err)
+	}
+	if passed, failed := result.Counts(); passed != 1 || failed != 0 {
+		t.Error(b.String())
 	}
 }

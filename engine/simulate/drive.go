@@ -45,7 +45,7 @@ func (s *sim) drive(ctx context.Context, id string) (stuck string, err error) {
 			return "", err
 		}
 		if j.Status.Terminal() {
-			return "", nil
+			return "", s.drain(ctx)
 		}
 		moved, err := s.act(ctx, id)
 		if err != nil {
@@ -59,6 +59,10 @@ func (s *sim) drive(ctx context.Context, id string) (stuck string, err error) {
 
 // act lets the outside do one thing: answer a task, decide, or let time pass.
 func (s *sim) act(ctx context.Context, id string) (moved bool, err error) {
+	if delivered, err := s.deliverDue(ctx); delivered || err != nil {
+		s.stalls = 0
+		return delivered, err
+	}
 	if t, ok := s.queue.best(s.fits); ok {
 		s.stalls = 0
 		return true, s.serve(ctx, id, t)
@@ -67,11 +71,14 @@ func (s *sim) act(ctx context.Context, id string) (moved bool, err error) {
 		s.stalls = 0
 		return decided, err
 	}
-	return s.advance(ctx)
+	return s.advance(ctx, id)
 }
 
 // fits reports whether the scenario's worker may do the task, and notes when it may not.
 func (s *sim) fits(t job.Task) bool {
+	if s.Script != nil && s.Script.Absent != nil && s.Script.Absent(t.Type) {
+		return false
+	}
 	if s.Fits == nil || s.Scenario.Worker == nil {
 		return true
 	}
@@ -98,24 +105,25 @@ func (s *sim) serve(ctx context.Context, id string, t job.Task) error {
 	s.say(t.JobID, "task_taken", fmt.Sprintf("%s try %d is at the worker", taskName(t.Type, t.N), t.Attempt))
 
 	if c := s.Scenario.Cancel; c != nil && !s.cancelled && c.TaskType == t.Type {
-		s.cancelled = true
-		s.say(id, "cancel", "the client asks to cancel the job")
-		if err := s.engine.Cancel(ctx, id, "scenario"); err != nil {
-			return fmt.Errorf("the scenario's cancel: %w", err)
-		}
-		if err := s.engine.Settle(ctx); err != nil {
+		if err := s.cancel(ctx, id); err != nil {
 			return err
 		}
 	}
-	taken, err := s.engine.Returned(ctx, t, s.answer(t))
+	answer, err := s.reply(t)
 	if err != nil {
-		return fmt.Errorf("the result of %s could not be written: %w", taskName(t.Type, t.N), err)
+		return err
 	}
-	s.queue.finish(t)
-	if !taken.Accepted {
-		s.say(t.JobID, "result_ignored", fmt.Sprintf("the result of %s is ignored: %s %s", taskName(t.Type, t.N), taken.Reason, taken.Message))
+	return s.under(ctx, t, answer)
+}
+
+// cancel asks for the job's end as its client would.
+func (s *sim) cancel(ctx context.Context, id string) error {
+	s.cancelled = true
+	s.say(id, "cancel", "the client asks to cancel the job")
+	if err := s.engine.Cancel(ctx, id, "scenario"); err != nil {
+		return fmt.Errorf("the scenario's cancel: %w", err)
 	}
-	return nil
+	return s.engine.Settle(ctx)
 }
 
 // answer is the scripted result, else the emulated one. An emulated worker obeys a cancel.
@@ -146,7 +154,10 @@ func (s *sim) decide(ctx context.Context, id string) (decided bool, err error) {
 		return false, err
 	}
 	for _, j := range waiting {
-		decision, by := s.choose(j)
+		decision, by, err := s.choose(j)
+		if err != nil {
+			return false, err
+		}
 		if decision == "" {
 			s.left[waitKey(j)] = true
 			continue
@@ -161,51 +172,54 @@ func (s *sim) decide(ctx context.Context, id string) (decided bool, err error) {
 
 // choose finds who decides: the scenario, the terminal, or nobody (the first key). The
 // scripted decision "timeout" lets the deadline decide; then the answer is "".
-func (s *sim) choose(j *job.Job) (decision, by string) {
+func (s *sim) choose(j *job.Job) (decision, by string, err error) {
 	q := Question{JobID: j.ID, State: j.State, Integration: j.Wait.Integration, Message: j.Wait.Message}
 	for _, key := range slices.Sorted(maps.Keys(j.Wait.Transitions)) {
 		if key != "timeout" && key != "cancelled" {
 			q.Decisions = append(q.Decisions, key)
 		}
 	}
+	if s.Script != nil && s.Script.Decide != nil {
+		decision, err := s.Script.Decide(q)
+		if err == nil && decision != "" {
+			s.say(j.ID, "approval", fmt.Sprintf("%q is asked; the test decides %s", q.Message, decision))
+		}
+		return decision, "test", err
+	}
 	if decision, ok := take(&s.people, j.State); ok {
 		if decision == "timeout" {
 			s.say(j.ID, "approval", "nobody decides, as the scenario says")
-			return "", ""
+			return "", "", nil
 		}
 		s.say(j.ID, "approval", fmt.Sprintf("%q is asked; the scenario decides %s", q.Message, decision))
-		return decision, "scenario"
+		return decision, "scenario", nil
 	}
 	if s.Ask != nil {
 		if decision, ok := s.Ask(q); ok {
-			return decision, "terminal"
+			return decision, "terminal", nil
 		}
 	}
 	if len(q.Decisions) == 0 {
-		return "", ""
+		return "", "", nil
 	}
 	s.say(j.ID, "approval", fmt.Sprintf("%q is asked; nobody is there, so the first key is taken: %s (of %v)", q.Message, q.Decisions[0], q.Decisions))
-	return q.Decisions[0], "run"
+	return q.Decisions[0], "run", nil
+}
+
+// coming is something that happens by itself at a date; do nil: the engine does it.
+type coming struct {
+	at time.Time
+	do func(context.Context) error
 }
 
 // advance lets time pass to the next date at which something is due.
-func (s *sim) advance(ctx context.Context) (moved bool, err error) {
-	at, ok, err := s.store.NextDue(ctx)
-	if err != nil {
+func (s *sim) advance(ctx context.Context, id string) (moved bool, err error) {
+	next, err := s.next(ctx, id)
+	if next == nil || err != nil {
 		return false, err
 	}
-	var failing *unfit
-	for _, k := range s.stillQueued() {
-		u, bad := s.unfit[k]
-		if bad && (!ok || u.at.Before(at)) {
-			at, ok, failing = u.at, true, &u
-		}
-	}
-	if !ok {
-		return false, nil
-	}
-	now := s.clock.Now()
-	if !at.After(now) && failing == nil {
+	at, now := next.at, s.clock.Now()
+	if !at.After(now) && next.do == nil {
 		if s.stalls++; s.stalls > stallLimit {
 			return false, nil
 		}
@@ -214,12 +228,46 @@ func (s *sim) advance(ctx context.Context) (moved bool, err error) {
 	if err := s.waitUntil(ctx, at); err != nil {
 		return false, err
 	}
-	if failing != nil {
-		delete(s.unfit, keyOf(failing.task))
-		s.queue.Withdraw(failing.task.JobID, failing.task.N)
-		return true, s.engine.Unsuitable(ctx, failing.task, fmt.Sprintf("%s: %s", workerID, failing.why))
+	if next.do != nil {
+		return true, next.do(ctx)
 	}
 	return true, nil
+}
+
+// next finds what comes first; among things of one date the engine's own.
+func (s *sim) next(ctx context.Context, id string) (*coming, error) {
+	var first *coming
+	offer := func(at time.Time, do func(context.Context) error) {
+		if first == nil || at.Before(first.at) {
+			first = &coming{at, do}
+		}
+	}
+	at, ok, err := s.store.NextDue(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if ok {
+		offer(at, nil)
+	}
+	for _, k := range s.stillQueued() {
+		if u, bad := s.unfit[k]; bad {
+			offer(u.at, func(ctx context.Context) error {
+				delete(s.unfit, keyOf(u.task))
+				s.queue.Withdraw(u.task.JobID, u.task.N)
+				return s.engine.Unsuitable(ctx, u.task, fmt.Sprintf("%s: %s", workerID, u.why))
+			})
+		}
+	}
+	if len(s.pending) > 0 {
+		offer(s.pending[0].at, func(ctx context.Context) error {
+			_, err := s.deliverDue(ctx)
+			return err
+		})
+	}
+	if s.Script != nil && s.Script.CancelAfter > 0 && !s.cancelled {
+		offer(s.began.Add(s.Script.CancelAfter), func(ctx context.Context) error { return s.cancel(ctx, id) })
+	}
+	return first, nil
 }
 
 // stillQueued gives the keys of queued tasks in order of arrival.

@@ -32,6 +32,10 @@ type JobReport struct {
 	Cause  *job.Error    `json:"-"` // the whole error, with position and backtrace
 	Took   time.Duration `json:"-"` // simulated, from the job's creation to its end
 	Served []Try         `json:"-"` // tries in the order in which the worker got them
+
+	Ignored  []Ignored        `json:"-"` // results that did not count
+	Moves    []Move           `json:"-"` // the ways it took, in order
+	Progress []store.Progress `json:"-"`
 }
 
 // Failure is the part of a job's error that is a promise.
@@ -118,6 +122,10 @@ func (s *sim) reportJob(ctx context.Context, id, stuck string) (*JobReport, erro
 	records, err := s.records(ctx, id, 0)
 	if err != nil {
 		return nil, err
+	}
+	r.Ignored, r.Moves = s.ignored[id], moves(records)
+	if r.Progress, err = s.store.Progress(ctx, id); err != nil {
+		return nil, fmt.Errorf("the progress of job %s: %w", id, err)
 	}
 	for _, rec := range records {
 		r.Path = append(r.Path, entered(rec)...)

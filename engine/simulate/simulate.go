@@ -50,6 +50,11 @@ type Options struct {
 	Ask func(q Question) (decision string, ok bool)
 	// Show gets the timeline while it happens; may be nil.
 	Show func(Event)
+
+	// Script plays the outside from Go where a scenario's data is not enough; nil: it does not.
+	Script *Script
+	// Jitter stretches the pauses before retries, from 0.5 to 1; nil: by chance.
+	Jitter func() float64
 }
 
 // Question is an approval that the scenario says nothing about.
@@ -85,6 +90,8 @@ type sim struct {
 	shown     map[string]int64 // job -> last record that was shown
 	depths    map[string]int   // job -> how deep it is below the job that runs
 	stalls    int
+	pending   []pending            // results under way, the next one first
+	ignored   map[string][]Ignored // by job
 }
 
 // stallLimit is how often the clock may be nudged by a millisecond without anything new.
@@ -110,7 +117,43 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	return report, err
 }
 
-func newSim(o Options) (*sim, error) {
+// World runs several jobs over one store and one clock, each with its own outside.
+type World struct{ s *sim }
+
+// NewWorld makes an empty store and a clock. Of the options only those of the world count
+// here: Catalog, Env, RealTime, Start, Log, Jitter.
+func NewWorld(o Options) (*World, error) {
+	s, err := newSim(o)
+	if err != nil {
+		return nil, err
+	}
+	return &World{s}, nil
+}
+
+// Run simulates one job to its end. Of the options those of the job count: Blueprint,
+// InitialData, Scenario, Stores, Emulate, Ask, Fits, Show, Script.
+func (w *World) Run(ctx context.Context, o Options) (*JobReport, map[string]map[string]json.RawMessage, error) {
+	w.s.prepare(&o)
+	o.Catalog, o.Env, o.RealTime, o.Start, o.Log, o.Jitter = w.s.Catalog, w.s.Env, w.s.RealTime, w.s.Start, w.s.Log, w.s.Jitter
+	w.s.Options = o
+	w.s.cancelled = false
+	w.s.replies, w.s.people = newReplies(o.Scenario.Replies), o.Scenario.Approvals
+	run, err := w.s.run(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	stores, err := w.s.readStores(ctx)
+	return run, stores, err
+}
+
+// Now tells the simulated time.
+func (w *World) Now() time.Time { return w.s.clock.Now() }
+
+// Close forgets the store.
+func (w *World) Close() error { return w.s.store.Close() }
+
+// prepare fills in what the options leave out.
+func (*sim) prepare(o *Options) {
 	if o.Scenario == nil {
 		o.Scenario = &Scenario{}
 	}
@@ -125,8 +168,13 @@ func newSim(o Options) (*sim, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &sim{
-		Options: o, queue: newQueue(),
+}
+
+func newSim(o Options) (*sim, error) {
+	var s *sim
+	s.prepare(&o)
+	s = &sim{
+		Options: o, queue: newQueue(), ignored: map[string][]Ignored{},
 		replies: newReplies(o.Scenario.Replies), people: o.Scenario.Approvals,
 		unfit: map[taskKey]unfit{}, left: map[string]bool{},
 		tries: map[string][]Try{}, served: map[string][]Try{}, seen: map[tryKey]bool{}, shown: map[string]int64{}, depths: map[string]int{},
@@ -144,7 +192,7 @@ func newSim(o Options) (*sim, error) {
 	var err error
 	s.engine, err = engine.New(engine.Config{
 		Store: s.store, Blueprints: o.Catalog, Dispatcher: s.queue,
-		Clock: s.clock, Log: o.Log, Env: o.Env,
+		Clock: s.clock, Log: o.Log, Env: o.Env, Jitter: o.Jitter,
 	})
 	return s, err
 }
@@ -173,6 +221,9 @@ func (s *sim) request() engine.Request {
 	}
 	if c := s.Scenario.Client; c != nil {
 		r.Client.Plan, r.Client.Params = c.Plan, c.Params
+	}
+	if s.Script != nil {
+		r.DispatchTimeout, r.ResultTimeout = s.Script.DispatchTimeout, s.Script.ResultTimeout
 	}
 	return r
 }

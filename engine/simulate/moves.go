@@ -1,0 +1,62 @@
+package simulate
+
+import (
+	"strings"
+
+	"orrery/engine/job"
+)
+
+// This file reads from a job's history which ways of its graph it took.
+
+// Move is one step from state to state. Label is the key in transitions, "" for
+// transition_to; Handler is the function that led there.
+type Move struct {
+	From, To, Label, Handler string
+}
+
+// moves gives the ways that a job's records show, in order.
+func moves(records []job.Record) []Move {
+	var all []Move
+	handler, cancelling := "", false
+	for _, r := range records {
+		switch r.Kind {
+		case job.RecStep:
+			handler, cancelling = r.Handler, false
+		case job.RecCancelAsk:
+			cancelling = true
+		}
+		if r.Next == "" || r.Kind == job.RecReopened || r.Kind == job.RecMigrated {
+			continue
+		}
+		m := Move{From: r.State, To: r.Next, Label: label(r), Handler: handler}
+		if cancelling { // whatever the last task said
+			m.Label = "cancelled"
+		}
+		all = append(all, m)
+	}
+	return all
+}
+
+// label gives the key that a record's move was listed under.
+func label(r job.Record) string {
+	switch r.Kind {
+	case job.RecTaskEnd:
+		return r.Task.Status
+	case job.RecTaskFail:
+		return "failure"
+	case job.RecApproval:
+		return r.Detail
+	case job.RecChild:
+		if strings.HasSuffix(r.Detail, " "+string(job.Finished)) {
+			return "success"
+		}
+		return "failure"
+	case job.RecCancelled:
+		return "cancelled"
+	case job.RecTimer:
+		if r.Error != nil { // an approval that nobody took in time
+			return "timeout"
+		}
+	}
+	return ""
+}
