@@ -33,6 +33,7 @@ type grammar struct {
 	Run        runCmd        `cmd:"" help:"Run one job of a blueprint file in this process, without a server."`
 	Check      checkCmd      `cmd:"" help:"Find mistakes in blueprint files without running them."`
 	Test       testCmd       `cmd:"" help:"Run the tests that stand beside blueprints (*_test.star)."`
+	Fmt        fmtCmd        `cmd:"" help:"Give blueprint files their one form, that of buildifier."`
 	Render     renderCmd     `cmd:"" help:"Draw the graph of a blueprint file."`
 	Jobs       jobsCmd       `cmd:"" help:"Start, look at and steer jobs of a running server."`
 	Approvals  approvalsCmd  `cmd:"" help:"See and take the decisions that jobs wait for."`

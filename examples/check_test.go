@@ -18,6 +18,7 @@ import (
 	"testing"
 
 	"orrery/engine/analysis"
+	"orrery/engine/starfmt"
 )
 
 // recipes are the folders, one for each recipe that there is.
@@ -64,6 +65,19 @@ func analysed(t *testing.T) *analysis.Result {
 func TestNoFindings(t *testing.T) {
 	for _, f := range analysed(t).Findings {
 		t.Errorf("%s:%d:%d: %s: %s [%s]", f.File, f.Line, f.Col, f.Severity, f.Message, f.Rule)
+	}
+}
+
+// `orrery fmt examples` changes nothing.
+func TestFormatted(t *testing.T) {
+	for _, name := range everyStarFile(t) {
+		text, err := os.ReadFile(filepath.FromSlash(name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if out, err := starfmt.Source(name, text); err != nil || string(out) != string(text) {
+			t.Errorf("%s is not formatted (%v): orrery fmt examples does it", name, err)
+		}
 	}
 }
 
