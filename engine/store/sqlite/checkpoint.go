@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"errors"
 	"fmt"
 	"os"
 
@@ -49,6 +50,9 @@ func (w *writer) afterCommit() {
 		return
 	}
 	w.log.pages += written
+	if w.s.syncer.isBroken() {
+		w.mend()
+	}
 	if int64(w.log.pages)*pageBytes >= w.s.opts.CheckpointBytes {
 		w.bring("PASSIVE")
 		killpoint.At("sqlite.after-checkpoint")
@@ -92,6 +96,22 @@ func (w *writer) bring(mode string) {
 	if ok && r.int(1) > r.int(2) { // try again after half as much
 		w.log.pages = int(w.s.opts.CheckpointBytes / pageBytes / 2)
 	}
+}
+
+// mend follows a sync that failed: after that the system may hold pages of the log for
+// written that are not, and later syncs say nothing about them. Read back they are whole, so
+// all of the log is brought into the file, which is synced, and the log begins anew.
+func (w *writer) mend() {
+	r, _, err := w.c.one("PRAGMA wal_checkpoint(RESTART)")
+	if err == nil && r.int(0) != 0 {
+		err = errors.New("a long read holds pages back")
+	}
+	if err != nil {
+		w.complain("bring the log into the file after a failed sync", err)
+		return
+	}
+	w.log.failed, w.log.pages = nil, 0
+	w.s.syncer.mended()
 }
 
 // rest uses a quiet moment: it brings the log into the file, gives free pages back, and

@@ -2,11 +2,11 @@
 //
 // Words: the writer is the one goroutine that writes; a batch is what it commits at once.
 // Callers queue their writes with everything encoded; the writer takes what is queued,
-// applies each in turn and commits all of them with one sync of the log (WAL), so that many
-// committers cost little more than one. A write that is refused (ErrConflict, ErrExists)
+// applies each in turn and commits all of them to the log (WAL), and the syncer brings the log
+// to the disk while the writer goes on, so that many committers cost little more than one. A write that is refused (ErrConflict, ErrExists)
 // has changed nothing yet, so the others of its batch are not touched; when a statement
 // fails, the batch is rolled back and its writes are tried one by one. Reads use other
-// connections and see what was committed before they began.
+// connections, see what was committed before they began, and return when that is durable.
 //
 // Who is authoritative: the file. What the writer remembers (numbers of jobs) is dropped
 // when a batch fails.
@@ -67,6 +67,7 @@ type Store struct {
 	opts    Options
 	lock    *os.File
 	queue   chan *write
+	syncer  *syncer
 	closing chan struct{} // closed by Close
 	stopped chan struct{} // closed by the writer when it has written all it took
 	once    sync.Once
@@ -105,10 +106,12 @@ func ready(path string, opts Options) (*Store, *writer, error) {
 	for range opts.ReadConns {
 		s.readers <- nil
 	}
+	s.syncer = newSyncer(s)
 	w, err := s.openWriter()
 	if err != nil {
 		return nil, nil, errors.Join(fmt.Errorf("open store %s: %w", path, err), l.Close())
 	}
+	go s.syncer.run()
 	return s, w, nil
 }
 
@@ -195,7 +198,8 @@ func (w *writer) prepare() error {
 	if mode.text(0) != "wal" {
 		return fmt.Errorf("SQLite keeps the journal as %q, the store needs WAL: put the file on a local disk", mode.text(0))
 	}
-	return w.c.script("PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=0; PRAGMA cache_size=-16000; PRAGMA temp_store=MEMORY")
+	// NORMAL: SQLite syncs in checkpoints, the syncer after each commit
+	return w.c.script("PRAGMA synchronous=NORMAL; PRAGMA wal_autocheckpoint=0; PRAGMA cache_size=-16000; PRAGMA temp_store=MEMORY")
 }
 
 // checkedPages is the size of a file that is read whole at every start: 64 MiB, a sixth of

@@ -89,7 +89,7 @@ func TestFileIsMadePrivateAndMarked(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, want := range map[string]int64{"application_id": appID, "user_version": int64(len(migrations)), "auto_vacuum": 2, "synchronous": 2, "wal_autocheckpoint": 0} {
+	for name, want := range map[string]int64{"application_id": appID, "user_version": int64(len(migrations)), "auto_vacuum": 2, "synchronous": 1, "wal_autocheckpoint": 0} {
 		if got, err := w.pragma(name); got != want || err != nil {
 			t.Errorf("%s is %d (%v), want %d", name, got, err, want)
 		}

@@ -13,7 +13,7 @@ import (
 // This file reads single jobs and their parts.
 
 // read runs fn on a connection for reading. Every statement sees what was committed before
-// it began; fn must not keep the connection.
+// it began, and read returns when that is durable; fn must not keep the connection.
 func (s *Store) read(ctx context.Context, fn func(c *conn) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -39,7 +39,10 @@ func (s *Store) read(ctx context.Context, fn func(c *conn) error) error {
 		}
 		c = fresh
 	}
-	return s.damage(fn(c))
+	if err := fn(c); err != nil {
+		return s.damage(err)
+	}
+	return s.syncer.settle(ctx)
 }
 
 func (s *Store) openReader() (*conn, error) {

@@ -195,14 +195,16 @@ func (w *writer) finish(batch []*write) {
 	if batch = w.held.due(batch[:0], true); len(batch) > 0 {
 		w.commit(batch)
 	}
+	synced := w.s.syncer.close()
 	w.rest()
-	w.s.failed = errors.Join(w.log.close(), w.c.close()) // SQLite empties and removes the log
+	w.s.failed = errors.Join(synced, w.log.close(), w.c.close()) // SQLite empties and removes the log
 }
 
 // commit writes the batch in one transaction; if a statement fails, each write in its own.
 func (w *writer) commit(batch []*write) {
 	verdicts := make([]error, len(batch))
 	err := w.transact(batch, verdicts)
+	written := err == nil
 	switch {
 	case err == nil:
 	case len(batch) == 1, code(err) == busy: // another program holds the file: all wait no longer
@@ -215,18 +217,28 @@ func (w *writer) commit(batch []*write) {
 			one[0] = nil
 			if err := w.transact(batch[i:i+1], one); err != nil {
 				one[0] = w.explain(err)
+			} else {
+				written = true
 			}
 		}
 	}
+	acks := make([]ack, 0, len(batch))
 	for i, b := range batch {
 		switch {
 		case b.done != nil:
-			b.done <- verdicts[i]
+			acks = append(acks, ack{b.done, verdicts[i]})
 		case b.keep && passing(verdicts[i]):
 			w.again = append(w.again, b)
 		case verdicts[i] != nil:
 			w.s.opts.Log.Warn("not written", "store", w.s.path, "error", verdicts[i])
 		}
+	}
+	if written {
+		w.s.syncer.commits(acks)
+		return
+	}
+	for _, a := range acks {
+		a.to <- a.verdict
 	}
 }
 

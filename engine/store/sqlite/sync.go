@@ -1,0 +1,165 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+)
+
+// This file makes commits durable. SQLite itself would sync the log within each COMMIT
+// (synchronous=FULL), and the writer would wait. Here a second goroutine syncs the log's file
+// while the writer applies the next batches: one sync then carries all of them. Nobody hears
+// of a commit before the sync that holds it, neither who committed nor who reads.
+
+// ack is the answer that a caller waits for.
+type ack struct {
+	to      chan error
+	verdict error
+}
+
+// syncer knows which commits are on the disk.
+type syncer struct {
+	s *Store
+
+	mu        sync.Mutex
+	news      *sync.Cond
+	acks      []ack
+	committed uint64 // batches in the log
+	done      uint64 // batches whose sync is over
+	readers   []reader
+	broken    bool // a sync failed: what the system held back may be lost, see mend
+	closed    bool
+	stopped   chan struct{}
+
+	file *os.File
+	sync func() error // of the log's file; tests hold it up
+}
+
+// reader waits until what it saw is on the disk.
+type reader struct {
+	batch uint64
+	done  chan struct{}
+}
+
+func newSyncer(s *Store) *syncer {
+	y := &syncer{s: s, stopped: make(chan struct{})}
+	y.news, y.sync = sync.NewCond(&y.mu), y.syncLog
+	return y
+}
+
+// commits tells of a batch that is in the log, with those who wait for it.
+func (y *syncer) commits(acks []ack) {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	y.committed++
+	y.acks = append(y.acks, acks...)
+	y.news.Signal()
+}
+
+// run syncs as long as there is something new, then answers.
+func (y *syncer) run() {
+	defer close(y.stopped)
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	for {
+		for y.committed == y.done && !y.closed {
+			y.news.Wait()
+		}
+		if y.committed == y.done {
+			return
+		}
+		acks, upTo, broken := y.acks, y.committed, y.broken
+		y.acks = nil
+		y.mu.Unlock()
+		err := y.sync()
+		if err == nil && broken {
+			err = errors.New("an earlier sync of the log failed, and the log could not be brought into the store's file yet")
+		}
+		for _, a := range acks {
+			if a.verdict == nil && err != nil {
+				a.verdict = fmt.Errorf("write to %s: %w", y.s.path, &unavailable{fmt.Errorf("sync the log: %w; look at its disk", err)})
+			}
+			a.to <- a.verdict
+		}
+		y.mu.Lock()
+		y.done, y.broken = upTo, err != nil
+		y.wake()
+	}
+}
+
+// wake lets the readers go on whose batches are over.
+func (y *syncer) wake() {
+	rest := y.readers[:0]
+	for _, r := range y.readers {
+		if r.batch <= y.done {
+			close(r.done)
+		} else {
+			rest = append(rest, r)
+		}
+	}
+	clear(y.readers[len(rest):])
+	y.readers = rest
+}
+
+// settle waits until all that is in the log now is on the disk, or has failed to get there.
+func (y *syncer) settle(ctx context.Context) error {
+	y.mu.Lock()
+	if y.done == y.committed {
+		y.mu.Unlock()
+		return nil
+	}
+	r := reader{y.committed, make(chan struct{})}
+	y.readers = append(y.readers, r)
+	y.mu.Unlock()
+	select {
+	case <-r.done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// close waits until everything is answered.
+func (y *syncer) close() error {
+	y.mu.Lock()
+	y.closed = true
+	y.news.Signal()
+	y.mu.Unlock()
+	<-y.stopped
+	if y.file == nil {
+		return nil
+	}
+	return y.file.Close()
+}
+
+// isBroken says whether mend is due.
+func (y *syncer) isBroken() bool {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	return y.broken
+}
+
+// mended ends the time in which syncs are not believed.
+func (y *syncer) mended() {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	y.broken = false
+}
+
+// syncLog brings the log's bytes to the disk, and with the first of them its name.
+func (y *syncer) syncLog() error {
+	if y.file == nil {
+		f, err := os.OpenFile(y.s.path+"-wal", os.O_RDWR, 0)
+		if err != nil {
+			return err
+		}
+		y.file = f
+		if err := syncDir(filepath.Dir(y.s.path)); err != nil {
+			return err
+		}
+	}
+	return syncData(y.file)
+}
