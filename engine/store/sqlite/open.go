@@ -2,11 +2,12 @@
 //
 // Words: the writer is the one goroutine that writes; a batch is what it commits at once.
 // Callers queue their writes with everything encoded; the writer takes what is queued,
-// applies each in turn and commits all of them to the log (WAL), and the syncer brings the log
-// to the disk while the writer goes on, so that many committers cost little more than one. A write that is refused (ErrConflict, ErrExists)
-// has changed nothing yet, so the others of its batch are not touched; when a statement
-// fails, the batch is rolled back and its writes are tried one by one. Reads use other
-// connections, see what was committed before they began, and return when that is durable.
+// applies each in turn and commits all of them to the log (WAL); the syncer brings the log
+// to the disk while the writer goes on. So many committers cost little more than one. A
+// write that is refused (ErrConflict, ErrExists) has changed nothing yet, so the others of
+// its batch are not touched; when a statement fails, the batch is rolled back and its writes
+// are tried one by one. Reads use other connections, see what was committed before they
+// began, and return when that is durable.
 //
 // Who is authoritative: the file. What the writer remembers (numbers of jobs) is dropped
 // when a batch fails.
