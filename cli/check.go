@@ -109,7 +109,7 @@ func analyse(path, root string) (*analysed, error) {
 			root = filepath.Dir(path)
 		}
 	}
-	source := func(name string) ([]byte, error) { return os.ReadFile(filepath.Join(root, filepath.FromSlash(name))) }
+	source := analysis.Folder(root)
 	var r *analysis.Result
 	if info.IsDir() {
 		names, err := starFiles(root, path)

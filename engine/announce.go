@@ -12,6 +12,7 @@ import (
 	"orrery/engine/job"
 	"orrery/engine/killpoint"
 	"orrery/engine/store"
+	"orrery/starlib"
 )
 
 // This file delivers the outbox: what one job's commit means for others, at least once.
@@ -148,6 +149,10 @@ func (e *Engine) startChild(ctx context.Context, m job.Message) error {
 	}
 	if err != nil {
 		return err
+	}
+	if n, most := len(s.InitialData), e.stepLimits(bp).InitialBytes; n > most {
+		return e.childFailed(ctx, s, job.Error{Code: starlib.CodeInitial, Message: fmt.Sprintf(
+			"run_blueprint(%q): initial_data has %d bytes; the limit of that blueprint is %d", s.Blueprint, n, most)})
 	}
 	err = e.create(ctx, bp, job.Created{
 		ID: s.ChildID, Blueprint: bp.Name, Revision: bp.Revision, InitialData: s.InitialData, Client: s.Client,

@@ -13,7 +13,6 @@ import (
 	"orrery/engine/blueprint"
 	"orrery/engine/clock"
 	"orrery/engine/job"
-	"orrery/engine/sandbox"
 	"orrery/engine/store"
 )
 
@@ -44,21 +43,6 @@ type Config struct {
 	Callers       int                              // steps under way at once that call stores, files, SQL or HTTP
 	Limits        Limits
 	Jitter        func() float64 // 0.5 to 1, for retries
-}
-
-// Limits bounds jobs; sandbox.Limits bounds a single step.
-type Limits struct {
-	Streak       int   // transitions in a row without a wait
-	Steps        int64 // steps in a job's life
-	HistoryBytes int   // state_history
-	InitialBytes int   // initial_data
-	Depth        int   // sub-blueprints in sub-blueprints
-	Step         sandbox.Limits
-}
-
-// DefaultLimits are those of the contract.
-func DefaultLimits() Limits {
-	return Limits{Streak: 1000, Steps: 100_000, HistoryBytes: 1 << 20, InitialBytes: 1 << 20, Depth: 10, Step: sandbox.DefaultLimits()}
 }
 
 func (c Config) withDefaults() Config {
@@ -225,7 +209,7 @@ func (e *Engine) machine(bp *blueprint.Blueprint) job.Machine {
 	retry.Max = max(0, e.cfg.MaxRetries)
 	m := job.Machine{
 		CancelGrace: e.cfg.CancelGrace, Retry: retry, MaxStreak: e.cfg.Limits.Streak,
-		MaxSteps: e.cfg.Limits.Steps, MaxHistory: e.cfg.Limits.HistoryBytes,
+		MaxSteps: e.cfg.Limits.Steps, MaxHistory: e.stepLimits(bp).HistoryBytes,
 	}
 	if bp != nil { // a nil *Blueprint in the interface would not be nil
 		m.Chart = bp

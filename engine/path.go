@@ -12,6 +12,7 @@ import (
 	"orrery/engine/killpoint"
 	"orrery/engine/sandbox"
 	"orrery/engine/store"
+	"orrery/starlib"
 )
 
 // This file is the life of one job, in order: Submit, step (load, decide, next, commit),
@@ -41,15 +42,15 @@ type Request struct {
 // idempotency key was known and id is the job of the first time. Errors are Faults:
 // unknown_blueprint, too_large, idempotency_mismatch, store_full.
 func (e *Engine) Submit(ctx context.Context, r Request) (id string, repeated bool, err error) {
-	if n := len(r.InitialData); n > e.cfg.Limits.InitialBytes {
-		return "", false, faultf(TooLarge, "initial_data has %d bytes; the limit is %d: put large data into a file and pass its name", n, e.cfg.Limits.InitialBytes)
-	}
 	if r.WebhookURL != "" {
 		return "", false, faultf(BadRequest, "webhook_url: this version delivers no webhooks yet, and would not accept a job whose client waits for one; leave it out and follow GET /api/v1/jobs/{id}/events")
 	}
 	bp, err := e.cfg.Blueprints.Pin(ctx, r.Blueprint)
 	if err != nil {
 		return "", false, faultFrom(err, "")
+	}
+	if n, most := len(r.InitialData), e.stepLimits(bp).InitialBytes; n > most {
+		return "", false, faultf(TooLarge, "initial_data has %d bytes; the limit is %d (%s): put large data into a file and pass its name", n, most, starlib.CodeInitial)
 	}
 	id = job.NewID(e.cfg.Clock.Now(), shardFor(bp))
 	if r.IdempotencyKey != "" {

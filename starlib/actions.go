@@ -171,7 +171,7 @@ func awaitHumanApproval(thread *starlark.Thread, b *starlark.Builtin, args starl
 		return nil, err
 	}
 	if extra.Len() > 0 {
-		if ask.Extra, err = encode(extra, b.Name(), s.Limits.ParamsBytes, CodeParams); err != nil {
+		if ask.Extra, err = s.encode(extra, b.Name(), s.Limits.ParamsBytes, CodeParams); err != nil {
 			return nil, err
 		}
 	}
@@ -232,7 +232,7 @@ func (s *Scope) object(call, name string, v starlark.Value, limit int, code stri
 	if s.initial == starlark.Value(d) && len(s.Initial) > 0 && len(s.Initial) <= limit {
 		return s.Initial, nil
 	}
-	text, err := encode(d, name, limit, code)
+	text, err := s.encode(d, name, limit, code)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", call, err)
 	}

@@ -30,6 +30,7 @@ const (
 	CodeLog        = "LOG_LIMIT"
 	CodeCalls      = "CALL_LIMIT"
 	CodeDispatches = "DISPATCH_LIMIT"
+	CodeInitial    = "INITIAL_DATA_LIMIT"
 	CodeParams     = "PARAMS_LIMIT"
 	CodeData       = "DATA_LIMIT"
 )
@@ -66,9 +67,14 @@ const (
 	KindError       = "error"
 )
 
+// encode writes a value of a run.
+func (s *Scope) encode(v starlark.Value, where string, limit int, code string) (json.RawMessage, error) {
+	return encode(v, where, limit, s.Limits.Depth, code)
+}
+
 // encode writes a value with a limit whose breach has a code of its own.
-func encode(v starlark.Value, where string, limit int, code string) (json.RawMessage, error) {
-	text, err := border.Encode(v, where, limit)
+func encode(v starlark.Value, where string, limit, depth int, code string) (json.RawMessage, error) {
+	text, err := border.EncodeFlat(v, where, limit, depth)
 	var large *border.TooLarge
 	if errors.As(err, &large) {
 		return nil, &LimitError{Code: code, Text: large.Error()}
@@ -80,7 +86,7 @@ func encode(v starlark.Value, where string, limit int, code string) (json.RawMes
 	return text, err
 }
 
-func failWith(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+func failWith(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	var kind, message string
 	var details starlark.Value = starlark.None
 	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "kind", &kind, "message", &message, "details?", &details); err != nil {
@@ -88,7 +94,11 @@ func failWith(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwar
 	}
 	r := &Raised{Kind: kind, Message: message}
 	if details != starlark.None {
-		text, err := encode(details, "details", DefaultLimits().DataBytes, CodeData)
+		limits := DefaultLimits()
+		if s, ok := thread.Local(scopeKey).(*Scope); ok { // at load there is none
+			limits = s.Limits
+		}
+		text, err := encode(details, "details", limits.DataBytes, limits.Depth, CodeData)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", b.Name(), err)
 		}

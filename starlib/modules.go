@@ -38,7 +38,7 @@ func jsonEncode(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tupl
 		return nil, err
 	}
 	account := guard.Of(thread)
-	text, err := encode(v, "x", account.Limits().TextBytes, CodeText)
+	text, err := encode(v, "x", account.Limits().TextBytes, account.Limits().Depth, CodeText)
 	if err == nil {
 		err = account.Text(b.Name(), len(text))
 	}

@@ -8,6 +8,7 @@ import (
 	"go.starlark.net/starlark"
 	"go.starlark.net/syntax"
 
+	"orrery/starlib/border"
 	"orrery/starlib/guard"
 	"orrery/starlib/when"
 )
@@ -90,7 +91,7 @@ func newBlueprint(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tu
 		return nil, err
 	}
 	if example != starlark.None {
-		text, err := encode(example, "example", DefaultLimits().DataBytes, CodeData)
+		text, err := encode(example, "example", DefaultLimits().DataBytes, border.MaxDepth, CodeData)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", b.Name(), err)
 		}
@@ -145,7 +146,7 @@ func (d *Declared) addStore(call, name string, v starlark.Value) error {
 		if !ok {
 			return fmt.Errorf("%s: %s has the key %s; keys must be text", call, name, guard.Show(k, 80))
 		}
-		text, err := encode(x, name+"."+key, DefaultLimits().DataBytes, CodeData)
+		text, err := encode(x, name+"."+key, DefaultLimits().DataBytes, border.MaxDepth, CodeData)
 		if err != nil {
 			return fmt.Errorf("%s: %w", call, err)
 		}

@@ -233,7 +233,7 @@ func (s *Scope) Finish(handler string, end bool) error {
 func (s *Scope) Leave() (job.Decision, error) {
 	d := s.out
 	if s.history != nil {
-		text, err := encode(s.history, "state_history", s.Limits.HistoryBytes, job.CodeSizeLimit)
+		text, err := s.encode(s.history, "state_history", s.Limits.HistoryBytes, job.CodeSizeLimit)
 		if err != nil {
 			return job.Decision{}, err
 		}

@@ -212,7 +212,7 @@ func (st *dataStore) put(call, key string, v starlark.Value) error {
 	if err := s.mayChange(call); err != nil {
 		return err
 	}
-	text, err := encode(v, where, s.Limits.DataBytes, CodeData)
+	text, err := s.encode(v, where, s.Limits.DataBytes, CodeData)
 	if err != nil {
 		return fmt.Errorf("%s: %w", call, err)
 	}

@@ -5,7 +5,11 @@ package analysis
 import (
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
+	"os"
 	"path"
+	"path/filepath"
 	"regexp"
 	"strings"
 
@@ -18,10 +22,27 @@ import (
 // Source reads a file by its name relative to the blueprint directory, with forward slashes and without leading ones ("lib/x.star").
 type Source func(name string) ([]byte, error)
 
-const (
-	maxLoadDepth = 20
-	maxFileBytes = 1 << 20
-)
+// ReadSource reads a source file, and refuses a large one unread. One that grows meanwhile is
+// read to one byte over the limit, so that whoever parses it can refuse it.
+func ReadSource(f fs.File) ([]byte, error) {
+	most := guard.Load().FileBytes
+	if info, err := f.Stat(); err == nil && info.Size() > int64(most) {
+		return nil, fmt.Errorf("it has %d bytes; the limit of a blueprint file is %d (%s)", info.Size(), most, guard.CodeSource)
+	}
+	return io.ReadAll(io.LimitReader(f, int64(most)+1))
+}
+
+// Folder reads sources from a folder of the file system.
+func Folder(root string) Source {
+	return func(name string) ([]byte, error) {
+		f, err := os.Open(filepath.Join(root, filepath.FromSlash(name)))
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		return ReadSource(f)
+	}
+}
 
 // file is one parsed file. tree is nil when it could not be read or is not Starlark.
 type file struct {
@@ -38,8 +59,8 @@ func (a *analyzer) readFile(name string, text []byte) *file {
 	f := &file{name: name, ignore: map[int][]string{}}
 	a.files[name] = f
 	f.lines = strings.Split(strings.ReplaceAll(string(text), "\r\n", "\n"), "\n")
-	if len(text) > maxFileBytes {
-		a.reportAt(ruleLoad, name, 1, 1, 0, fmt.Sprintf("the file has %d bytes; the limit of a blueprint file is %d", len(text), maxFileBytes), "move parts of it into files that it loads")
+	if most := guard.Load().FileBytes; len(text) > most {
+		a.reportAt(ruleLoad, name, 1, 1, 0, fmt.Sprintf("the file has %d bytes; the limit of a blueprint file is %d (%s)", len(text), most, guard.CodeSource), "move parts of it into files that it loads")
 		return f
 	}
 	err := guard.CheckSource(name, string(text)) // the parser itself has no bound on nesting

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"go.starlark.net/syntax"
+
+	"orrery/starlib/guard"
 )
 
 // File analyses one file and what it loads. Names of blueprints that this file does not have are taken on trust, with a hint, because another file may have them.
@@ -79,8 +81,8 @@ func (in *interp) loadStmt(f *frame, s *syntax.LoadStmt) {
 		in.a.reportNode(ruleLoad, s.Module, err.Error(), suggestion)
 		return
 	}
-	if in.depth >= maxLoadDepth {
-		in.a.reportNode(ruleLoad, s.Module, fmt.Sprintf("load() goes deeper than %d files", maxLoadDepth), "")
+	if most := guard.Load().Depth; in.depth >= most {
+		in.a.reportNode(ruleLoad, s.Module, fmt.Sprintf("load() goes deeper than %d files (%s)", most, guard.CodeLoadDepth), "")
 		return
 	}
 	m, err := in.a.load(name, in.depth+1)

@@ -22,19 +22,14 @@ import (
 // This file turns source text into a Program: parse everything, report everything that is
 // wrong with the text at once, and only then run the top levels, each file once.
 
-// Limits of loading.
-const (
-	MaxFileBytes = 1 << 20
-	MaxLoadDepth = 20
-	MaxLoadFiles = 200 // the file and all that it loads
-	maxLoadLog   = 256 << 10
-	maxLoadTime  = 5 * time.Second
-)
+// maxLoadLog bounds what the top levels print, in bytes; the rest is left out.
+const maxLoadLog = 256 << 10
 
 // Compile loads the file main out of files, which holds it and everything that it may load
 // by root-relative names. The error is a *LoadError with every finding.
 func Compile(main string, files map[string]string) (*Program, error) {
-	l := &loader{files: files, units: map[string]*unit{}, used: map[string]string{}, account: guard.NewAccount(guard.Limits{})}
+	limits := guard.Load()
+	l := &loader{files: files, units: map[string]*unit{}, used: map[string]string{}, limits: limits, account: guard.NewAccount(limits.Values)}
 	if _, ok := files[main]; !ok {
 		return nil, &LoadError{File: main, Findings: []Finding{whole("load-error", main, "there is no such file")}}
 	}
@@ -58,6 +53,7 @@ type loader struct {
 	used     map[string]string
 	units    map[string]*unit
 	findings []Finding
+	limits   guard.LoadLimits
 	account  *guard.Account // of the file and all that it loads
 }
 
@@ -89,11 +85,11 @@ func (l *loader) parse(name string, chain []string) {
 	text := l.files[name]
 	l.used[name] = text
 	l.units[name] = nil
-	if len(text) > MaxFileBytes {
-		l.report(whole("load-error", name, fmt.Sprintf("the file has %d bytes; the limit of a blueprint file is %d", len(text), MaxFileBytes)))
+	if len(text) > l.limits.FileBytes {
+		l.report(whole("load-error", name, fmt.Sprintf("the file has %d bytes; the limit of a blueprint file is %d (%s)", len(text), l.limits.FileBytes, guard.CodeSource)))
 		return
 	}
-	tree, err := parseGuarded(name, text)
+	tree, err := parseGuarded(name, text, l.limits.Values)
 	if err != nil {
 		l.reportSyntax(name, err)
 		return
@@ -113,7 +109,7 @@ func (l *loader) parse(name string, chain []string) {
 
 // parseGuarded parses a text that is not nested too deep for what comes after, and puts the
 // checked operations into it.
-func parseGuarded(name, text string) (*syntax.File, error) {
+func parseGuarded(name, text string, limits guard.Limits) (*syntax.File, error) {
 	if err := guard.CheckSource(name, text); err != nil {
 		return nil, err
 	}
@@ -121,7 +117,7 @@ func parseGuarded(name, text string) (*syntax.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return tree, guard.Rewrite(tree, guard.Limits{})
+	return tree, guard.Rewrite(tree, limits)
 }
 
 // follow parses what one load statement names.
@@ -143,12 +139,12 @@ func (l *loader) follow(load *syntax.LoadStmt, chain []string) {
 		l.report(src.at("load-error", pos, "there is no file %q in the blueprint directory", target))
 		return
 	}
-	if len(chain) >= MaxLoadDepth {
-		l.report(src.at("load-error", pos, "files load each other more than %d deep", MaxLoadDepth))
+	if len(chain) >= l.limits.Depth {
+		l.report(src.at("load-error", pos, "files load each other at most %d deep, and %s would be one more (%s)", l.limits.Depth, target, guard.CodeLoadDepth))
 		return
 	}
-	if _, done := l.units[target]; !done && len(l.units) >= MaxLoadFiles {
-		l.report(src.at("load-error", pos, "a file loads at most %d files in all", MaxLoadFiles))
+	if _, done := l.units[target]; !done && len(l.units) >= l.limits.Files {
+		l.report(src.at("load-error", pos, "a file and all that it loads are at most %d files, and %s would be one more (%s)", l.limits.Files, target, guard.CodeLoadFiles))
 		return
 	}
 	if _, done := l.units[target]; !done {
@@ -219,8 +215,8 @@ func (l *loader) run(name string, p *Program) *starlib.Registry {
 			p.Log = append(p.Log, job.LogLine{Level: level, Message: message})
 		}
 	})
-	stop := time.AfterFunc(maxLoadTime, func() {
-		late.CompareAndSwap(nil, &guard.LimitError{Code: guard.CodeTime, Text: fmt.Sprintf("loading a file takes at most %s, and this took longer", maxLoadTime)})
+	stop := time.AfterFunc(l.limits.Time, func() {
+		late.CompareAndSwap(nil, &guard.LimitError{Code: guard.CodeTime, Text: fmt.Sprintf("loading a file takes at most %s, and this took longer", l.limits.Time)})
 		thread.Cancel("time")
 	})
 	defer stop.Stop()

@@ -16,7 +16,7 @@ func TestDeepTextsAreLeftOut(t *testing.T) {
 		"good.star":  {Data: []byte(small)},
 		"deep.star":  {Data: []byte("x = " + strings.Repeat("[", 200_000))},
 		"chain.star": {Data: []byte("x = y" + strings.Repeat(".a", 200_000))},
-		"large.star": {Data: []byte("#" + strings.Repeat("x", MaxFileBytes))},
+		"large.star": {Data: []byte("#" + strings.Repeat("x", 1<<20))},
 	}, nil)
 	if err != nil {
 		t.Fatal(err)

@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"path"
 	"path/filepath"
@@ -14,6 +13,8 @@ import (
 	"time"
 
 	"github.com/fsnotify/fsnotify"
+
+	"orrery/engine/analysis"
 )
 
 // This file reads the directory and notices that it changed.
@@ -73,10 +74,7 @@ func readFile(files fs.FS, name string) (string, error) {
 		return "", err
 	}
 	defer f.Close()
-	if info, err := f.Stat(); err == nil && info.Size() > MaxFileBytes {
-		return "", fmt.Errorf("it has %d bytes; the limit of a blueprint file is %d", info.Size(), MaxFileBytes)
-	}
-	text, err := io.ReadAll(io.LimitReader(f, MaxFileBytes+1))
+	text, err := analysis.ReadSource(f)
 	return string(text), err
 }
 

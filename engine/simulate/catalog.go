@@ -3,8 +3,6 @@ package simulate
 import (
 	"context"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 
 	"orrery/engine"
@@ -57,7 +55,7 @@ func LoadFiles(files ...File) (*Files, error) {
 func compile(root, name string) (*blueprint.Program, error) {
 	texts := map[string]string{}
 	read := func(name string) ([]byte, error) {
-		text, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(name)))
+		text, err := analysis.Folder(root)(name)
 		if err == nil {
 			texts[name] = string(text)
 		}

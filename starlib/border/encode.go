@@ -17,7 +17,12 @@ import (
 // Encode writes v. where names it in errors; limit is the most bytes of text, 0 for no limit.
 // Errors: *Fault for what JSON cannot hold, *TooLarge.
 func Encode(v starlark.Value, where string, limit int) (json.RawMessage, error) {
-	e := encoder{limit: limit}
+	return EncodeFlat(v, where, limit, MaxDepth)
+}
+
+// EncodeFlat is Encode with a limit of nesting below MaxDepth.
+func EncodeFlat(v starlark.Value, where string, limit, depth int) (json.RawMessage, error) {
+	e := encoder{limit: limit, depth: min(depth, MaxDepth)}
 	if limit <= 0 {
 		e.limit = math.MaxInt
 	}
@@ -33,12 +38,13 @@ func Encode(v starlark.Value, where string, limit int) (json.RawMessage, error) 
 type encoder struct {
 	out   []byte
 	limit int
+	depth int
 	over  bool
 }
 
 func (e *encoder) value(v starlark.Value, depth int) *Fault {
-	if depth > MaxDepth {
-		return &Fault{Text: "nested more than " + strconv.Itoa(MaxDepth) + " deep, or it contains itself", Deep: true}
+	if depth > e.depth {
+		return &Fault{Text: "nested more than " + strconv.Itoa(e.depth) + " deep, or it contains itself", Deep: true}
 	}
 	switch v := v.(type) {
 	case starlark.NoneType:
