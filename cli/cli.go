@@ -21,7 +21,10 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"orrery/cli/config"
+	"orrery/engine"
 	"orrery/engine/draw"
+	"orrery/starlib/guard"
 )
 
 // This file holds the list of commands and the way from arguments to an exit code.
@@ -50,6 +53,7 @@ type program struct {
 	stdin  io.Reader
 	stdout io.Writer
 	stderr io.Writer
+	limits engine.Limits // of jobs, for commands without a server
 	env    func(name string) (string, bool)
 }
 
@@ -99,6 +103,12 @@ func (p *program) main(args []string) (code int) {
 	if err != nil {
 		return p.wrongUsage(err)
 	}
+	limits, err := config.EnvLimits(p.env)
+	if err != nil {
+		return p.report(&failure{line: "the limits in the environment are wrong", detail: err.Error()})
+	}
+	p.limits = limits.Job
+	guard.SetLoad(limits.Job.Loading())
 	return p.report(parsed.Run(p))
 }
 

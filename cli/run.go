@@ -106,7 +106,7 @@ func (c *runCmd) runJSON(p *program, opts *simulate.Options, note string) error 
 // options gathers what the simulation needs from the flags, the scenario and the files.
 // note is a line for the reader, or "".
 func (c *runCmd) options(p *program) (opts *simulate.Options, note string, err error) {
-	opts = &simulate.Options{RealTime: c.RealTime, Scenario: &simulate.Scenario{}, Fits: workers.Fits, Emulate: emulate.Reply}
+	opts = &simulate.Options{Limits: p.limits, RealTime: c.RealTime, Scenario: &simulate.Scenario{}, Fits: workers.Fits, Emulate: emulate.Reply}
 	if opts.InitialData, err = dataArgument("--data", c.Data); err != nil {
 		return nil, "", err
 	}

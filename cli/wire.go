@@ -27,6 +27,7 @@ import (
 	"orrery/engine/store"
 	"orrery/engine/store/memory"
 	"orrery/engine/store/sqlite"
+	"orrery/starlib/guard"
 	"orrery/workers"
 	"orrery/workers/emulate"
 )
@@ -49,10 +50,6 @@ type server struct {
 	http     *api.Server
 	emulator *emulate.Emulator // nil without emulation
 }
-
-// heapLimit is the heap, in bytes, above which running handlers are ended, the largest
-// first: 64 of them at their own limit of 64 MiB would be 4 GiB.
-const heapLimit = 2 << 30
 
 // garbagePercent lets the heap grow to four times what is live before it is collected: the
 // live heap of a server is small, and collecting it took a tenth of the time of a job.
@@ -85,6 +82,7 @@ func (s *server) join(ctx context.Context, how wiring) (err error) {
 	if s.listener, err = listen(cfg); err != nil {
 		return err
 	}
+	guard.SetLoad(cfg.Limits.Job.Loading())
 	if s.catalog, err = openCatalog(ctx, cfg, log); err != nil {
 		return err
 	}
@@ -102,6 +100,7 @@ func (s *server) join(ctx context.Context, how wiring) (err error) {
 	s.engine, err = engine.New(engine.Config{
 		Store: s.store, Blueprints: s.catalog, Dispatcher: s.hub, Log: log, Env: allowed(cfg.BlueprintEnv, os.LookupEnv),
 		MaxRetries: retries(cfg.JobMaxRetries), WorkerTimeout: cfg.WorkerTimeout.Seconds(), CancelGrace: cfg.CancelGrace, Runners: cfg.Runners,
+		Callers: cfg.Limits.CallSteps, Limits: cfg.Limits.Job,
 	})
 	if err != nil {
 		return err
@@ -112,6 +111,8 @@ func (s *server) join(ctx context.Context, how wiring) (err error) {
 		api.Config{
 			Clients: clients(cfg), ClientAPI: cfg.ClientAPI, Dev: how.dev, PollHold: cfg.WorkerPollTimeout,
 			ShownToken: shownToken(cfg), Version: readVersion().Version, ReloadWorkers: s.reloadWorkers,
+			MaxCreates: cfg.Limits.Starts, MaxBacklog: cfg.Limits.Backlog,
+			Patience: api.Patience{Header: cfg.Limits.HeaderTime, Body: cfg.Limits.BodyTime, Answer: cfg.Limits.AnswerTime, Idle: cfg.Limits.BetweenTime},
 		})
 	if how.emulate && err == nil {
 		s.emulator = &emulate.Emulator{Hub: s.hub, Clock: clock.Real{}, Log: log}
@@ -135,7 +136,7 @@ func (s *server) run(ctx context.Context) error {
 	var working sync.WaitGroup
 	working.Go(func() { s.hub.Run(background) })
 	working.Go(func() { s.catalog.Watch(background) })
-	working.Go(func() { sandbox.WatchMemory(background, heapLimit, s.log) })
+	working.Go(func() { sandbox.WatchMemory(background, uint64(s.cfg.Limits.HeapBytes), s.log) })
 	if s.emulator != nil {
 		working.Go(func() { s.emulator.Run(background) })
 	}

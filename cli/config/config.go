@@ -39,8 +39,9 @@ type Config struct {
 	WorkerTTL         time.Duration // a worker silent for so long has lost its tasks
 	CancelGrace       time.Duration // how long a worker may take to stop a cancelled task
 	JobMaxRetries     int           // tries after the first
-	Runners           int           // steps at once; 0 lets the engine choose
-	TLSCert, TLSKey   string        // both or none
+	Runners           int           // pure steps at once; 0 lets the engine choose
+	Limits            Limits
+	TLSCert, TLSKey   string // both or none
 	LogLevel          slog.Level
 	LogFormat         string // "text" or "json"
 	InstanceID        string

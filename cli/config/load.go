@@ -31,13 +31,14 @@ type Source struct {
 // Load reads and checks everything. The error is Faults with all that is wrong; the Config
 // is nil then.
 func Load(src Source) (*Config, error) {
-	l := loader{src: src, cfg: &Config{explicit: map[string]bool{}}, env: environment(src.Environ)}
+	l := loader{src: src, cfg: &Config{Limits: defaultLimits(), explicit: map[string]bool{}}, env: environment(src.Environ)}
 	l.readFile()
 	for _, s := range settings {
 		l.apply(s)
 	}
 	l.tokens()
 	l.checkTogether()
+	l.unknownLimits()
 	l.warnIdle()
 	if len(l.faults) > 0 {
 		return nil, l.faults
@@ -90,19 +91,33 @@ func (l *loader) readFile() {
 		return
 	}
 	l.file = map[string]string{}
+	if limits, ok := values[limitsTable].(map[string]any); ok { // its keys are settings as well
+		delete(values, limitsTable)
+		for key, v := range limits {
+			values[limitsTable+"."+key] = v
+		}
+	}
 	for _, key := range slices.Sorted(maps.Keys(values)) {
 		at := slices.IndexFunc(settings, func(s setting) bool { return s.key() == key && key != "" })
 		if at < 0 {
-			l.fault(place(l.path, lineOf(l.lines, "", key)), "api_port = 8080", "knows no setting %q; the keys are the variables' names in lower case", key)
+			l.fault(l.placeOf(key), "api_port = 8080", "knows no setting %q; the keys are the variables' names in lower case, those of limits in the table [%s]", key, limitsTable)
 			continue
 		}
 		value, ok := plain(values[key])
 		if !ok {
-			l.fault(place(l.path, lineOf(l.lines, "", key)), key+" = \""+settings[at].example+"\"", "%s must be a text, a number, true, false or a list of texts", key)
+			l.fault(l.placeOf(key), key+" = \""+settings[at].example+"\"", "%s must be a text, a number, true, false or a list of texts", key)
 			continue
 		}
 		l.file[settings[at].name] = value
 	}
+}
+
+// placeOf gives file:line of a key in the settings file.
+func (l *loader) placeOf(key string) string {
+	if table, name, ok := strings.Cut(key, "."); ok {
+		return place(l.path, lineOf(l.lines, table, name))
+	}
+	return place(l.path, lineOf(l.lines, "", key))
 }
 
 // plain gives the text of a scalar, or of a list of texts with commas.
@@ -138,7 +153,7 @@ func (l *loader) apply(s setting) {
 		value = d
 	}
 	if v, ok := l.file[s.name]; ok {
-		value, from = v, place(l.path, lineOf(l.lines, "", s.key()))+": "+s.key()
+		value, from = v, l.placeOf(s.key())+": "+s.key()
 	}
 	if !s.flag {
 		for _, name := range append(slices.Clone(s.aliases), s.name) {

@@ -36,7 +36,9 @@ const (
 	nameTLSKey      = "TLS_KEY_PATH"
 )
 
-var settings = []setting{
+var settings = append(generalSettings, limitSettings()...)
+
+var generalSettings = []setting{
 	{name: "LISTEN", example: "127.0.0.1:8080", flag: true, help: "host:port, instead of API_HOST and API_PORT", set: setListen},
 	text(nameHost, "127.0.0.1", "0.0.0.0", "address to listen on", func(c *Config) *string { return &c.Host }),
 	{name: "API_PORT", def: "8080", example: "8080", help: "port to listen on, 0 for any free one",
@@ -62,7 +64,7 @@ var settings = []setting{
 	{name: "JOB_MAX_RETRIES", def: "3", example: "3", help: "tries of a task after the first",
 		set:  func(c *Config, v string) (err error) { c.JobMaxRetries, err = whole(v, 0, 1000); return },
 		show: func(c *Config) string { return strconv.Itoa(c.JobMaxRetries) }},
-	{name: "EXECUTOR_MAX_CONCURRENT_JOBS", def: "0", example: "100", help: "steps that run at once, 0 for as many as fit the machine",
+	{name: "EXECUTOR_MAX_CONCURRENT_JOBS", def: "0", example: "100", help: "pure steps that run at once, 0 for as many as fit the machine",
 		set:  func(c *Config, v string) (err error) { c.Runners, err = whole(v, 0, 100_000); return },
 		show: func(c *Config) string { return strconv.Itoa(c.Runners) }},
 	text(nameTLSCert, "", "/etc/orrery/server.crt", "certificate; with it the server speaks HTTPS", func(c *Config) *string { return &c.TLSCert }),
@@ -108,6 +110,9 @@ func Settings() []Setting {
 func (s setting) key() string {
 	if s.flag {
 		return ""
+	}
+	if limit, ok := strings.CutPrefix(s.name, limitPrefix); ok {
+		return limitsTable + "." + strings.ToLower(limit)
 	}
 	return strings.ToLower(s.name)
 }

@@ -40,6 +40,7 @@ type Options struct {
 	RealTime    bool      // waits last as long as they say
 	Start       time.Time // where the fake clock begins; zero: now
 	Log         *slog.Logger
+	Limits      engine.Limits // zero: the defaults
 
 	// Fits says why the scenario's worker may not do a task ("" when it may); nil: it may
 	// do every task.
@@ -192,7 +193,7 @@ func newSim(o Options) (*sim, error) {
 	var err error
 	s.engine, err = engine.New(engine.Config{
 		Store: s.store, Blueprints: o.Catalog, Dispatcher: s.queue,
-		Clock: s.clock, Log: o.Log, Env: o.Env, Jitter: o.Jitter,
+		Clock: s.clock, Log: o.Log, Env: o.Env, Jitter: o.Jitter, Limits: o.Limits,
 	})
 	return s, err
 }

@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os"
-	"path/filepath"
 	"strings"
 
 	"go.starlark.net/starlark"
@@ -52,16 +50,13 @@ func (m *modules) load(name string, chain []string) (starlark.StringDict, error)
 		}
 		return globals, nil
 	}
-	if len(chain) > blueprint.MaxLoadDepth {
-		return nil, fmt.Errorf("files load each other more than %d deep", blueprint.MaxLoadDepth)
+	if most := guard.Load().Depth; len(chain) > most {
+		return nil, fmt.Errorf("files load each other more than %d deep (%s)", most, guard.CodeLoadDepth)
 	}
 	m.loaded[name] = nil
-	raw, err := os.ReadFile(filepath.Join(m.root, filepath.FromSlash(name)))
+	raw, err := analysis.Folder(m.root)(name)
 	if err != nil {
-		return nil, err
-	}
-	if len(raw) > blueprint.MaxFileBytes {
-		return nil, fmt.Errorf("%s has %d bytes; the limit is %d", name, len(raw), blueprint.MaxFileBytes)
+		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	m.texts[name] = string(raw)
 	if err := guard.CheckSource(name, string(raw)); err != nil {
