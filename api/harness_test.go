@@ -41,6 +41,7 @@ type fakeEngine struct {
 	fail     error // what every call answers, when set
 	retried  json.RawMessage
 	latest   bool
+	givenUp  []engine.Delivery
 }
 
 var _ Engine = (*fakeEngine)(nil)
@@ -124,6 +125,31 @@ func (f *fakeEngine) set(id string, change func(*job.Job)) error {
 
 func (f *fakeEngine) Cancel(_ context.Context, id, by string) error {
 	return f.set(id, func(j *job.Job) { j.Status, j.Reason = job.Cancelled, "by "+by })
+}
+
+func (f *fakeEngine) GivenUp(_ context.Context, after string, limit int) (out []engine.Delivery, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, d := range f.givenUp {
+		if d.ID > after && len(out) < limit {
+			out = append(out, d)
+		}
+	}
+	return out, f.fail
+}
+
+func (f *fakeEngine) Redeliver(ctx context.Context, id, by string) (int, error) {
+	if _, err := f.Job(ctx, id); err != nil {
+		return 0, err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	before := len(f.givenUp)
+	f.givenUp = slices.DeleteFunc(f.givenUp, func(d engine.Delivery) bool { return d.JobID == id })
+	if len(f.givenUp) == before {
+		return 0, &engine.Fault{Code: engine.NotWaiting, Message: "nothing of the job was given up"}
+	}
+	return before - len(f.givenUp), nil
 }
 
 func (f *fakeEngine) Decide(_ context.Context, id, decision, by string) error {

@@ -42,6 +42,7 @@ func (s *Server) table() []route {
 		{post, "/api/v1/jobs/:id/retry", keepers, s.retryJob},
 		{post, "/api/v1/jobs/:id/close", keepers, s.closeJob},
 		{post, "/api/v1/jobs/:id/approve", deciders, s.approveJob},
+		{post, "/api/v1/jobs/:id/redeliver", keepers, s.redeliver},
 		{get, "/api/v1/jobs/:id/history", everyone, s.jobHistory},
 		{get, "/api/jobs/:id/history", everyone, s.jobHistory},
 		{get, "/api/v1/jobs/:id/why", everyone, s.jobWhy},
@@ -52,6 +53,7 @@ func (s *Server) table() []route {
 		{get, "/api/v1/blueprints", everyone, s.listBlueprints},
 		{get, "/api/v1/blueprints/:name/graph", everyone, s.blueprintGraph},
 		{get, "/api/v1/workers", watchers, s.listWorkers},
+		{get, "/api/v1/deliveries", watchers, s.listDeliveries},
 		{get, "/api/v1/dashboard", watchers, s.dashboard},
 		{post, "/api/v1/admin/reload-workers", keepers, s.reloadWorkers},
 

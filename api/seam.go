@@ -37,10 +37,11 @@ type Reader interface {
 	Counts(ctx context.Context) (map[job.Status]int64, error)
 }
 
-// Engine is both; *engine.Engine implements it.
+// Engine is all of them; *engine.Engine implements it.
 type Engine interface {
 	Jobs
 	Reader
+	Deliveries
 }
 
 var _ Engine = (*engine.Engine)(nil)

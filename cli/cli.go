@@ -40,6 +40,7 @@ type grammar struct {
 	Render     renderCmd     `cmd:"" help:"Draw the graph of a blueprint file."`
 	Jobs       jobsCmd       `cmd:"" help:"Start, look at and steer jobs of a running server."`
 	Approvals  approvalsCmd  `cmd:"" help:"See and take the decisions that jobs wait for."`
+	Deliveries deliveriesCmd `cmd:"" help:"See and repeat what could not be delivered to the outside."`
 	Blueprints blueprintsCmd `cmd:"" help:"See the blueprints of a running server."`
 	Workers    workersCmd    `cmd:"" help:"See the workers of a running server."`
 	Bench      benchCmd      `cmd:"" help:"Measure this machine: jobs a second, beside the limit."`

@@ -37,6 +37,7 @@ func (c *devCmd) Run(p *program) error {
 	}
 	cfg, err := config.Load(config.Source{Flags: flags, Defaults: map[string]string{
 		"CLIENT_TOKEN": config.DefaultClientToken, "GLOBAL_WORKER_TOKEN": config.DefaultWorkerToken,
+		"OUTGOING_ALLOW": "127.0.0.0/8,::1", // whoever tries a webhook receives it on this machine
 	}})
 	if err != nil {
 		return &failure{line: "orrery dev can not start with this configuration", detail: err.Error()}

@@ -49,6 +49,7 @@ type server struct {
 	engine   *engine.Engine
 	http     *api.Server
 	emulator *emulate.Emulator // nil without emulation
+	outside  *outside
 }
 
 // garbagePercent lets the heap grow to four times what is live before it is collected: the
@@ -97,10 +98,14 @@ func (s *server) join(ctx context.Context, how wiring) (err error) {
 	if err != nil {
 		return err
 	}
+	if s.outside, err = newOutside(cfg); err != nil {
+		return err
+	}
 	s.engine, err = engine.New(engine.Config{
 		Store: s.store, Blueprints: s.catalog, Dispatcher: s.hub, Log: log, Env: allowed(cfg.BlueprintEnv, os.LookupEnv),
 		MaxRetries: retries(cfg.JobMaxRetries), WorkerTimeout: cfg.WorkerTimeout.Seconds(), CancelGrace: cfg.CancelGrace, Runners: cfg.Runners,
 		Callers: cfg.Limits.CallSteps, Limits: cfg.Limits.Job,
+		Webhooks: s.outside.webhooks, Approvals: s.outside.approvals, PublicURL: s.publicURL(),
 	})
 	if err != nil {
 		return err
@@ -304,6 +309,15 @@ func newLog(w io.Writer, cfg *config.Config) *slog.Logger {
 		return a
 	}
 	return slog.New(slog.NewTextHandler(w, o))
+}
+
+// publicURL is the address for links in messages; "" when the server can be reached from
+// elsewhere and nobody said by which address.
+func (s *server) publicURL() string {
+	if s.cfg.PublicURL == "" && s.cfg.Loopback() {
+		return s.baseURL()
+	}
+	return s.cfg.PublicURL
 }
 
 // baseURL is the address for people: a server on every address is reached by loopback.

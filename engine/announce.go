@@ -15,7 +15,8 @@ import (
 	"orrery/starlib"
 )
 
-// This file delivers the outbox: what one job's commit means for others, at least once.
+// This file delivers the outbox: what one job's commit means for others, at least once. What
+// leaves the server is in outside.go.
 
 const (
 	outboxBatch = 256
@@ -34,9 +35,8 @@ func (e *Engine) runOutbox(ctx context.Context) {
 			nap = retryStore
 		case n > 0:
 			continue
-		case !e.again.IsZero():
-			nap = min(max(e.again.Sub(e.cfg.Clock.Now()), time.Millisecond), longestNap)
-			e.again = time.Time{}
+		default:
+			nap = e.untilAgain()
 		}
 		t := e.cfg.Clock.NewTimer(nap)
 		select {
@@ -48,12 +48,48 @@ func (e *Engine) runOutbox(ctx context.Context) {
 	}
 }
 
-// announce delivers what is due and gives how many messages it dealt with.
+// untilAgain gives the time until the earliest message that was put off is due.
+func (e *Engine) untilAgain() time.Duration {
+	e.againMu.Lock()
+	defer e.againMu.Unlock()
+	if e.again.IsZero() {
+		return longestNap
+	}
+	nap := e.again.Sub(e.cfg.Clock.Now())
+	if nap <= 0 {
+		e.again = time.Time{}
+	}
+	return min(max(nap, time.Millisecond), longestNap)
+}
+
+// announce delivers what is due and gives how many messages it dealt with. What goes to the
+// outside is only begun here.
 func (e *Engine) announce(ctx context.Context) (int, error) {
-	messages, err := e.store.Messages(ctx, e.cfg.Clock.Now(), outboxBatch)
+	all, err := e.store.Messages(ctx, e.cfg.Clock.Now(), outboxBatch)
 	if err != nil {
 		return 0, err
 	}
+	messages := all[:0]
+	begun := 0
+	for _, m := range all {
+		if !isOutside(m) {
+			messages = append(messages, m)
+			continue
+		}
+		ok, err := e.fly(ctx, m)
+		if err != nil {
+			return 0, err
+		}
+		if ok {
+			begun++
+		}
+	}
+	n, err := e.announceInside(ctx, messages)
+	return n + begun, err
+}
+
+// announceInside delivers what one job has to tell another.
+func (e *Engine) announceInside(ctx context.Context, messages []job.Message) (int, error) {
 	fates := make([]error, len(messages))
 	if e.cancel == nil { // Settle: one after the other, always in the same order
 		for i, m := range messages {
@@ -77,7 +113,7 @@ func (e *Engine) announce(ctx context.Context) (int, error) {
 		return len(messages), nil
 	}
 	killpoint.At("engine.outbox-sent")
-	err = e.store.Delivered(ctx, done...)
+	err := e.store.Delivered(ctx, done...)
 	killpoint.At("engine.outbox-noted")
 	return len(messages), err
 }
@@ -103,10 +139,11 @@ func (e *Engine) postpone(ctx context.Context, m job.Message, cause error) error
 	m.Error = cause.Error()
 	wait := min(time.Second<<min(m.Attempts-1, 10), 5*time.Minute)
 	m.Due = e.cfg.Clock.Now().Add(wait)
-	if e.again.IsZero() || m.Due.Before(e.again) {
-		e.again = m.Due
+	if err := e.store.Postpone(ctx, m); err != nil {
+		return err
 	}
-	return e.store.Postpone(ctx, m)
+	e.soon(m.Due)
+	return nil
 }
 
 func (e *Engine) deliver(ctx context.Context, m job.Message) error {
@@ -117,10 +154,6 @@ func (e *Engine) deliver(ctx context.Context, m job.Message) error {
 		return e.childEnded(ctx, m)
 	case job.MsgChildCancel:
 		return e.cancelChild(ctx, m.To, m.JobID)
-	case job.MsgApproval:
-		e.cfg.Log.Info("a person is asked", "job", m.JobID, "integration", m.To,
-			"decide with", "orrery approvals approve "+m.JobID+" DECISION")
-		return nil
 	}
 	return fmt.Errorf("this program can not deliver messages of kind %q", m.Kind)
 }

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"orrery/engine/approval"
 	"orrery/engine/blueprint"
 	"orrery/engine/clock"
 	"orrery/engine/job"
@@ -43,6 +44,10 @@ type Config struct {
 	Callers       int                              // steps under way at once that call stores, files, SQL or HTTP
 	Limits        Limits
 	Jitter        func() float64 // 0.5 to 1, for retries
+
+	Webhooks  Webhooks                        // nil: webhook_url is refused
+	Approvals map[string]approval.Integration // by name; nil: nobody is asked, as in `orrery run`
+	PublicURL string                          // address of this server for people, without a slash at its end; "": links are left out
 }
 
 func (c Config) withDefaults() Config {
@@ -93,8 +98,10 @@ type Engine struct {
 	planned   atomic.Int64  // when the timers wake, in milliseconds since 1970
 	unwritten atomic.Bool   // hand-outs came after the timers looked last
 	outbox    chan struct{} // a message was posted
-	again     time.Time     // when the earliest postponed message is due; the outbox\'s goroutine alone uses it
-	secret    []byte        // signs approval links
+	flights   flights
+	againMu   sync.Mutex
+	again     time.Time // when the earliest message that was put off is due
+	secret    []byte    // signs approval links
 	cancel    context.CancelFunc
 	working   sync.WaitGroup
 }
@@ -176,6 +183,9 @@ func (e *Engine) recover(ctx context.Context) error {
 	})
 	if err != nil {
 		return fmt.Errorf("read the queued tasks: %w", err)
+	}
+	if err := e.resumeParked(ctx); err != nil {
+		return err
 	}
 	e.ready.overflow() // the list is read from the store by the first runner
 	return e.recoverCancels(ctx)

@@ -42,8 +42,8 @@ type Request struct {
 // idempotency key was known and id is the job of the first time. Errors are Faults:
 // unknown_blueprint, too_large, idempotency_mismatch, store_full.
 func (e *Engine) Submit(ctx context.Context, r Request) (id string, repeated bool, err error) {
-	if r.WebhookURL != "" {
-		return "", false, faultf(BadRequest, "webhook_url: this version delivers no webhooks yet, and would not accept a job whose client waits for one; leave it out and follow GET /api/v1/jobs/{id}/events")
+	if err := e.acceptWebhook(r); err != nil {
+		return "", false, err
 	}
 	bp, err := e.cfg.Blueprints.Pin(ctx, r.Blueprint)
 	if err != nil {

@@ -36,6 +36,7 @@ type View struct {
 	CancelRequestedAt  *Time           `json:"cancel_requested_at,omitempty"`
 	WebhookURL         string          `json:"webhook_url,omitempty"`
 	CurrentTaskID      string          `json:"current_task_id,omitempty"`
+	Deliveries         []Delivery      `json:"deliveries,omitempty"` // to the outside, not yet done
 }
 
 // Waiting is the dated reason why a job stands still.
@@ -111,6 +112,11 @@ func (e *Engine) viewWith(ctx context.Context, j *job.Job, data store.Data) (v *
 		return nil, err
 	}
 	v.ChildJobIDs = append(v.ChildJobIDs, children...)
+	if j.WebhookURL != "" || j.Status == job.WaitingHuman {
+		if v.Deliveries, err = e.outsideOf(ctx, id); err != nil {
+			return nil, err
+		}
+	}
 	if j.Wait != nil && j.Wait.Task > 0 {
 		t, err := e.store.Task(ctx, id, j.Wait.Task)
 		if err == nil && t.State == job.TaskLeased {

@@ -46,11 +46,29 @@ func (e *Engine) Why(ctx context.Context, id string) (*Why, error) {
 		}
 		w.advise(j)
 	}
+	if err := w.deliveries(ctx, e, j); err != nil {
+		return nil, err
+	}
 	if j.CancelAsked != nil {
 		w.Details = append(w.Details, fmt.Sprintf("a cancel was asked for at %s; it takes effect when the worker answers, at the latest at %s",
 			Time(*j.CancelAsked), Time(j.CancelAsked.Add(e.cfg.CancelGrace))))
 	}
 	return w, nil
+}
+
+// deliveries tells what has not reached the outside.
+func (w *Why) deliveries(ctx context.Context, e *Engine, j *job.Job) error {
+	if j.WebhookURL == "" && j.Status != job.WaitingHuman {
+		return nil
+	}
+	list, err := e.outsideOf(ctx, j.ID)
+	for _, d := range list {
+		w.Details = append(w.Details, d.words())
+		if d.State == DeliveryGivenUp {
+			w.Do = append(w.Do, "orrery deliveries retry "+j.ID)
+		}
+	}
+	return err
 }
 
 func (w *Why) ended(j *job.Job) {

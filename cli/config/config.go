@@ -16,6 +16,8 @@ import (
 const (
 	DefaultClientToken = "dev-client-token"
 	DefaultWorkerToken = "your-secret-worker-token"
+	// DefaultWebhookSecret signs webhooks on loopback; beyond it there is none by default.
+	DefaultWebhookSecret = "whsec_b3JyZXJ5LCBvbiB0aGlzIG1hY2hpbmUgb25seSAwMTI="
 )
 
 // Config is everything a server is told from outside. Load makes it; its zero value is not usable.
@@ -41,7 +43,11 @@ type Config struct {
 	JobMaxRetries     int           // tries after the first
 	Runners           int           // pure steps at once; 0 lets the engine choose
 	Limits            Limits
-	TLSCert, TLSKey   string // both or none
+	TLSCert, TLSKey   string    // both or none
+	PublicURL         string    // where people reach this server; "" when only this machine does
+	OutgoingAllow     []string  // internal addresses, networks and names that may be called
+	WebhookSecret     Secret    // keys that webhooks are signed with; "" refuses webhooks
+	Approvals         Approvals // ways to people
 	LogLevel          slog.Level
 	LogFormat         string // "text" or "json"
 	InstanceID        string
@@ -49,6 +55,17 @@ type Config struct {
 	Warnings          []string       // each one line, for the log at start
 
 	explicit map[string]bool // settings that somebody set
+}
+
+// Approvals are the integrations that requests for decisions go to; a way whose first field
+// is empty is not configured.
+type Approvals struct {
+	TelegramToken     Secret
+	TelegramChats     []int64 // the first one is asked when the script names none
+	TelegramApprovers []int64 // users who may decide; none: everybody in the chat
+	TelegramURL       string
+	WebhookURL        string
+	WebhookSecret     Secret
 }
 
 // Addr gives host:port to listen on.

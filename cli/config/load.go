@@ -39,6 +39,7 @@ func Load(src Source) (*Config, error) {
 	l.tokens()
 	l.checkTogether()
 	l.unknownLimits()
+	l.checkOutgoing()
 	l.warnIdle()
 	if len(l.faults) > 0 {
 		return nil, l.faults

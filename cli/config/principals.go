@@ -12,6 +12,8 @@ import (
 	"strings"
 
 	"github.com/BurntSushi/toml"
+
+	"orrery/engine/webhook"
 )
 
 // This file reads clients.toml (recipe 17) and workers.toml (recipe 24).
@@ -26,6 +28,7 @@ type Client struct {
 	Plan            string
 	Role            string          // one of Roles; "client" when the file says nothing
 	MonthlyAttempts int64           // jobs a calendar month (UTC); -1 without end
+	WebhookSecret   Secret          // keys of this client's webhooks; "" takes the server's
 	Params          json.RawMessage // an object: every key of the table but the token
 }
 
@@ -144,8 +147,16 @@ func (t tables) client(name string, faults *Faults) (Client, bool) {
 			wrong("monthly_attempts", "a whole number, 0 or more", "monthly_attempts = 1000")
 		}
 	}
+	if v, given := table["webhook_secret"]; given {
+		text, _ := v.(string)
+		if _, err := webhook.ParseKeys(text); err != nil { // the error does not hold the text
+			wrong("webhook_secret", "keys of webhooks: "+err.Error(), `webhook_secret = "whsec_..."`)
+		}
+		c.WebhookSecret = Secret(text)
+	}
 	params := maps.Clone(table)
 	delete(params, "token")
+	delete(params, "webhook_secret")
 	var err error
 	if c.Params, err = json.Marshal(params); err != nil { // TOML knows inf and nan, JSON does not
 		*faults = append(*faults, Fault{t.at(name, ""), fmt.Sprintf("[%s] holds a value that is no JSON: %v", name, err), "rate = 1.5"})

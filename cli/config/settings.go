@@ -21,6 +21,7 @@ type setting struct {
 	example string // a value that would be right
 	help    string
 	flag    bool // only on the command line
+	hidden  bool // a secret
 	set     func(c *Config, text string) error
 	show    func(c *Config) string // nil: not listed
 }
@@ -34,6 +35,7 @@ const (
 	nameWorkers     = "WORKERS_CONFIG_PATH"
 	nameTLSCert     = "TLS_CERT_PATH"
 	nameTLSKey      = "TLS_KEY_PATH"
+	nameWebhookKey  = "WEBHOOK_SECRET"
 )
 
 var settings = append(generalSettings, limitSettings()...)
@@ -69,6 +71,17 @@ var generalSettings = []setting{
 		show: func(c *Config) string { return strconv.Itoa(c.Runners) }},
 	text(nameTLSCert, "", "/etc/orrery/server.crt", "certificate; with it the server speaks HTTPS", func(c *Config) *string { return &c.TLSCert }),
 	text(nameTLSKey, "", "/etc/orrery/server.key", "private key of the certificate", func(c *Config) *string { return &c.TLSKey }),
+	{name: "PUBLIC_URL", example: "https://orrery.example.com", help: "where people reach this server, for links in messages",
+		set: setPublicURL, show: func(c *Config) string { return c.PublicURL }},
+	{name: "OUTGOING_ALLOW", example: "10.1.0.0/16,hooks.internal:8443", help: "internal addresses, networks and names that webhooks and scripts may call, with commas",
+		set: setOutgoingAllow, show: func(c *Config) string { return strings.Join(c.OutgoingAllow, ",") }},
+	webhookKeys(nameWebhookKey, DefaultWebhookSecret, "key that webhooks are signed with, several with commas", func(c *Config) *Secret { return &c.WebhookSecret }),
+	secret("TELEGRAM_BOT_TOKEN", nil, "", "token of the bot that asks for decisions", func(c *Config) *Secret { return &c.Approvals.TelegramToken }),
+	idList("TELEGRAM_CHAT_ID", "-1001234567890", "chats that may be asked, with commas; the first one by default", func(c *Config) *[]int64 { return &c.Approvals.TelegramChats }),
+	idList("TELEGRAM_APPROVERS", "12345678,87654321", "users who may decide; without it everybody in the chat", func(c *Config) *[]int64 { return &c.Approvals.TelegramApprovers }),
+	httpURL("TELEGRAM_API_URL", "https://api.telegram.org", "the Bot API", func(c *Config) *string { return &c.Approvals.TelegramURL }),
+	httpURL("APPROVAL_WEBHOOK_URL", "", "where requests for decisions of the integration \"webhook\" are posted", func(c *Config) *string { return &c.Approvals.WebhookURL }),
+	webhookKeys("APPROVAL_WEBHOOK_SECRET", "", "key that they are signed with (default: WEBHOOK_SECRET)", func(c *Config) *Secret { return &c.Approvals.WebhookSecret }),
 	{name: "LOG_LEVEL", def: "INFO", example: "INFO", help: "DEBUG, INFO, WARNING or ERROR", set: setLogLevel,
 		show: func(c *Config) string { return c.LogLevel.String() }},
 	{name: "LOG_FORMAT", def: "text", example: "json", help: "text or json", set: setLogFormat,
@@ -101,7 +114,7 @@ func Settings() []Setting {
 	out := make([]Setting, 0, len(settings))
 	for _, s := range settings {
 		one := Setting{Name: s.name, Key: s.key(), Flag: strings.ReplaceAll(strings.ToLower(s.name), "_", "-"), Aliases: s.aliases, Default: s.def, Help: s.help}
-		one.IsSecret = s.name == nameClientToken || s.name == nameWorkerToken
+		one.IsSecret = s.hidden
 		out = append(out, one)
 	}
 	return out
@@ -140,7 +153,7 @@ func toggle(name, def, help string, at func(*Config) *bool) setting {
 }
 
 func secret(name string, aliases []string, def, help string, at func(*Config) *Secret) setting {
-	return setting{name: name, aliases: aliases, def: def, example: "the output of `openssl rand -hex 32`", help: help,
+	return setting{name: name, aliases: aliases, def: def, hidden: true, example: "the output of `openssl rand -hex 32`", help: help,
 		set: func(c *Config, v string) error {
 			if strings.ContainsFunc(v, func(r rune) bool { return r <= ' ' || r > '~' }) {
 				return fmt.Errorf("holds a space or a character that a header cannot carry")

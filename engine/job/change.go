@@ -90,11 +90,12 @@ type MessageKind string
 
 // What crosses shards or leaves the process.
 const (
-	MsgChildStart  MessageKind = "child_start"  // Body: ChildStart
-	MsgChildCancel MessageKind = "child_cancel" // To: the child's id
-	MsgChildEnded  MessageKind = "child_ended"  // Body: ChildEnd; To: the parent's id
-	MsgApproval    MessageKind = "approval"     // Body: ApprovalRequest
-	MsgWebhook     MessageKind = "webhook"      // Body: the payload; To: the URL
+	MsgChildStart    MessageKind = "child_start"    // Body: ChildStart
+	MsgChildCancel   MessageKind = "child_cancel"   // To: the child's id
+	MsgChildEnded    MessageKind = "child_ended"    // Body: ChildEnd; To: the parent's id
+	MsgApproval      MessageKind = "approval"       // Body: ApprovalRequest; To: the integration
+	MsgApprovalEnded MessageKind = "approval_ended" // Body: ApprovalEnd; To: the integration
+	MsgWebhook       MessageKind = "webhook"        // Body: WebhookNote; To: the URL
 )
 
 // Message is one row of the outbox: delivered at least once, recognisable by ID.
@@ -149,6 +150,31 @@ type ApprovalRequest struct {
 	Decisions   []string        `json:"decisions"` // sorted
 	Until       *time.Time      `json:"until,omitempty"`
 	Extra       json.RawMessage `json:"extra,omitempty"`
+}
+
+// How a wait for a person ended.
+const (
+	ApprovalDecided   = "decided"
+	ApprovalExpired   = "expired"   // its deadline passed
+	ApprovalCancelled = "cancelled" // the job was cancelled while it waited
+)
+
+// ApprovalEnd is the body of MsgApprovalEnded: those who were asked are told.
+type ApprovalEnd struct {
+	Step     int64  `json:"step"` // of the ApprovalRequest
+	Outcome  string `json:"outcome"`
+	Decision string `json:"decision,omitempty"`
+	By       string `json:"by,omitempty"`
+	At       Time   `json:"at"`
+}
+
+// WebhookNote is the body of MsgWebhook: what the payload can not be built from later, when
+// the job may have been reopened. state_history is read when it is sent, as Record left it.
+type WebhookNote struct {
+	Event  string `json:"event"` // job_finished, job_failed, ...
+	Status Status `json:"status"`
+	Error  string `json:"error,omitempty"`
+	Record int64  `json:"record"` // the history record of the end
 }
 
 // Then joins a change with the one that follows it at once, so that one commit carries

@@ -1,6 +1,7 @@
 package job
 
 import (
+	"encoding/json"
 	"fmt"
 	"time"
 )
@@ -172,8 +173,21 @@ func (w *move) finish(s Status) {
 		w.post(Message{Kind: MsgChildEnded, To: j.Parent.JobID})
 	}
 	if j.WebhookURL != "" {
-		w.post(Message{Kind: MsgWebhook, To: j.WebhookURL})
+		n := WebhookNote{Event: "job_" + string(s), Status: s, Error: j.Reason, Record: j.Records + 1}
+		if n.Error == "" && j.Error != nil {
+			n.Error = j.Error.Message
+		}
+		w.post(Message{Kind: MsgWebhook, To: j.WebhookURL, Body: encoded(n)})
 	}
+}
+
+// encoded gives the JSON of a message's body, which holds texts and numbers only.
+func encoded(v any) json.RawMessage {
+	out, err := json.Marshal(v)
+	if err != nil {
+		panic(err)
+	}
+	return out
 }
 
 // fail ends the job where it stands with an error, and records it.

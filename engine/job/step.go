@@ -276,10 +276,7 @@ func (w *move) askApproval(a Approval) {
 	}
 	w.wait(v)
 	decisions := slices.DeleteFunc(slices.Sorted(maps.Keys(a.Transitions)), func(k string) bool { return k == "timeout" })
-	body, err := json.Marshal(ApprovalRequest{JobID: j.ID, Step: j.Step, Blueprint: j.Blueprint, Integration: a.Integration,
-		Message: a.Message, Decisions: decisions, Until: v.Until, Extra: a.Extra})
-	if err != nil { // Extra was encoded by the sandbox: it is valid JSON
-		panic(err)
-	}
+	body := encoded(ApprovalRequest{JobID: j.ID, Step: j.Step, Blueprint: j.Blueprint, Integration: a.Integration,
+		Message: a.Message, Decisions: decisions, Until: v.Until, Extra: a.Extra}) // Extra was encoded by the sandbox: it is valid JSON
 	w.post(Message{Kind: MsgApproval, To: a.Integration, Body: body})
 }

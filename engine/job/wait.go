@@ -40,12 +40,20 @@ func (w *move) approvalExpired() {
 	err := &Error{Code: CodeApprovalTimeout, State: w.from, Message: fmt.Sprintf(
 		"nobody decided until %s", Time{*j.Wait.Until})}
 	rec := Record{Kind: RecTimer, Error: err, Detail: "the approval's deadline passed"}
+	w.approvalEnds(ApprovalExpired, "", "")
 	if target, ok := j.Wait.Transitions["timeout"]; ok {
 		j.Error = err
 		w.leaveFor(target, rec)
 		return
 	}
 	w.fail(err, Failed, rec)
+}
+
+// approvalEnds tells the person who was asked that nothing is to be decided any more.
+func (w *move) approvalEnds(outcome, decision, by string) {
+	v := w.c.Job.Wait
+	w.post(Message{Kind: MsgApprovalEnded, To: v.Integration, Body: encoded(ApprovalEnd{
+		Step: v.Step, Outcome: outcome, Decision: decision, By: by, At: Time{w.now}})})
 }
 
 // Over reports whether the deadline of a wait has passed.
@@ -62,7 +70,8 @@ func (w *move) approved(e Approved) error {
 		return &Illegal{Event: "approved", Status: j.Status, Why: fmt.Sprintf(
 			"%q is no decision of this approval; choose one of: %s", e.Decision, strings.Join(known, ", "))}
 	}
-	w.leaveFor(target, Record{Kind: RecApproval, By: e.By, Detail: e.Decision})
+	w.approvalEnds(ApprovalDecided, e.Decision, e.By)
+	w.leaveFor(target, Record{Kind: RecApproval, Step: j.Wait.Step, By: e.By, Detail: e.Decision})
 	return nil
 }
 
@@ -158,6 +167,9 @@ func (w *move) settleCancel(rec Record) {
 		target = j.Wait.Transitions["cancelled"]
 		if j.Wait.Child != "" {
 			w.post(Message{Kind: MsgChildCancel, To: j.Wait.Child})
+		}
+		if j.Wait.For == WaitingHuman {
+			w.approvalEnds(ApprovalCancelled, "", rec.By)
 		}
 	}
 	j.CancelAsked = nil

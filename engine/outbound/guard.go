@@ -17,6 +17,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -142,6 +143,21 @@ func (g *Guard) check(host, resolved string) error {
 		}
 	}
 	return &Refused{Host: host, Addr: addr.String()}
+}
+
+// Permits gives *Refused for an address (not a name) that would be refused, so that its
+// giver can be told at once. port is a number. It is no substitute for dialing through the
+// guard.
+func (g *Guard) Permits(host, port string) error {
+	addr, err := netip.ParseAddr(host)
+	if err != nil || g.named(host, net.JoinHostPort(host, port)) {
+		return nil
+	}
+	n, err := strconv.ParseUint(port, 10, 16)
+	if err != nil {
+		return fmt.Errorf("%q is no port", port)
+	}
+	return g.check(host, netip.AddrPortFrom(addr, uint16(n)).String())
 }
 
 // Client gives an HTTP client that dials through the guard. timeout bounds a whole call,

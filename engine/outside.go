@@ -1,0 +1,320 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"orrery/engine/job"
+	"orrery/engine/killpoint"
+	"orrery/engine/store"
+)
+
+// This file delivers what leaves the server: clients' webhooks and requests to people. A slow
+// receiver must not keep the jobs' own messages waiting, so each of these flies by itself;
+// how one ended is written into its row.
+
+const (
+	flyAtOnce   = 64 // deliveries to the outside
+	flyToOne    = 8  // of these to one receiver, so that a dead one does not take all places
+	crowded     = 2 * time.Second
+	crowdedMost = time.Minute
+	outsideTime = time.Minute // for one try, whatever the receiver does
+)
+
+// pauses are the times between the tries of a delivery: ten tries over two days.
+var pauses = []time.Duration{
+	5 * time.Second, 30 * time.Second, 2 * time.Minute, 10 * time.Minute, 30 * time.Minute,
+	2 * time.Hour, 6 * time.Hour, 12 * time.Hour, 24 * time.Hour,
+}
+
+// Webhooks posts messages to clients. An error may have the methods Final() bool, which
+// says that no other try is worth while, and RetryAfter() time.Duration.
+type Webhooks interface {
+	// Accept says at a job's creation whether an address could be called.
+	Accept(client, address string) error
+	// Post sends one try; id is the same for each.
+	Post(ctx context.Context, client, address, id string, at time.Time, body []byte) error
+}
+
+// errLater leaves a message for a moment without counting a try.
+var errLater = errors.New("it can not be delivered just now")
+
+// laterFor marks an error of the store: nothing was tried, so no try is counted.
+func laterFor(err error) error { return fmt.Errorf("%w: %w", errLater, err) }
+
+// flights are the deliveries under way in this process, by message and by receiver.
+type flights struct {
+	mu       sync.Mutex
+	messages map[string]struct{}
+	to       map[string]int
+	waiting  int // deliveries put off for want of a place, since all had one
+}
+
+// begin takes a place. known says that the message is under way already; free that it got one.
+func (f *flights) begin(m job.Message) (known, free bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if _, known = f.messages[m.ID]; known {
+		return true, false
+	}
+	if f.messages == nil {
+		f.messages, f.to = map[string]struct{}{}, map[string]int{}
+	}
+	if len(f.messages) >= flyAtOnce || f.to[receiver(m)] >= flyToOne {
+		return false, false
+	}
+	f.messages[m.ID] = struct{}{}
+	f.to[receiver(m)]++
+	return false, true
+}
+
+func (f *flights) end(m job.Message) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.messages, m.ID)
+	if f.to[receiver(m)]--; f.to[receiver(m)] == 0 {
+		delete(f.to, receiver(m))
+	}
+}
+
+func (f *flights) has(id string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	_, ok := f.messages[id]
+	return ok
+}
+
+// receiver names who gets a message: a host, or an integration.
+func receiver(m job.Message) string {
+	if u, err := url.Parse(m.To); err == nil && u.Host != "" {
+		return u.Host
+	}
+	return m.To
+}
+
+func isOutside(m job.Message) bool {
+	return m.Kind == job.MsgWebhook || m.Kind == job.MsgApproval || m.Kind == job.MsgApprovalEnded
+}
+
+// fly begins a delivery in the background, or puts it off when all places are taken. begun
+// is false when it is under way already.
+func (e *Engine) fly(ctx context.Context, m job.Message) (begun bool, err error) {
+	known, free := e.flights.begin(m)
+	if known {
+		return false, nil
+	}
+	if !free { // the more there are, the longer: they are written anew each time
+		e.flights.waiting++
+		wait := min(crowded+time.Duration(e.flights.waiting)*100*time.Millisecond, crowdedMost)
+		m.Due = e.cfg.Clock.Now().Add(wait)
+		e.soon(m.Due)
+		return true, e.store.Postpone(ctx, m)
+	}
+	e.flights.waiting = 0
+	if e.cancel == nil { // Settle: one after the other, always in the same order
+		defer e.flights.end(m)
+		return true, e.carry(ctx, m)
+	}
+	e.goes(func() {
+		defer nudge(e.outbox)
+		defer e.flights.end(m)
+		for err := e.carry(ctx, m); err != nil && ctx.Err() == nil; err = e.carryNote(ctx, m, err) {
+			e.cfg.Log.Error("what became of a delivery could not be written; it is tried again", "message", m.ID, "error", err)
+		}
+	})
+	return true, nil
+}
+
+// unnoted is a delivery whose outcome could not be written: sending it again would be a
+// second message, so only the note is tried again.
+type unnoted struct {
+	cause error
+	note  func(context.Context) error
+}
+
+func (u *unnoted) Error() string { return u.cause.Error() }
+
+func (e *Engine) carryNote(ctx context.Context, m job.Message, err error) error {
+	var u *unnoted
+	if !errors.As(err, &u) {
+		return nil // nothing was sent: the row stands as it did, and is read again
+	}
+	t := e.cfg.Clock.NewTimer(retryStore)
+	defer t.Stop()
+	select {
+	case <-t.C():
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if err := u.note(ctx); err != nil {
+		return &unnoted{err, u.note}
+	}
+	return nil
+}
+
+// carry makes one try of a delivery and writes down what became of it.
+func (e *Engine) carry(ctx context.Context, m job.Message) error {
+	try, cancel := context.WithTimeout(ctx, outsideTime)
+	note, err := e.send(try, &m)
+	cancel()
+	if err != nil && ctx.Err() != nil {
+		return ctx.Err()
+	}
+	ctx = context.WithoutCancel(ctx) // what was done is written down, also while stopping
+	killpoint.At("engine.outbox-sent")
+	if err != nil {
+		note = e.afterFailure(m, err)
+	}
+	if err := note(ctx); err != nil {
+		return &unnoted{err, note}
+	}
+	killpoint.At("engine.outbox-noted")
+	return nil
+}
+
+// send hands one message to its carrier. note writes what a success means.
+func (e *Engine) send(ctx context.Context, m *job.Message) (note func(context.Context) error, err error) {
+	switch m.Kind {
+	case job.MsgWebhook:
+		err = e.postWebhook(ctx, *m)
+	case job.MsgApproval:
+		return e.askPerson(ctx, m)
+	case job.MsgApprovalEnded:
+		return e.tellPerson(ctx, *m)
+	}
+	return e.crossOut(m.ID), err
+}
+
+// crossOut gives the note of what has been delivered.
+func (e *Engine) crossOut(ids ...string) func(context.Context) error {
+	return func(ctx context.Context) error { return e.store.Delivered(ctx, ids...) }
+}
+
+// afterFailure gives the note of a try that failed: the next one's date, or the end of trying.
+func (e *Engine) afterFailure(m job.Message, cause error) func(context.Context) error {
+	now := e.cfg.Clock.Now()
+	wait, final := time.Second, false
+	if !errors.Is(cause, errLater) {
+		var asks interface{ RetryAfter() time.Duration }
+		var ends interface{ Final() bool }
+		m.Attempts++
+		m.Error = cause.Error()
+		final = m.Attempts > len(pauses) || errors.As(cause, &ends) && ends.Final()
+		if !final {
+			wait = time.Duration(float64(pauses[m.Attempts-1]) * e.cfg.Jitter())
+		}
+		if errors.As(cause, &asks) {
+			wait = max(wait, asks.RetryAfter())
+		}
+	}
+	if final {
+		m.GivenUp = &now
+	} else {
+		m.Due = now.Add(wait).Truncate(time.Millisecond)
+	}
+	return func(ctx context.Context) error {
+		if err := e.store.Postpone(ctx, m); err != nil {
+			return err
+		}
+		switch {
+		case final:
+			e.cfg.Log.Warn("a delivery was given up; see `orrery deliveries list`", "message", m.ID, "kind", m.Kind, "tries", m.Attempts, "error", m.Error)
+			return nil
+		case !errors.Is(cause, errLater):
+			e.cfg.Log.Warn("a delivery failed; it is tried again", "message", m.ID, "kind", m.Kind, "try", m.Attempts, "next", Time(m.Due), "error", m.Error)
+		}
+		e.soon(m.Due)
+		return nil
+	}
+}
+
+// soon makes the outbox look again at a date.
+func (e *Engine) soon(at time.Time) {
+	e.againMu.Lock()
+	if e.again.IsZero() || at.Before(e.again) {
+		e.again = at
+	}
+	e.againMu.Unlock()
+	nudge(e.outbox)
+}
+
+// acceptWebhook refuses an address that could never be called, when the client can still be told.
+func (e *Engine) acceptWebhook(r Request) error {
+	if r.WebhookURL == "" {
+		return nil
+	}
+	if e.cfg.Webhooks == nil {
+		return faultf(BadRequest, "webhook_url: this process delivers no webhooks; leave it out and follow GET /api/v1/jobs/{id}/events")
+	}
+	if err := e.cfg.Webhooks.Accept(r.Client.ID, r.WebhookURL); err != nil {
+		return faultf(BadRequest, "webhook_url: %v", err)
+	}
+	return nil
+}
+
+// webhookBody is what a client receives.
+type webhookBody struct {
+	Event  string          `json:"event"`
+	JobID  string          `json:"job_id"`
+	Status job.Status      `json:"status"`
+	Result json.RawMessage `json:"result"`
+	Error  *string         `json:"error"`
+}
+
+// postWebhook tells a client how its job ended.
+func (e *Engine) postWebhook(ctx context.Context, m job.Message) error {
+	if e.cfg.Webhooks == nil {
+		return fmt.Errorf("this process delivers no webhooks")
+	}
+	var n job.WebhookNote
+	if err := json.Unmarshal(m.Body, &n); err != nil {
+		return fmt.Errorf("message %s: %w", m.ID, err)
+	}
+	j, data, err := e.store.Load(ctx, m.JobID)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil // removed meanwhile, with all that could be told of it
+	}
+	if err != nil {
+		return laterFor(err)
+	}
+	b := webhookBody{Event: n.Event, JobID: m.JobID, Status: n.Status}
+	if n.Error != "" {
+		b.Error = &n.Error
+	}
+	if b.Result, err = e.resultAt(ctx, j, data, n.Record); err != nil {
+		return laterFor(err)
+	}
+	body, err := json.Marshal(b)
+	if err != nil {
+		return fmt.Errorf("message %s: %w", m.ID, err)
+	}
+	return e.cfg.Webhooks.Post(ctx, j.Client.ID, m.To, "msg_"+strings.ReplaceAll(m.ID, "/", "_"), e.cfg.Clock.Now(), body)
+}
+
+// resultAt gives state_history as one record of the history left it: a job that was reopened
+// before its first end was told must not be told with what came after.
+func (e *Engine) resultAt(ctx context.Context, j *job.Job, data store.Data, record int64) (json.RawMessage, error) {
+	if j.Records == record {
+		return e.withProgress(ctx, j.ID, orEmpty(data.History))
+	}
+	records, err := e.Records(ctx, j.ID, 0)
+	if err != nil {
+		return nil, err
+	}
+	b := historyBuilder{job: j.ID}
+	for i := range records {
+		if records[i].N > record {
+			break
+		}
+		if err := b.fold(&records[i]); err != nil {
+			return nil, err
+		}
+	}
+	return orEmpty(b.state), nil
+}
