@@ -1,7 +1,6 @@
 package store
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"sync"
@@ -16,24 +15,34 @@ import (
 // present number and the one before; raise it when a row's JSON changes its meaning.
 const Format = 1
 
-// buffers are used again by Encode: rows are many and small.
-var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+// texts are used again: rows are many and small.
+var texts = sync.Pool{New: func() any { return new(text) }}
 
 // Encode gives the JSON text of a row. Unlike json.Marshal it leaves <, > and & alone, so
 // that what people wrote is found in the store as they wrote it.
 func Encode(v any) (string, error) {
-	b := buffers.Get().(*bytes.Buffer)
-	b.Reset()
-	e := json.NewEncoder(b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(v); err != nil {
-		return "", fmt.Errorf("encode %T: %w", v, err)
+	t := texts.Get().(*text)
+	t.b, t.err = t.b[:0], nil
+	switch v := v.(type) {
+	case *job.Job:
+		t.job(v)
+	case *job.Task:
+		t.task(v)
+	case *job.Record:
+		t.record(v)
+	case []job.Record:
+		t.array(len(v), func(i int) { t.record(&v[i]) })
+	default:
+		t.any(v)
 	}
-	text := string(b.Bytes()[:b.Len()-1]) // without the newline that an Encoder adds
-	if b.Cap() <= 64<<10 {                // a rare large row must not stay in memory
-		buffers.Put(b)
+	if t.err != nil {
+		return "", fmt.Errorf("encode %T: %w", v, t.err)
 	}
-	return text, nil
+	row := string(t.b)
+	if cap(t.b) <= 64<<10 { // a rare large row must not stay in memory
+		texts.Put(t)
+	}
+	return row, nil
 }
 
 // Decode reads what Encode wrote, with the format number it was stored with.
