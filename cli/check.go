@@ -5,7 +5,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"orrery/engine/analysis"
@@ -14,9 +13,11 @@ import (
 // This file is `orrery check`, and the analysis of files that `render` shares.
 
 type checkCmd struct {
-	Paths  []string `arg:"" name:"path" help:"Blueprint files or folders of them."`
-	Root   string   `help:"Folder that // means in load paths (default: the given folder, or the file's)." placeholder:"DIR"`
-	Format string   `enum:"text,json,github" default:"text" help:"text, json, or github for annotations of a pull request."`
+	Paths   []string `arg:"" optional:"" name:"path" help:"Blueprint files or folders of them."`
+	Root    string   `help:"Folder that // means in load paths (default: the given folder, or the file's)." placeholder:"DIR"`
+	Format  string   `enum:"text,json,github" default:"text" help:"text, json, or github for annotations of a pull request."`
+	Rules   bool     `help:"List the rules, and check nothing."`
+	Explain string   `help:"Print the page of a rule: what it means, a bad and a good example, what it can not see." placeholder:"RULE"`
 }
 
 func (checkCmd) Help() string {
@@ -25,12 +26,23 @@ Exit code 1 when there is an error; warnings and hints alone give 0.
 
 Examples:
   orrery check examples
-  orrery check flow.star --format github`
+  orrery check flow.star --format github
+  orrery check --rules
+  orrery check --explain unreachable-state`
 }
 
 // Run prints every finding of every path, each once.
 func (c *checkCmd) Run(p *program) error {
+	switch {
+	case c.Explain != "":
+		return c.explain(p)
+	case c.Rules:
+		return c.listRules(p)
+	case len(c.Paths) == 0:
+		return usagef("name a file or a folder to check, for example: orrery check .")
+	}
 	var findings []analysis.Finding
+	seen := map[analysis.Finding]bool{}
 	var graphs []*analysis.Graph
 	errors := 0
 	for _, path := range c.Paths {
@@ -40,7 +52,8 @@ func (c *checkCmd) Run(p *program) error {
 		}
 		graphs = append(graphs, a.graphs...)
 		for _, f := range a.findings {
-			if !slices.Contains(findings, f) { // two files may load the same third one
+			if !seen[f] { // two files may load the same third one
+				seen[f] = true
 				findings = append(findings, f)
 			}
 		}
@@ -57,6 +70,50 @@ func (c *checkCmd) Run(p *program) error {
 		return &failure{line: fmt.Sprintf("%s found", count(errors, "error"))}
 	}
 	return nil
+}
+
+// explain prints the page of a rule.
+func (c *checkCmd) explain(p *program) error {
+	page, suggestion, ok := analysis.Explain(c.Explain)
+	if !ok {
+		return usagef("%s", strings.TrimSpace(fmt.Sprintf("there is no rule %q; orrery check --rules lists them. %s", c.Explain, suggestion)))
+	}
+	if c.Format == "json" {
+		return printJSON(p.stdout, ruleJSON(page.Rule, page.Text))
+	}
+	_, err := fmt.Fprintf(p.stdout, "%s\nSeverity: %s. Switched off on a line by: # orrery: ignore[%s]%s\n", page.Text, page.Rule.Severity, page.Rule.Name, hardNote(page.Rule))
+	return err
+}
+
+func hardNote(r analysis.Rule) string {
+	if r.Hard {
+		return "\nRunning is impossible with it, so a comment hides it from `check`, not from a server."
+	}
+	return ""
+}
+
+// ruleJSON is a rule as --format json prints it.
+func ruleJSON(r analysis.Rule, page string) map[string]any {
+	m := map[string]any{"name": r.Name, "severity": r.Severity, "hard": r.Hard, "summary": r.Summary}
+	if page != "" {
+		m["page"] = page
+	}
+	return m
+}
+
+func (c *checkCmd) listRules(p *program) error {
+	if c.Format == "json" {
+		all := []any{}
+		for _, r := range analysis.Rules() {
+			all = append(all, ruleJSON(r, ""))
+		}
+		return printJSON(p.stdout, all)
+	}
+	rows := [][]string{{"RULE", "SEVERITY", "WHAT"}}
+	for _, r := range analysis.Rules() {
+		rows = append(rows, []string{r.Name, string(r.Severity), r.Summary})
+	}
+	return printTable(p.stdout, rows)
 }
 
 func (c *checkCmd) print(p *program, findings []analysis.Finding, graphs []*analysis.Graph, errors int) error {

@@ -18,6 +18,19 @@ type handlerRun struct {
 	calls []blueprintCall
 	acts  []syntax.Node // calls of actions
 	exits pathSet
+	idle  []syntax.Node // where it ends with nothing done on some way
+	lost  bool          // actions went where they can not be followed
+
+	wrote  map[string]bool // keys of state_history
+	opaque bool            // it may write others too
+	reads  []historyRead
+	tested map[string]bool // keys that it asks for before it reads them
+}
+
+// historyRead is a state_history["key"].
+type historyRead struct {
+	key  string
+	node syntax.Node
 }
 
 // edgeInfo is an edge with the place that names its target.
@@ -58,12 +71,19 @@ func (in *interp) action(name string, args *arguments) value {
 			found := in.a.reportNode(ruleMissingArgument, args.node, "dispatch_task() without transitions: any result fails the job", `write transitions = {"success": "state", "failure": "state"}`)
 			found.milder(Warning)
 		}
+		in.needFailure(what, b["transitions"])
+		in.checkJSON("params", b["params"])
 	case "dispatch_parallel":
 		in.parallel(b, args)
+		if b["failure"].v == nil && !args.open && !in.entriesHandleFailure(b["tasks"].v) {
+			in.a.reportNode(ruleNoFailure, args.node, "no failure= here: when a branch fails after its retries, the job stops where it stands", `add failure = "state"`)
+		}
 	case "run_blueprint":
 		in.runBlueprint(b["blueprint_name"])
 		in.transitions(what, b["transitions"], EdgeSubBlueprint, in.names("blueprint_name", b["blueprint_name"]), args)
 		in.needTransitions(what, b)
+		in.needFailure(what, b["transitions"])
+		in.checkJSON("initial_data", b["initial_data"])
 	case "await_human_approval":
 		in.transitions(what, b["transitions"], EdgeApproval, in.names("integration", b["integration"]), args)
 		in.needTransitions(what, b)
@@ -223,6 +243,7 @@ func (in *interp) slipped(call syntax.Node) {
 	}
 	in.a.reportNode(ruleDynamicTarget, call, "actions are given to a function that is not known here, so what it does is only known when a job runs", "")
 	in.edge(Edge{Kind: EdgeTransition, Dynamic: true}, call, call)
+	in.handler.lost = true
 	next := in.paths.clone()
 	next[pathState{action: "?"}] = true
 	in.paths = next
@@ -285,6 +306,8 @@ func (in *interp) parallelEntry(e value, tasks bound, args *arguments) string {
 				types = append(types, in.names("task_type", bound{d.vals[k], node}))
 			case name == "transitions":
 				in.transitions("a parallel task", bound{d.vals[k], node}, EdgeParallel, "", args)
+			case name == "params":
+				in.checkJSON("params", bound{d.vals[k], node})
 			}
 		}
 	}

@@ -4,6 +4,7 @@ package analysis
 
 import (
 	"fmt"
+	"strings"
 
 	"go.starlark.net/syntax"
 )
@@ -141,6 +142,9 @@ func (in *interp) callOne(fn value, args *arguments, certain bool) value {
 	case *registration:
 		return in.apply(x, args)
 	case builtin:
+		if module, _, _ := strings.Cut(x.name, "."); module == "random" || module == "http" {
+			in.checkPlace(x.name, args)
+		}
 		return in.callNamed(x.name, args)
 	}
 	in.escape(args)
@@ -152,6 +156,8 @@ func (in *interp) callNamed(name string, args *arguments) value {
 	switch name {
 	case "StateMachineBlueprint", "blueprint":
 		return in.newBlueprint(args)
+	case "sleep", "time.now", "time.time", "env.get", "uuid.uuid4":
+		in.checkPlace(name, args)
 	case "fail", "fail_with":
 		in.paths = nil
 		return unknown{}
@@ -162,6 +168,9 @@ func (in *interp) callNamed(name string, args *arguments) value {
 		before := in.paths
 		inner := &arguments{node: args.node, pos: args.pos[1:], nodes: args.nodes[1:], names: args.names, open: args.open}
 		v := in.callValue(args.pos[0], inner)
+		if in.handler != nil && !in.paths.equal(before) {
+			in.handler.lost = true // whether it acted is then only known by r.ok
+		}
 		// What fails inside is caught, so the way on is open from any point within.
 		in.paths = before.union(in.paths)
 		return &structValue{map[string]value{"ok": unknown{}, "value": join(v, none), "error": unknown{}}}
@@ -178,7 +187,10 @@ func (in *interp) escape(args *arguments) {
 	for _, v := range all {
 		for _, alt := range alternatives(v) {
 			switch x := alt.(type) {
+			case historyValue:
+				in.historySlips()
 			case contextValue, actionsValue:
+				in.historySlips()
 				in.slipped(args.node)
 			case *method:
 				if x.recv == (actionsValue{}) {
@@ -231,6 +243,7 @@ func (in *interp) run(fn *function, f *frame) value {
 	in.block(f, fn.body)
 	if !in.paths.empty() {
 		act.result = join(act.result, none)
+		in.noteIdle(nameNode(fn))
 	}
 	in.paths = act.exits.union(in.paths)
 	return orUnknown(act.result)

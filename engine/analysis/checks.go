@@ -16,7 +16,9 @@ func (a *analyzer) checkGraph(bp *blueprintInfo, g *Graph, edges []*edgeInfo) {
 	reached, open := reachable(g, edges, meant)
 	a.checkReached(bp, g, edges, reached, open || bp.open)
 	a.checkEnds(bp, g, edges)
+	a.checkWaysOut(bp, g, edges, meant, reached, open || bp.open)
 	a.checkSupplied(bp)
+	a.checkReads(bp, edges)
 }
 
 func (a *analyzer) checkStarts(bp *blueprintInfo, g *Graph) {

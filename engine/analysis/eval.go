@@ -31,7 +31,9 @@ func (in *interp) eval(f *frame, e syntax.Expr) value {
 	case *syntax.DotExpr:
 		return in.attr(in.eval(f, x.X), x)
 	case *syntax.IndexExpr:
-		return index(in.eval(f, x.X), in.eval(f, x.Y))
+		recv, key := in.eval(f, x.X), in.eval(f, x.Y)
+		in.readHistory(recv, key, x)
+		return index(recv, key)
 	case *syntax.SliceExpr:
 		return in.slice(f, x)
 	case *syntax.LambdaExpr:
@@ -160,6 +162,9 @@ func (in *interp) attrOf(recv value, x *syntax.DotExpr) value {
 	case actionsValue:
 		if _, ok := actionSignatures[name]; !ok {
 			in.checkAttr(x, "actions", actionNames())
+			if in.handler != nil {
+				in.handler.lost = true // what was meant is an action
+			}
 			return unknown{}
 		}
 		return &method{r, name}

@@ -125,6 +125,7 @@ func (in *interp) stmt(f *frame, s syntax.Stmt) {
 		if call := in.call(); !in.paths.empty() {
 			call.result = join(call.result, v)
 			call.exits = call.exits.union(in.paths)
+			in.noteIdle(s)
 		}
 		in.paths = nil
 	case *syntax.BranchStmt:
@@ -179,7 +180,12 @@ func (in *interp) assign(f *frame, lhs syntax.Expr, v value) {
 	case *syntax.ListExpr:
 		in.assignAll(f, x.List, v)
 	case *syntax.IndexExpr:
-		in.assignIndex(in.eval(f, x.X), in.eval(f, x.Y), v)
+		recv := in.eval(f, x.X)
+		key := in.eval(f, x.Y)
+		in.assignIndex(recv, key, v)
+		if recv == (historyValue{}) {
+			in.checkJSON("state_history["+describe(key)+"]", bound{v, lhs})
+		}
 	case *syntax.DotExpr:
 		in.eval(f, x.X)
 	}

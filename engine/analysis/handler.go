@@ -19,7 +19,7 @@ func (a *analyzer) runHandlers(bp *blueprintInfo) {
 				}
 				continue
 			}
-			h := &handlerRun{reg: reg, fn: fn}
+			h := &handlerRun{reg: reg, fn: fn, wrote: map[string]bool{}, tested: map[string]bool{}}
 			bp.runs = append(bp.runs, h)
 			a.checkParameters(h)
 			in := &interp{a: a, handler: h, paths: startPaths(), calls: []*activation{{}}}
@@ -35,7 +35,7 @@ func (a *analyzer) runHandlers(bp *blueprintInfo) {
 
 // unknownHandler stands for a handler that can not be seen: it may go anywhere.
 func (a *analyzer) unknownHandler(bp *blueprintInfo, reg *registration) {
-	h := &handlerRun{reg: reg}
+	h := &handlerRun{reg: reg, opaque: true, lost: true}
 	in := &interp{a: a, handler: h}
 	in.dynamicEdge("", EdgeTransition, "", reg.node, reg.node)
 	bp.runs = append(bp.runs, h)
@@ -43,7 +43,11 @@ func (a *analyzer) unknownHandler(bp *blueprintInfo, reg *registration) {
 
 // checkActs reports a handler that does nothing on any path, when that is certain.
 func (a *analyzer) checkActs(h *handlerRun) {
-	if h.reg.isEnd || len(h.acts) > 0 || len(h.edges) > 0 || h.exits.empty() {
+	if h.reg.isEnd || h.exits.empty() || h.lost {
+		return
+	}
+	if len(h.acts) > 0 || len(h.edges) > 0 {
+		a.checkIdle(h)
 		return
 	}
 	a.reportNode(ruleNoAction, nameNode(h.fn), fmt.Sprintf("the handler %s of %s calls no action on any path, so its step will fail", h.fn.name, quote(h.reg.state)),
@@ -158,6 +162,9 @@ func (in *interp) wroteHistory(key value) {
 	for _, alt := range alternatives(key) {
 		if s, ok := text(alt); ok {
 			in.handler.reg.bp.written[s] = true
+			in.handler.wrote[s] = true
+		} else {
+			in.handler.opaque = true
 		}
 	}
 }
@@ -169,10 +176,15 @@ func (in *interp) historyMethod(name string, args *arguments) value {
 			in.wroteHistory(v)
 		}
 	case "update":
-		if d, ok := args.at(0).(*dictValue); ok {
+		d, ok := args.at(0).(*dictValue)
+		if args.at(0) != nil && (!ok || d.rest != nil) || args.open {
+			in.historySlips()
+		}
+		if ok {
 			for _, k := range d.keys {
 				in.wroteHistory(k)
 			}
+			in.checkJSON("state_history", bound{d, args.node})
 		}
 		for _, n := range args.names {
 			in.wroteHistory(constant{n.name})

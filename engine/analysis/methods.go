@@ -240,6 +240,8 @@ func (in *interp) callBuiltin(name string, args *arguments) value {
 		d.depth = in.uncertain
 		in.dictMethod(d, "update", args)
 		return d
+	case "has":
+		in.testHistory(orUnknown(args.at(1)), orUnknown(args.at(0)))
 	case "struct":
 		s := &structValue{map[string]value{}}
 		for _, n := range args.names {
@@ -283,7 +285,7 @@ func length(v value) value {
 }
 
 func (in *interp) copyList(name string, args *arguments) value {
-	l := &listValue{exact: true, depth: in.uncertain}
+	l := &listValue{exact: true, depth: in.uncertain, set: name == "set"}
 	if len(args.pos) == 0 {
 		return l
 	}

@@ -4,6 +4,7 @@ package analysis
 
 import (
 	"sort"
+	"strings"
 
 	"go.starlark.net/starlark"
 	"go.starlark.net/syntax"
@@ -26,6 +27,23 @@ func Predeclared() []string {
 	}
 	sort.Strings(names)
 	return names
+}
+
+// TestSuffix is how the names of test files end.
+const TestSuffix = "_test.star"
+
+// testNames are the names that test files find defined beside those.
+var testNames = []string{"dies", "expect", "failure", "reply", "run", "success", "table", "world"}
+
+// TestNames returns the names that only test files (TestSuffix) find defined, sorted.
+func TestNames() []string { return append([]string(nil), testNames...) }
+
+// definedIn gives the test for names that a file finds defined.
+func definedIn(file string) func(name string) bool {
+	if !strings.HasSuffix(file, TestSuffix) {
+		return isPredeclared
+	}
+	return func(name string) bool { return isPredeclared(name) || containsName(testNames, name) }
 }
 
 func isPredeclared(name string) bool { _, ok := predeclared[name]; return ok }

@@ -22,6 +22,7 @@ func (in *interp) binary(op syntax.Token, left, right value) value {
 
 func (in *interp) binaryOne(op syntax.Token, left, right value) value {
 	if op == syntax.IN || op == syntax.NOT_IN {
+		in.testHistory(left, right)
 		if found, known := contains(right, left); known {
 			return constant{found == (op == syntax.IN)}
 		}

@@ -33,11 +33,19 @@ func TestRecipesHaveNoFalseFinding(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// The one remark that is true of a recipe: its end state is called rejected and ends finished.
+	// The remarks that are true of the recipes as printed: an end state is called rejected and ends finished, and several tasks have no way for failure.
 	const want = "r02.star:11 end-status"
 	var got []string
+	failures := 0
 	for _, f := range r.Findings {
+		if f.Rule == ruleNoFailure && f.Severity == Hint {
+			failures++
+			continue
+		}
 		got = append(got, fmt.Sprintf("%s:%d %s", f.File, f.Line, f.Rule))
+	}
+	if failures != 8 {
+		t.Errorf("%d tasks without a way for failure, the recipes have 8", failures)
 	}
 	if strings.Join(got, "\n") != want {
 		var b strings.Builder

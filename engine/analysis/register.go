@@ -56,6 +56,8 @@ func (in *interp) newBlueprint(args *arguments) value {
 	if d, ok := b["example"].v.(*dictValue); ok {
 		bp.example = d
 	}
+	in.checkJSON("example", b["example"])
+	in.checkJSON("data_stores", b["data_stores"])
 	if d, ok := b["data_stores"].v.(*dictValue); ok {
 		for _, k := range d.keys {
 			bp.stores[fmt.Sprint(k.v)] = native(d.vals[k])

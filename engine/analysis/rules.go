@@ -72,6 +72,13 @@ const (
 	ruleDynamicState    = "dynamic-state"
 	ruleRecursion       = "recursion"
 	ruleUnknownRule     = "unknown-rule"
+	rulePathNoAction    = "path-without-action"
+	ruleNoWayOut        = "no-way-out"
+	ruleNoFailure       = "unhandled-failure"
+	ruleNotJSON         = "not-json"
+	ruleNeverWritten    = "never-written"
+	ruleBlocking        = "blocking-call"
+	ruleOutside         = "outside-handler"
 )
 
 var rules = map[string]Rule{}
@@ -112,6 +119,13 @@ func init() {
 		{ruleDynamicState, Hint, false, "a registration that is only known when the file is loaded"},
 		{ruleRecursion, Error, false, "a function that calls itself"},
 		{ruleUnknownRule, Warning, false, "an ignore comment that names no rule"},
+		{rulePathNoAction, Warning, false, "a handler that calls no action on one of its ways"},
+		{ruleNoWayOut, Warning, false, "a state from which no end state can be reached"},
+		{ruleNoFailure, Hint, false, "a task or sub-blueprint whose failure leads nowhere"},
+		{ruleNotJSON, Warning, false, "a value that can not be stored, because JSON does not have it"},
+		{ruleNeverWritten, Hint, false, "a key of state_history that is read before anything can have written it"},
+		{ruleBlocking, Hint, false, "a call that holds a handler up"},
+		{ruleOutside, Error, false, "a call at the top level that works inside handlers only"},
 	} {
 		rules[r.Name] = r
 	}

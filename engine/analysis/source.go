@@ -73,7 +73,7 @@ func (a *analyzer) readFile(name string, text []byte) *file {
 		return f
 	}
 	a.readIgnores(f, tree)
-	a.reportResolve(resolve.File(tree, isPredeclared, isUniversal))
+	a.reportResolve(resolve.File(tree, definedIn(name), isUniversal))
 	f.tree = tree
 	return f
 }

@@ -23,16 +23,22 @@ func File(src Source, name string) (*Result, error) {
 }
 
 // Tree analyses all files of a blueprint directory, with the checks over several files: names and endpoints used twice, run_blueprint of names that nothing has.
-// Names that end in _test.star are passed over: tests are written in another dialect of names.
+// Of names that end in TestSuffix only the text is checked: they make no blueprints.
 // The error is that of reading one of the files; everything else is a finding.
 func Tree(src Source, names []string) (*Result, error) {
 	a := newAnalyzer(src)
 	a.wholeTree = true
 	sorted := make([]string, 0, len(names))
 	for _, n := range names {
-		if !strings.HasSuffix(n, "_test.star") {
-			sorted = append(sorted, n)
+		if strings.HasSuffix(n, TestSuffix) {
+			text, err := src(n)
+			if err != nil {
+				return nil, fmt.Errorf("analysis: read %s: %w", n, err)
+			}
+			a.readFile(n, text)
+			continue
 		}
+		sorted = append(sorted, n)
 	}
 	sort.Strings(sorted)
 	for _, name := range sorted {

@@ -48,7 +48,7 @@ load("//lib/steps.star", "dispatch", make = "simple")
 def first(context, actions):
     dispatch(actions, "work")
 bp = make("made", first)
-bp.handler_for("pack")(lambda actions: dispatch(actions, "pack", transitions = {"success": "finishd"}))
+bp.handler_for("pack")(lambda actions: dispatch(actions, "pack", transitions = {"success": "finishd", "failure": "failed"}))
 `,
 	}), []string{"lib/steps.star", "flows/a.star"})
 	if err != nil {
@@ -103,18 +103,18 @@ func TestDirectoryChecks(t *testing.T) {
 		"a.star": `
 bp = blueprint("parent", api_version = "v1", api_endpoint = "jobs/same")
 def start(context, actions):
-    actions.run_blueprint("child", {}, {"success": "finished"})
+    actions.run_blueprint("child", {}, {"success": "finished", "failure": "failed"})
 bp.handler_for("start", is_start = True)(start)
 `,
 		"b.star":      "b = blueprint(\"child\")\nb.handler_for(\"start\", is_start = True)" + okHandler,
 		"c.star":      "b = blueprint(\"other\", api_version = \"v1\", api_endpoint = \"jobs/same\")\nb.handler_for(\"start\", is_start = True)" + okHandler,
-		"c_test.star": "assert_that(1)",
+		"c_test.star": "def test_it():\n    run().expect(status = \"finished\")\n    assert_that(1)\n",
 	})
 	r, err := Tree(source, []string{"c_test.star", "c.star", "b.star", "a.star"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := list1(r); got != "c.star:1 duplicate-endpoint" {
+	if got := list1(r); got != "c.star:1 duplicate-endpoint\nc_test.star:3 unresolved-name" {
 		t.Errorf("findings over the directory:\n%s", got)
 	}
 	if len(r.Graphs) != 3 || r.Graphs[0].File != "a.star" {

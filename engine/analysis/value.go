@@ -42,6 +42,7 @@ type listValue struct {
 	elems []value
 	exact bool // elems are all its elements, in order; else elems are some of those it may have
 	rest  bool // it may have elements that are not known
+	set   bool // it was made by set()
 	depth int  // how many uncertain branches were open where it was made
 }
 

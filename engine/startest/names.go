@@ -31,9 +31,6 @@ func names() starlark.StringDict {
 	}
 }
 
-// Names gives the names that only test files have, for the analysis of editors.
-func Names() []string { return names().Keys() }
-
 // replyValue is what a worker does with a task.
 type replyValue struct{ answer simulate.Answer }
 

@@ -14,6 +14,7 @@ import (
 	"go.starlark.net/starlark"
 
 	"orrery/engine"
+	"orrery/engine/analysis"
 	"orrery/engine/job"
 	"orrery/starlib/guard"
 )
@@ -21,7 +22,7 @@ import (
 // This file runs test files: it finds their cases, calls each and collects what came out.
 
 // Suffix is how the names of test files end.
-const Suffix = "_test.star"
+const Suffix = analysis.TestSuffix
 
 // Options are what all test files of a run share.
 type Options struct {

@@ -7,9 +7,12 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"orrery/engine/analysis"
 )
 
 // This file tests the runner with small blueprints and test files written to a folder: what
@@ -173,6 +176,15 @@ func TestFilesThatCanNotBeLoaded(t *testing.T) {
 				t.Errorf("%d failed, want 1", failed)
 			}
 		})
+	}
+}
+
+// The analysis knows the very names that test files have.
+func TestNamesAreThoseOfTheAnalysis(t *testing.T) {
+	got := names().Keys()
+	slices.Sort(got)
+	if want := analysis.TestNames(); !slices.Equal(got, want) {
+		t.Errorf("names %q, the analysis has %q", got, want)
 	}
 }
 
