@@ -32,6 +32,7 @@ type syncer struct {
 	readers   []reader
 	broken    bool // a sync failed: what the system held back may be lost, see mend
 	closed    bool
+	busy      chan struct{} // closed when the sync under way is over; nil: none is
 	stopped   chan struct{}
 
 	file *os.File
@@ -72,7 +73,7 @@ func (y *syncer) run() {
 			return
 		}
 		acks, upTo, broken := y.acks, y.committed, y.broken
-		y.acks = nil
+		y.acks, y.busy = nil, make(chan struct{})
 		y.mu.Unlock()
 		err := y.sync()
 		if err == nil && broken {
@@ -85,9 +86,17 @@ func (y *syncer) run() {
 			a.to <- a.verdict
 		}
 		y.mu.Lock()
-		y.done, y.broken = upTo, err != nil
+		close(y.busy)
+		y.done, y.broken, y.busy = upTo, err != nil, nil
 		y.wake()
 	}
+}
+
+// underway gives a channel that is closed when the present sync is over; nil: none is.
+func (y *syncer) underway() <-chan struct{} {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	return y.busy
 }
 
 // wake lets the readers go on whose batches are over.

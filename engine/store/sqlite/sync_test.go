@@ -39,10 +39,10 @@ func TestNobodyHearsOfACommitBeforeItsSync(t *testing.T) {
 		read <- err
 	}()
 	others := make(chan error, 20)
-	for i := range cap(others) { // they are in the log before the sync ends, and share the next one
+	for i := range cap(others) { // they are applied before the sync ends, and share the next one
 		go func() { others <- s.Commit(ctx, newJob(2+i)) }()
 	}
-	for waits(s) < 2 || len(s.queue) > 0 {
+	for waits(s) < 1 || len(s.queue) > 0 {
 		select {
 		case err := <-kept:
 			t.Fatalf("the commit returned before its sync: %v", err)

@@ -154,17 +154,8 @@ func (w *writer) gather(batch []*write, first *write) []*write {
 	batch = w.held.due(batch, false)
 	size := 0
 	for next := first; ; {
-		w.nth++
-		next.nth = w.nth
-		switch {
-		case next.out != nil:
-			w.held.add(next)
-		case next.sync:
-			batch = append(w.held.due(batch, true), next)
-		default:
-			batch = append(batch, next)
-			size += next.size
-		}
+		batch = w.take(batch, next)
+		size += next.size
 		if len(batch) >= w.s.opts.MaxBatch || size >= w.s.opts.MaxBatchBytes {
 			return batch
 		}
@@ -174,6 +165,20 @@ func (w *writer) gather(batch []*write, first *write) []*write {
 			return batch
 		}
 	}
+}
+
+// take adds a write that comes from the line.
+func (w *writer) take(batch []*write, next *write) []*write {
+	w.nth++
+	next.nth = w.nth
+	switch {
+	case next.out != nil:
+		w.held.add(next)
+		return batch
+	case next.sync:
+		batch = w.held.due(batch, true)
+	}
+	return append(batch, next)
 }
 
 // finish writes what is in line at the end and closes the connection.
@@ -200,10 +205,12 @@ func (w *writer) finish(batch []*write) {
 	w.s.failed = errors.Join(synced, w.log.close(), w.c.close()) // SQLite empties and removes the log
 }
 
-// commit writes the batch in one transaction; if a statement fails, each write in its own.
+// commit writes the batch in one transaction, and with it what comes while the log is being
+// synced: the next sync can not begin sooner. If a statement fails, each write goes in a
+// transaction of its own.
 func (w *writer) commit(batch []*write) {
-	verdicts := make([]error, len(batch))
-	err := w.transact(batch, verdicts)
+	verdicts := make([]error, len(batch), cap(batch))
+	err := w.transact(&batch, &verdicts, w.s.syncer.underway())
 	written := err == nil
 	switch {
 	case err == nil:
@@ -213,13 +220,13 @@ func (w *writer) commit(batch []*write) {
 		}
 	default:
 		for i := range batch {
-			one := verdicts[i : i+1]
-			one[0] = nil
-			if err := w.transact(batch[i:i+1], one); err != nil {
-				one[0] = w.explain(err)
+			one, verdict := batch[i:i+1:i+1], make([]error, 1)
+			if err := w.transact(&one, &verdict, nil); err != nil {
+				verdict[0] = w.explain(err)
 			} else {
 				written = true
 			}
+			verdicts[i] = verdict[0]
 		}
 	}
 	acks := make([]ack, 0, len(batch))
@@ -242,9 +249,9 @@ func (w *writer) commit(batch []*write) {
 	}
 }
 
-// transact applies the writes and commits. Refusals go into verdicts; any other error rolls
-// everything back.
-func (w *writer) transact(batch []*write, verdicts []error) (err error) {
+// transact applies the writes and commits, taking more from the line until sync is closed;
+// nil: it takes none. Refusals go into verdicts; any other error rolls everything back.
+func (w *writer) transact(batch *[]*write, verdicts *[]error, sync <-chan struct{}) (err error) {
 	killpoint.At("sqlite.before-begin")
 	w.delta, w.held.settled = [lastStatus + 1]int64{}, w.held.settled[:0]
 	if _, err := w.c.exec("BEGIN IMMEDIATE"); err != nil {
@@ -255,11 +262,16 @@ func (w *writer) transact(batch []*write, verdicts []error) (err error) {
 			err = errors.Join(err, w.rollback())
 		}
 	}()
-	for i, b := range batch {
+	for i, size := 0, 0; ; i++ {
+		if i == len(*batch) && !w.more(batch, verdicts, size, sync) {
+			break
+		}
+		b := (*batch)[i]
 		w.doing = b.nth
+		size += b.size
 		err := b.do(w)
 		if errors.Is(err, store.ErrConflict) || errors.Is(err, store.ErrExists) {
-			verdicts[i] = err
+			(*verdicts)[i] = err
 		} else if err != nil {
 			return err
 		}
@@ -279,6 +291,27 @@ func (w *writer) transact(batch []*write, verdicts []error) (err error) {
 	killpoint.At("sqlite.after-commit")
 	w.held.done()
 	return nil
+}
+
+// more waits for another write while a sync is under way; false: the batch is complete.
+func (w *writer) more(batch *[]*write, verdicts *[]error, size int, sync <-chan struct{}) bool {
+	for n := len(*batch); sync != nil && n < w.s.opts.MaxBatch && size < w.s.opts.MaxBatchBytes; {
+		select {
+		case <-sync:
+			return false
+		default:
+		}
+		select {
+		case next := <-w.s.queue:
+			if *batch = w.take(*batch, next); len(*batch) > n {
+				*verdicts = append(*verdicts, make([]error, len(*batch)-n)...)
+				return true
+			}
+		case <-sync:
+			return false
+		}
+	}
+	return false
 }
 
 // rollback ends a failed transaction and forgets what was learned in it. SQLite itself has
