@@ -40,7 +40,7 @@ var directions = []direction{
 	{"engine/outbound", nil},
 	{"engine/webhook", []string{"engine/outbound"}},
 	{"engine/approval", nil},
-	{"engine/approval/...", []string{"engine/approval", "engine/outbound", "engine/webhook", "engine/clock"}},
+	{"engine/approval/...", []string{"engine/approval/...", "engine/outbound", "engine/webhook", "engine/clock"}},
 	{"engine/sandbox", []string{"engine/blueprint", "starlib/...", "engine/job", "engine/clock"}},
 	{"engine/blueprint", []string{"engine/analysis", "starlib/...", "engine/job", "engine/clock", "engine/store"}},
 	{"engine/store/...", []string{"engine/store/...", "engine/job", "engine/clock", "engine/killpoint"}},

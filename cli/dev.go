@@ -46,7 +46,7 @@ func (c *devCmd) Run(p *program) error {
 	for _, w := range cfg.Warnings {
 		log.Warn(w)
 	}
-	s, err := wire(p.ctx, cfg, log, wiring{dev: true, emulate: !c.NoEmulation})
+	s, err := wire(p.ctx, cfg, log, wiring{dev: true, emulate: !c.NoEmulation, people: p.stdout})
 	if err != nil {
 		return err
 	}

@@ -58,8 +58,9 @@ const garbagePercent = 300
 
 // wiring says what serve and dev do differently.
 type wiring struct {
-	dev     bool // the console signs in by itself
-	emulate bool // answer tasks of types that no real worker ever served
+	dev     bool      // the console signs in by itself
+	emulate bool      // answer tasks of types that no real worker ever served
+	people  io.Writer // where questions of integrations that are not configured are printed; nil parks them
 }
 
 // wire opens and joins everything; what was opened is closed again when a later part fails.
@@ -98,8 +99,11 @@ func (s *server) join(ctx context.Context, how wiring) (err error) {
 	if err != nil {
 		return err
 	}
-	if s.outside, err = newOutside(cfg); err != nil {
+	if s.outside, err = newOutside(cfg, log); err != nil {
 		return err
+	}
+	if how.people != nil {
+		s.outside.standInFor(how.people)
 	}
 	s.engine, err = engine.New(engine.Config{
 		Store: s.store, Blueprints: s.catalog, Dispatcher: s.hub, Log: log, Env: allowed(cfg.BlueprintEnv, os.LookupEnv),
@@ -110,6 +114,8 @@ func (s *server) join(ctx context.Context, how wiring) (err error) {
 	if err != nil {
 		return err
 	}
+	s.outside.warnApprovals(s.catalog.Current(), log)
+	s.catalog.OnSwap(func(now *blueprint.Snapshot) { s.outside.warnApprovals(now, log) })
 	s.hub.Attach(s.engine)
 	s.http, err = api.New(
 		api.Deps{Jobs: s.engine, Blueprints: prints{s.catalog}, Hub: s.hub, Log: log},
@@ -141,6 +147,7 @@ func (s *server) run(ctx context.Context) error {
 	var working sync.WaitGroup
 	working.Go(func() { s.hub.Run(background) })
 	working.Go(func() { s.catalog.Watch(background) })
+	working.Go(func() { s.outside.listen(background, s.engine) })
 	working.Go(func() { sandbox.WatchMemory(background, uint64(s.cfg.Limits.HeapBytes), s.log) })
 	if s.emulator != nil {
 		working.Go(func() { s.emulator.Run(background) })

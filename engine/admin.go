@@ -56,19 +56,23 @@ func (e *Engine) Decide(ctx context.Context, id, decision, by string) error {
 // DecideByToken takes a decision from a one-time link: the token counts only for the step
 // that waits now. Faults: bad_token and those of Decide.
 func (e *Engine) DecideByToken(ctx context.Context, id, decision, token string) error {
-	return e.decideIf(ctx, id, decision, "link", func(j *job.Job) error {
+	err := e.decideIf(ctx, id, decision, "link", func(j *job.Job) error {
 		if !e.tokenFits(j, token) {
 			return faultf(BadToken, "the token does not belong to what job %s waits for now: it was used, has expired or is for another job", id)
 		}
 		return nil
 	})
+	if FaultCode(err) == BadToken {
+		return e.badToken(ctx, id, token, err)
+	}
+	return err
 }
 
-// CheckToken says whether a one-time link still counts, and for which job view.
+// CheckToken says whether a one-time link still counts. Fault: bad_token.
 func (e *Engine) CheckToken(ctx context.Context, id, token string) error {
 	j, err := e.store.Job(ctx, id)
 	if err != nil || !e.tokenFits(j, token) {
-		return faultf(BadToken, "the token does not belong to what job %s waits for now: it was used, has expired or is for another job", id)
+		return e.badToken(ctx, id, token, faultf(BadToken, "the token does not belong to what job %s waits for now: it was used, has expired or is for another job", id))
 	}
 	return nil
 }

@@ -237,34 +237,65 @@ func settled(o approval.Outcome) string {
 	return fmt.Sprintf("It was decided already: %s, by %s at %s.", o.Decision, o.By, Time(o.At))
 }
 
-// endOf finds how the question of a step ended, in the job's history; nil when it has not,
-// or when nothing is known of it.
+// badToken tells the holder of a link that was good once how its question ended. Anybody
+// else gets the refusal as it stands.
+func (e *Engine) badToken(ctx context.Context, id, token string, refusal error) error {
+	end, err := e.endWhere(ctx, id, func(step int64) bool {
+		return hmac.Equal([]byte(e.ApprovalToken(id, step)), []byte(token))
+	})
+	if err != nil || end == nil {
+		return refusal
+	}
+	return faultf(BadToken, "this link was for one question, which has ended. %s", settled(*end))
+}
+
+// endOf finds how the question of a step ended; nil when it has not, or when nothing is
+// known of it any more.
 func (e *Engine) endOf(ctx context.Context, id string, step int64) (*approval.Outcome, error) {
-	records, err := e.Records(ctx, id, 0)
-	if FaultCode(err) == NotFound {
+	return e.endWhere(ctx, id, func(s int64) bool { return s == step })
+}
+
+// endsSeen is how far back the end of a question is looked for: whoever asks may be anybody
+// with a job's id, and histories can be long.
+const endsSeen = 500
+
+// endWhere looks through the newest records of a job for the end of a question that was
+// asked at a step which is meant.
+func (e *Engine) endWhere(ctx context.Context, id string, meant func(step int64) bool) (*approval.Outcome, error) {
+	j, err := e.store.Job(ctx, id)
+	if errors.Is(err, store.ErrNotFound) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	waits := int64(0) // the step after which the job stood last
-	for _, r := range records {
-		if r.Kind == job.RecStep {
-			waits = r.Step
+	records, err := e.store.Records(ctx, id, max(0, j.Records-endsSeen), endsSeen)
+	if err != nil {
+		return nil, err
+	}
+	step := int64(0) // after which the job stood last
+	for i := range records {
+		if records[i].Kind == job.RecStep {
+			step = records[i].Step
 		}
-		if waits != step {
-			continue
-		}
-		switch {
-		case r.Kind == job.RecApproval:
-			return &approval.Outcome{How: approval.Decided, Decision: r.Detail, By: r.By, At: r.At.Time}, nil
-		case r.Kind == job.RecTimer:
-			return &approval.Outcome{How: approval.Expired, At: r.At.Time}, nil
-		case r.Kind == job.RecCancelled:
-			return &approval.Outcome{How: approval.Cancelled, By: r.By, At: r.At.Time}, nil
+		if o := endIn(&records[i]); o != nil && step > 0 && meant(step) {
+			return o, nil
 		}
 	}
 	return nil, nil
+}
+
+// endIn reads a record that can end a question; which one it ends the step before it tells.
+func endIn(r *job.Record) *approval.Outcome {
+	switch r.Kind {
+	case job.RecApproval:
+		return &approval.Outcome{How: approval.Decided, Decision: r.Detail, By: r.By, At: r.At.Time}
+	case job.RecTimer:
+		return &approval.Outcome{How: approval.Expired, At: r.At.Time}
+	case job.RecCancelled:
+		return &approval.Outcome{How: approval.Cancelled, By: r.By, At: r.At.Time}
+	}
+	return nil
 }
 
 // resumeParked sends the requests that were parked because their integration was missing,

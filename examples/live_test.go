@@ -32,8 +32,9 @@ type bench struct {
 	caller workers.Caller
 }
 
-// newBench loads one recipe and registers a worker for the task type.
-func newBench(t *testing.T, file, taskType string) *bench {
+// newBench loads one recipe and registers a worker for the task type; mods change what the
+// engine is made of.
+func newBench(t *testing.T, file, taskType string, mods ...func(*engine.Config)) *bench {
 	t.Helper()
 	b := &bench{
 		t: t, ctx: t.Context(), clock: clock.NewFake(time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)),
@@ -43,9 +44,11 @@ func newBench(t *testing.T, file, taskType string) *bench {
 	var err error
 	b.hub, err = workers.New(b.ctx, workers.Config{Clock: b.clock, Records: kept, SharedToken: "secret"})
 	b.must(err)
-	b.engine, err = engine.New(engine.Config{
-		Store: kept, Clock: b.clock, Blueprints: book{compile(t, file)}, Dispatcher: b.hub, CancelGrace: grace,
-	})
+	cfg := engine.Config{Store: kept, Clock: b.clock, Blueprints: book{compile(t, file)}, Dispatcher: b.hub, CancelGrace: grace}
+	for _, mod := range mods {
+		mod(&cfg)
+	}
+	b.engine, err = engine.New(cfg)
 	b.must(err)
 	b.hub.Attach(b.engine)
 	t.Cleanup(func() {

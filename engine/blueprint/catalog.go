@@ -32,8 +32,9 @@ type Catalog struct {
 	status  atomic.Pointer[Status]
 	older   *programCache
 
-	loading sync.Mutex // one load at a time; guards tried
-	tried   string     // what the last load read
+	loading sync.Mutex      // one load at a time; guards the next two
+	tried   string          // what the last load read
+	swapped func(*Snapshot) // told of each directory that takes force after the first; may be nil
 
 	keeping sync.Mutex // guards store and kept
 	store   store.Blueprints
@@ -100,6 +101,13 @@ func (c *Catalog) UseStore(s store.Blueprints) {
 	c.store, c.kept = s, map[string]bool{}
 }
 
+// OnSwap has f told of each changed directory when it takes force. f must not load again.
+func (c *Catalog) OnSwap(f func(*Snapshot)) {
+	c.loading.Lock()
+	defer c.loading.Unlock()
+	c.swapped = f
+}
+
 // first loads what is good and leaves out the rest.
 func (c *Catalog) first(ctx context.Context) error {
 	c.loading.Lock()
@@ -141,6 +149,9 @@ func (c *Catalog) swap(texts map[string]string, unread []Finding) error {
 		return &LoadError{File: leftOut[0], Findings: st.Errors()}
 	}
 	c.current.Store(snap)
+	if c.swapped != nil {
+		c.swapped(snap)
+	}
 	c.log.Info("changed blueprints are in force", "files", len(snap.Programs), "blueprints", len(snap.names))
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"sort"
+	"strings"
 
 	"orrery/engine/analysis"
 	"orrery/starlib/guard"
@@ -16,10 +17,36 @@ import (
 // Snapshot is a loaded directory. It is immutable.
 type Snapshot struct {
 	Programs  map[string]*Program // by file; libraries too
+	Approvals []Approval          // in the order of files; what the texts tell
 	names     []string            // of blueprints, sorted
 	byName    map[string]*Blueprint
 	byPath    map[string]*Blueprint
 	revisions map[string]*Program
+}
+
+// Approval is a place where a blueprint asks a person by an integration that the text names.
+type Approval struct {
+	Integration string
+	Blueprint   string
+	File        string
+	Line, Col   int
+}
+
+// approvals finds them in the graphs of an analysis; each call has an edge for each answer.
+func (s *Snapshot) approvals(graphs []*analysis.Graph) {
+	for _, g := range graphs {
+		for _, e := range g.Edges {
+			if _, inForce := s.Programs[e.File]; !inForce || e.Kind != analysis.EdgeApproval || e.TaskType == "" {
+				continue
+			}
+			for name := range strings.SplitSeq(e.TaskType, ", ") {
+				a := Approval{Integration: name, Blueprint: g.Name, File: e.File, Line: e.Line, Col: e.Col}
+				if !slices.Contains(s.Approvals, a) {
+					s.Approvals = append(s.Approvals, a)
+				}
+			}
+		}
+	}
 }
 
 // All gives the blueprints in the order of their names.
@@ -96,6 +123,7 @@ func loadTree(texts map[string]string, findings []Finding, before *Snapshot) (*S
 		}
 	}
 	sort.Strings(s.names)
+	s.approvals(result.Graphs)
 	return s, findings, slices.Sorted(maps.Keys(bad))
 }
 
