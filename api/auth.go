@@ -28,6 +28,8 @@ const (
 	worker                          // the worker's token, checked by the handler
 	page                            // the console's session, checked by the handler
 	local                           // no token from this machine, else the roles beside it
+	signed                          // a URL that this server signed for the file, else the roles beside it
+	ownBody                         // the handler reads the body itself, as it comes
 
 	everyone = roleClient | roleViewer | roleApprover | roleOperator | roleAdmin
 	creators = roleClient | roleOperator | roleAdmin

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"orrery/engine"
+	"orrery/engine/blob/dir"
 	"orrery/engine/clock"
 	"orrery/engine/job"
 	"orrery/engine/store"
@@ -364,6 +365,7 @@ type bench struct {
 	desk   *fakeDesk
 	hub    *workers.Hub
 	clock  *clock.Fake
+	files  *dir.Store
 	log    *strings.Builder
 	base   string // of the real listener, once started
 }
@@ -392,11 +394,27 @@ func newBench(t *testing.T, adjust ...func(*Config)) *bench {
 		f(&cfg)
 	}
 	log := slog.New(slog.NewTextHandler(&locked{w: b.log}, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	b.s, err = New(Deps{Jobs: b.engine, Blueprints: b.prints, Hub: b.hub, Clock: b.clock, Log: log}, cfg)
+	b.files = newFolder(t)
+	b.s, err = New(Deps{Jobs: b.engine, Blueprints: b.prints, Hub: b.hub, Clock: b.clock, Log: log, Files: Files{b.files, []byte("key")}}, cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return b
+}
+
+// newFolder is a place for files that ends with the test.
+func newFolder(t *testing.T) *dir.Store {
+	t.Helper()
+	s, err := dir.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
 }
 
 type locked struct {

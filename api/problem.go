@@ -30,6 +30,8 @@ const (
 	codeInternal     = "internal"
 	codeSlow         = "request_timeout"
 	codeOverloaded   = "overloaded"
+	codeNoFiles      = "no_files"
+	codeFilesAway    = "files_unavailable"
 )
 
 // httpStatus is the one table from code to status. A code that is missing here is a fault
@@ -59,6 +61,8 @@ var httpStatus = map[string]int{
 	codeStopping:           http.StatusServiceUnavailable,
 	"store_full":           http.StatusServiceUnavailable,
 	codeStore:              http.StatusServiceUnavailable,
+	codeNoFiles:            http.StatusNotImplemented,
+	codeFilesAway:          http.StatusServiceUnavailable,
 }
 
 // Problem is an error with what the caller may know of it.
@@ -153,7 +157,7 @@ func (s *Server) fail(c *fiber.Ctx, err error) error {
 		c.Set(fiber.HeaderWWWAuthenticate, `Bearer realm="orrery"`)
 	case codeOverloaded:
 		c.Set(fiber.HeaderRetryAfter, "1")
-	case "store_full", codeStore, codeStopping:
+	case "store_full", codeStore, codeStopping, codeFilesAway:
 		c.Set(fiber.HeaderRetryAfter, "5")
 	}
 	for name, value := range p.Headers {

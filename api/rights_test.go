@@ -13,6 +13,7 @@ import (
 	"github.com/coder/websocket"
 
 	"orrery/engine"
+	"orrery/engine/blob"
 	"orrery/engine/blueprint"
 	"orrery/engine/clock"
 	"orrery/engine/job"
@@ -100,7 +101,8 @@ func newRealBench(t *testing.T) *bench {
 			t.Error(err)
 		}
 	})
-	b.s, err = New(Deps{Jobs: e, Blueprints: &fakePrints{}, Hub: b.hub}, Config{Clients: testClients, ClientAPI: true, PollHold: 10 * time.Millisecond,
+	b.files = newFolder(t)
+	b.s, err = New(Deps{Jobs: e, Blueprints: &fakePrints{}, Hub: b.hub, Files: Files{b.files, []byte("key")}}, Config{Clients: testClients, ClientAPI: true, PollHold: 10 * time.Millisecond,
 		ReloadWorkers: func(context.Context) (int, error) { return 2, nil }})
 	if err != nil {
 		t.Fatal(err)
@@ -142,6 +144,11 @@ func (b *bench) request(r route, a actor) (path, body, id string) {
 	}
 	fill := strings.NewReplacer(":id", id, ":name", "linear", ":worker", "own", ":task", id+"-1-aaaaaaaa", ":action", "cancel", "*", "v1/jobs/simple_linear")
 	body = "{}"
+	if strings.Contains(r.path, "/files") {
+		if _, err := b.files.Put(b.t.Context(), blob.Key(id, "v1/jobs/simple_linear"), strings.NewReader("x"), 1); err != nil {
+			b.t.Fatal(err)
+		}
+	}
 	switch {
 	case strings.HasSuffix(r.path, "/approve"):
 		body = `{"decision":"yes"}`

@@ -27,6 +27,7 @@ const (
 
 	get   = fiber.MethodGet
 	post  = fiber.MethodPost
+	put   = fiber.MethodPut
 	patch = fiber.MethodPatch
 )
 
@@ -47,6 +48,13 @@ func (s *Server) table() []route {
 		{get, "/api/jobs/:id/history", everyone, s.jobHistory},
 		{get, "/api/v1/jobs/:id/why", everyone, s.jobWhy},
 		{get, "/api/v1/jobs/:id/events", everyone, s.jobEvents},
+
+		// Files of a job. Content goes through the server; the others give signed URLs.
+		{get, "/api/v1/jobs/:id/files", everyone, s.listFiles},
+		{get, "/api/v1/jobs/:id/files/upload", creators, s.fileUploadURL},
+		{get, "/api/v1/jobs/:id/files/download/*", everyone, s.fileDownload},
+		{get, "/api/v1/jobs/:id/files/content/*", everyone | signed, s.fileRead},
+		{put, "/api/v1/jobs/:id/files/content/*", creators | signed | ownBody, s.fileWrite},
 
 		// What runs here.
 		{get, "/api/v1/approvals", roleApprover | watchers, s.listApprovals},
@@ -115,6 +123,9 @@ func matches(pattern, path string) bool {
 		path = strings.TrimSuffix(path, "/")
 	}
 	want, got := strings.Split(pattern, "/"), strings.Split(path, "/")
+	if last := len(want) - 1; want[last] == "*" && len(got) > last { // the rest, with its slashes
+		want, got = want[:last], got[:last]
+	}
 	if len(want) != len(got) {
 		return false
 	}

@@ -41,6 +41,8 @@ var directions = []direction{
 	{"engine/webhook", []string{"engine/outbound"}},
 	{"engine/approval", nil},
 	{"engine/approval/...", []string{"engine/approval/...", "engine/outbound", "engine/webhook", "engine/clock"}},
+	{"engine/blob/...", []string{"engine/blob"}},
+	{"engine/blob", nil},
 	{"engine/sandbox", []string{"engine/blueprint", "starlib/...", "engine/job", "engine/clock"}},
 	{"engine/blueprint", []string{"engine/analysis", "starlib/...", "engine/job", "engine/clock", "engine/store"}},
 	{"engine/store/...", []string{"engine/store/...", "engine/job", "engine/clock", "engine/killpoint"}},
@@ -149,6 +151,11 @@ var homes = map[string][]string{
 	"github.com/BurntSushi/toml":       {"cli/..."},
 	"golang.org/x/term":                {"cli/..."},
 	"github.com/fsnotify/fsnotify":     {"engine/blueprint/..."},
+
+	// Servers of files.
+	"github.com/aws/aws-sdk-go-v2":      {"engine/blob/s3/..."},
+	"github.com/aws/smithy-go":          {"engine/blob/s3/..."},
+	"github.com/johannesboyne/gofakes3": {"engine/blob/s3/...", "workers/conformance/..."},
 
 	// Our own engine/draw/boot, a module of its own so that it is initialised first.
 	"boot.orrery": {""},

@@ -44,6 +44,7 @@ type server struct {
 	log      *slog.Logger
 	listener net.Listener
 	store    store.Store
+	files    *files
 	catalog  *blueprint.Catalog
 	hub      *workers.Hub
 	engine   *engine.Engine
@@ -92,6 +93,9 @@ func (s *server) join(ctx context.Context, how wiring) (err error) {
 		return err
 	}
 	s.catalog.UseStore(s.store)
+	if s.files, err = openFiles(ctx, cfg, log.Warn); err != nil {
+		return err
+	}
 	s.hub, err = workers.New(ctx, workers.Config{
 		Clock: clock.Real{}, Records: s.store, Log: log, TTL: cfg.WorkerTTL,
 		SharedToken: cfg.WorkerToken.Reveal(), Tokens: workerTokens(cfg.Workers),
@@ -110,6 +114,7 @@ func (s *server) join(ctx context.Context, how wiring) (err error) {
 		MaxRetries: retries(cfg.JobMaxRetries), WorkerTimeout: cfg.WorkerTimeout.Seconds(), CancelGrace: cfg.CancelGrace, Runners: cfg.Runners,
 		Callers: cfg.Limits.CallSteps, Limits: cfg.Limits.Job,
 		Webhooks: s.outside.webhooks, Approvals: s.outside.approvals, PublicURL: s.publicURL(),
+		Files: s.files.kept, LocalFiles: s.files.local, FilesKept: filesKept(cfg),
 	})
 	if err != nil {
 		return err
@@ -118,7 +123,7 @@ func (s *server) join(ctx context.Context, how wiring) (err error) {
 	s.catalog.OnSwap(func(now *blueprint.Snapshot) { s.outside.warnApprovals(now, log) })
 	s.hub.Attach(s.engine)
 	s.http, err = api.New(
-		api.Deps{Jobs: s.engine, Blueprints: prints{s.catalog}, Hub: s.hub, Log: log},
+		api.Deps{Jobs: s.engine, Blueprints: prints{s.catalog}, Hub: s.hub, Log: log, Files: api.Files{Store: s.files.kept, Secret: s.engine.FileSecret()}},
 		api.Config{
 			Clients: clients(cfg), ClientAPI: cfg.ClientAPI, Dev: how.dev, PollHold: cfg.WorkerPollTimeout,
 			ShownToken: shownToken(cfg), Version: readVersion().Version, ReloadWorkers: s.reloadWorkers,
@@ -176,11 +181,20 @@ func (s *server) close() {
 	if s.listener != nil {
 		s.listener.Close() // closed already after a shutdown
 	}
+	s.files.close()
 	if s.store != nil {
 		if err := s.store.Close(); err != nil {
 			s.log.Error("the store was not closed cleanly", "error", err)
 		}
 	}
+}
+
+// filesKept gives how long files stay after their job's end; below 0 is for ever.
+func filesKept(cfg *config.Config) time.Duration {
+	if !cfg.FilesCleanup {
+		return -1
+	}
+	return cfg.FilesKept
 }
 
 // retries keeps "none" apart from "not said", which is 0 for the engine and means its default.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"orrery/engine/approval"
+	"orrery/engine/blob"
 	"orrery/engine/blueprint"
 	"orrery/engine/clock"
 	"orrery/engine/job"
@@ -44,6 +45,10 @@ type Config struct {
 	Callers       int                              // steps under way at once that call stores, files, SQL or HTTP
 	Limits        Limits
 	Jitter        func() float64 // 0.5 to 1, for retries
+
+	Files      blob.Store    // of jobs; nil: this server keeps none
+	LocalFiles blob.Store    // local copies of them; nil: none can be made
+	FilesKept  time.Duration // after a job's end; below 0: for ever
 
 	Webhooks  Webhooks                        // nil: webhook_url is refused
 	Approvals map[string]approval.Integration // by name; nil: nobody is asked, as in `orrery run`
@@ -142,6 +147,9 @@ func (e *Engine) Start(ctx context.Context) error {
 	}
 	e.goes(func() { e.runTimers(ctx) })
 	e.goes(func() { e.runOutbox(ctx) })
+	if e.cfg.Files != nil {
+		e.goes(func() { e.runSweep(ctx) })
+	}
 	return nil
 }
 

@@ -15,7 +15,7 @@ import (
 // hostFor gives a step of the job its view of stores, jobs, environment and time.
 func (e *Engine) hostFor(j *job.Job, data store.Data) starlib.Host {
 	return starlib.Host{
-		Stores: storesView{e, j.Blueprint}, Jobs: jobsView{e, j, data}, Env: e.cfg.Env,
+		Stores: storesView{e, j.Blueprint}, Jobs: jobsView{e, j, data}, Files: e.filesOf(j.ID), Env: e.cfg.Env,
 		Sleep: e.sleep, Now: e.cfg.Clock.Now,
 	}
 }

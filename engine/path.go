@@ -36,6 +36,9 @@ type Request struct {
 	Trace           map[string]string // W3C trace headers
 	IdempotencyKey  string            // "" none; per client, kept 24 h
 	BodyHash        string            // of the request, to tell a repetition from another one
+
+	// Prepare, if set, is called with the job's id before the job exists: its error is Submit's.
+	Prepare func(ctx context.Context, id string) error
 }
 
 // Submit accepts a job: it is durable when Submit returns. repeated says that the
@@ -62,6 +65,11 @@ func (e *Engine) Submit(ctx context.Context, r Request) (id string, repeated boo
 	if repeated { // the job is usually there; its first steps must not run again to find that out
 		if _, err := e.store.Job(ctx, id); !errors.Is(err, store.ErrNotFound) {
 			return id, true, faultFrom(err, id)
+		}
+	}
+	if r.Prepare != nil {
+		if err := r.Prepare(ctx, id); err != nil {
+			return "", false, err
 		}
 	}
 	err = e.create(ctx, bp, job.Created{

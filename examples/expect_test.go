@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"reflect"
 	"strings"
@@ -32,6 +33,7 @@ type expectation struct {
 	Children     []map[string]any  `json:"children"`      // every child in order, some keys each
 	Served       []int             `json:"served"`        // numbers of the tasks in the order in which the worker got them
 	TookSeconds  *float64          `json:"took_seconds"`  // simulated, to the second
+	Files        map[string]string `json:"files"`         // all of the job's folder at the end
 }
 
 func readExpectation(t *testing.T, name string) expectation {
@@ -85,6 +87,9 @@ func (e expectation) compare(t *testing.T, run simulate.JobReport, timeline []si
 	}
 	if e.Children != nil {
 		same("children", got["children"], asJSON(t, e.Children))
+	}
+	if e.Files != nil && !maps.Equal(run.Files, e.Files) {
+		t.Errorf("the job's files are %q, want %q", run.Files, e.Files)
 	}
 	e.compareTimeline(t, timeline)
 	if t.Failed() {

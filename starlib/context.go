@@ -80,7 +80,7 @@ func (c *Context) Attr(name string) (starlark.Value, error) {
 		}
 		return s.actions, nil
 	case "task_files":
-		return starlark.None, nil // this server keeps no files
+		return taskFiles{s}, nil
 	case "error":
 		if s.failure == nil {
 			v, err := failureValue(s.Job.Error)

@@ -14,6 +14,7 @@ import (
 type Host struct {
 	Stores Stores
 	Jobs   Jobs
+	Files  Files
 	Env    func(name string) (value string, ok bool) // only names that the operator allowed
 	Sleep  func(ctx context.Context, d time.Duration) error
 	Now    func() time.Time // read once a run

@@ -26,10 +26,13 @@ type Config struct {
 	Port              int    // 0 lets the system choose
 	Store             StoreURL
 	BlueprintsDir     string
-	BlueprintEnv      []string // variables that scripts may read with env.get
-	TaskFilesDir      string
-	Strict            bool // refuse to start with a bad blueprint
-	ClientAPI         bool // ENABLE_CLIENT_API
+	BlueprintEnv      []string      // variables that scripts may read with env.get
+	TaskFilesDir      string        // "off": none
+	S3                S3            // Endpoint "": files are in TaskFilesDir
+	FilesCleanup      bool          // remove files of ended jobs
+	FilesKept         time.Duration // after the job's end
+	Strict            bool          // refuse to start with a bad blueprint
+	ClientAPI         bool          // ENABLE_CLIENT_API
 	ClientToken       Secret
 	WorkerToken       Secret
 	ClientsPath       string // "" when there is no such file
@@ -67,6 +70,17 @@ type Approvals struct {
 	WebhookURL        string
 	WebhookSecret     Secret
 }
+
+// S3 is the server of the jobs' files.
+type S3 struct {
+	Endpoint             string
+	AccessKey, SecretKey Secret
+	Bucket, Region       string
+	Concurrency          int
+}
+
+// FilesOff is the word that turns the folder of files off.
+const FilesOff = "off"
 
 // Addr gives host:port to listen on.
 func (c *Config) Addr() string { return net.JoinHostPort(c.Host, strconv.Itoa(c.Port)) }

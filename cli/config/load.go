@@ -237,6 +237,9 @@ func (l *loader) checkTogether() {
 	if (c.TLSCert == "") != (c.TLSKey == "") {
 		l.fault(nameTLSCert+", "+nameTLSKey, nameTLSCert+"=server.crt "+nameTLSKey+"=server.key", "one is set without the other")
 	}
+	if c.S3.Endpoint != "" && (c.S3.AccessKey == "" || c.S3.SecretKey == "" || c.S3.Bucket == "") {
+		l.fault(nameS3Endpoint, nameS3AccessKey+"=... "+nameS3SecretKey+"=... S3_DEFAULT_BUCKET=orrery-files", "an S3 server needs %s, %s and S3_DEFAULT_BUCKET too", nameS3AccessKey, nameS3SecretKey)
+	}
 	if c.WorkerPollTimeout > 30*time.Second {
 		c.WorkerPollTimeout = 30 * time.Second
 		c.Warnings = append(c.Warnings, "WORKER_POLL_TIMEOUT_SECONDS is above 30: polls are held 30 s, longer ones are given up by workers")

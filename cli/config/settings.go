@@ -36,6 +36,9 @@ const (
 	nameTLSCert     = "TLS_CERT_PATH"
 	nameTLSKey      = "TLS_KEY_PATH"
 	nameWebhookKey  = "WEBHOOK_SECRET"
+	nameS3Endpoint  = "S3_ENDPOINT_URL"
+	nameS3AccessKey = "S3_ACCESS_KEY"
+	nameS3SecretKey = "S3_SECRET_KEY"
 )
 
 var settings = append(generalSettings, limitSettings()...)
@@ -52,7 +55,18 @@ var generalSettings = []setting{
 	text("BLUEPRINTS_DIR", "blueprints", "./blueprints", "folder of the blueprints", func(c *Config) *string { return &c.BlueprintsDir }),
 	{name: "BLUEPRINT_ENV", example: "REGION,FEATURE_X", help: "variables that scripts may read, with commas",
 		set: setBlueprintEnv, show: func(c *Config) string { return strings.Join(c.BlueprintEnv, ",") }},
-	text("TASK_FILES_DIR", ".orrery/files", "/var/lib/orrery/files", "folder of the jobs' files", func(c *Config) *string { return &c.TaskFilesDir }),
+	text("TASK_FILES_DIR", ".orrery/files", "/var/lib/orrery/files", "folder of the jobs' files, or of their copies with S3; off for none", func(c *Config) *string { return &c.TaskFilesDir }),
+	text(nameS3Endpoint, "", "http://127.0.0.1:9000", "S3 server of the jobs' files, instead of the folder", func(c *Config) *string { return &c.S3.Endpoint }),
+	secret(nameS3AccessKey, []string{"S3_ACCESS_KEY_ID"}, "", "access key of the S3 server", func(c *Config) *Secret { return &c.S3.AccessKey }),
+	secret(nameS3SecretKey, []string{"S3_SECRET_ACCESS_KEY"}, "", "secret key of the S3 server", func(c *Config) *Secret { return &c.S3.SecretKey }),
+	{name: "S3_DEFAULT_BUCKET", aliases: []string{"S3_BUCKET_NAME"}, example: "orrery-files", help: "bucket of the jobs' files",
+		set: func(c *Config, v string) error { c.S3.Bucket = v; return nil }, show: func(c *Config) string { return c.S3.Bucket }},
+	text("S3_REGION", "us-east-1", "eu-west-1", "region of the bucket", func(c *Config) *string { return &c.S3.Region }),
+	{name: "S3_MAX_CONCURRENCY", def: "8", example: "8", help: "parts of files (8 MiB each) that go up at once",
+		set:  func(c *Config, v string) (err error) { c.S3.Concurrency, err = whole(v, 1, 256); return },
+		show: func(c *Config) string { return strconv.Itoa(c.S3.Concurrency) }},
+	toggle("S3_AUTO_CLEANUP", "true", "remove the files of jobs that ended FILES_RETENTION_SECONDS ago", func(c *Config) *bool { return &c.FilesCleanup }),
+	seconds("FILES_RETENTION_SECONDS", "604800", "how long files stay after their job's end", func(c *Config) *time.Duration { return &c.FilesKept }),
 	toggle("STRICT", "false", "refuse to start with a bad blueprint", func(c *Config) *bool { return &c.Strict }),
 	toggle("ENABLE_CLIENT_API", "true", "serve clients at /api", func(c *Config) *bool { return &c.ClientAPI }),
 	secret(nameClientToken, nil, DefaultClientToken, "token of the one admin client", func(c *Config) *Secret { return &c.ClientToken }),
@@ -95,7 +109,7 @@ var generalSettings = []setting{
 // build. A name that ends in * stands for all that begin so.
 var idle = []string{
 	"REDIS_*", "HISTORY_DATABASE_URI", "SCHEDULES_CONFIG_PATH", "WATCHER_*", "WORKER_HEALTH_CHECK_INTERVAL_SECONDS",
-	"S3_*", "RATE_LIMIT*", "TLS_ENABLED", "TLS_CA_PATH", "TLS_REQUIRE_CLIENT_CERT", "WORKER_AUTH_MODE",
+	"RATE_LIMIT*", "TLS_ENABLED", "TLS_CA_PATH", "TLS_REQUIRE_CLIENT_CERT", "WORKER_AUTH_MODE",
 }
 
 // Setting describes one setting for help texts.

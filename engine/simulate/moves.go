@@ -25,10 +25,11 @@ func moves(records []job.Record) []Move {
 		case job.RecCancelAsk:
 			cancelling = true
 		}
-		if r.Next == "" || r.Kind == job.RecReopened || r.Kind == job.RecMigrated {
+		into := entered(r) // also the state that it stood in, once more
+		if len(into) == 0 || r.Kind == job.RecCreated || r.Kind == job.RecReopened || r.Kind == job.RecMigrated {
 			continue
 		}
-		m := Move{From: r.State, To: r.Next, Label: label(r), Handler: handler}
+		m := Move{From: r.State, To: into[0], Label: label(r), Handler: handler}
 		if cancelling { // whatever the last task said
 			m.Label = "cancelled"
 		}

@@ -36,6 +36,8 @@ type JobReport struct {
 	Ignored  []Ignored        `json:"-"` // results that did not count
 	Moves    []Move           `json:"-"` // the ways it took, in order
 	Progress []store.Progress `json:"-"`
+
+	Files map[string]string `json:"-"` // name -> text, or a note for what is no short text
 }
 
 // Failure is the part of a job's error that is a promise.
@@ -190,7 +192,11 @@ func (r Report) MarshalJSON() ([]byte, error) {
 	if stores == nil {
 		stores = map[string]map[string]json.RawMessage{}
 	}
-	x := extras{stores, map[string]string{}}
+	files := map[string]string{}
+	if n := len(r.Runs); n > 0 && r.Runs[n-1].Files != nil { // of the last job
+		files = r.Runs[n-1].Files
+	}
+	x := extras{stores, files}
 	if len(r.Runs) == 1 {
 		return json.Marshal(struct {
 			JobReport

@@ -9,10 +9,10 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"sort"
 	"strings"
 
 	"orrery/engine"
+	"orrery/engine/blob"
 	"orrery/engine/job"
 )
 
@@ -99,13 +99,10 @@ func ParseScenario(text []byte) (*Scenario, error) {
 
 // check finds what the types can not say.
 func (s *Scenario) check() error {
-	if len(s.Files) > 0 {
-		names := make([]string, 0, len(s.Files))
-		for name := range s.Files {
-			names = append(names, name)
+	for name := range s.Files {
+		if err := blob.CheckName(name); err != nil {
+			return fmt.Errorf("`files`: %w", err)
 		}
-		sort.Strings(names)
-		return fmt.Errorf("`files` (%s) can not be used: this version has no task_files; remove the key", strings.Join(names, ", "))
 	}
 	if s.Runs < 0 || s.Runs > 10_000 {
 		return fmt.Errorf("`runs` is %d; it must be from 1 to 10000", s.Runs)

@@ -21,7 +21,7 @@ func TestScenarioErrorsNameTheKey(t *testing.T) {
 		`{"replies": [{"reply": {}}]}`:    "`replies` entry 1: no `task_type`",
 		`{"approvals": [{"state": "s"}]}`: "entry 1 has no `decision`",
 		`{"cancel": {}}`:                  "`cancel` has no `task_type`",
-		`{"files": {"a.txt": "x"}}`:       "`files` (a.txt) can not be used",
+		`{"files": {"../a.txt": "x"}}`:    "names never leave the job's folder",
 		`{} {}`:                           "after the object's end",
 		`{`:                               "not a scenario",
 		`{"replies": [{"task_type": "t", "reply": {"error": 5}}]}`: "`error` must be",

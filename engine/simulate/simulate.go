@@ -38,6 +38,7 @@ type Options struct {
 	Stores      []string        // names of the blueprint's data stores, for the report
 	Env         func(name string) (string, bool)
 	RealTime    bool      // waits last as long as they say
+	NoFiles     bool      // as on a server whose operator turned files off
 	Start       time.Time // where the fake clock begins; zero: now
 	Log         *slog.Logger
 	Limits      engine.Limits // zero: the defaults
@@ -85,6 +86,7 @@ type sim struct {
 	cancelled bool      // the scenario's cancel was sent
 	unfit     map[taskKey]unfit
 	left      map[string]bool  // approvals that the scenario leaves to their deadline
+	files     *folder          // of the jobs
 	tries     map[string][]Try // by job, in the order of the queue
 	served    map[string][]Try // by job, in the order of hand-out
 	seen      map[tryKey]bool
@@ -106,6 +108,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 		return nil, err
 	}
 	defer s.store.Close()
+	defer s.files.remove()
 	report := &Report{}
 	for range max(s.Scenario.Runs, 1) {
 		run, err := s.run(ctx)
@@ -122,7 +125,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 type World struct{ s *sim }
 
 // NewWorld makes an empty store and a clock. Of the options only those of the world count
-// here: Catalog, Env, RealTime, Start, Log, Jitter.
+// here: Catalog, Env, RealTime, Start, Log, Jitter, NoFiles.
 func NewWorld(o Options) (*World, error) {
 	s, err := newSim(o)
 	if err != nil {
@@ -135,6 +138,7 @@ func NewWorld(o Options) (*World, error) {
 // InitialData, Scenario, Stores, Emulate, Ask, Fits, Show, Script.
 func (w *World) Run(ctx context.Context, o Options) (*JobReport, map[string]map[string]json.RawMessage, error) {
 	w.s.prepare(&o)
+	o.NoFiles = w.s.NoFiles
 	o.Catalog, o.Env, o.RealTime, o.Start, o.Log, o.Jitter = w.s.Catalog, w.s.Env, w.s.RealTime, w.s.Start, w.s.Log, w.s.Jitter
 	w.s.Options = o
 	w.s.cancelled = false
@@ -150,8 +154,11 @@ func (w *World) Run(ctx context.Context, o Options) (*JobReport, map[string]map[
 // Now tells the simulated time.
 func (w *World) Now() time.Time { return w.s.clock.Now() }
 
-// Close forgets the store.
-func (w *World) Close() error { return w.s.store.Close() }
+// Close forgets the store and the files.
+func (w *World) Close() error {
+	w.s.files.remove()
+	return w.s.store.Close()
+}
 
 // prepare fills in what the options leave out.
 func (*sim) prepare(o *Options) {
@@ -191,10 +198,20 @@ func newSim(o Options) (*sim, error) {
 	}
 	s.store = memory.New()
 	var err error
-	s.engine, err = engine.New(engine.Config{
+	if s.files, err = newFolder(); err != nil {
+		return nil, err
+	}
+	cfg := engine.Config{
 		Store: s.store, Blueprints: o.Catalog, Dispatcher: s.queue,
 		Clock: s.clock, Log: o.Log, Env: o.Env, Jitter: o.Jitter, Limits: o.Limits,
-	})
+	}
+	if !o.NoFiles {
+		cfg.Files, cfg.LocalFiles = s.files.kept, s.files.local
+	}
+	s.engine, err = engine.New(cfg)
+	if err != nil {
+		s.files.remove()
+	}
 	return s, err
 }
 
@@ -209,11 +226,16 @@ func (s *sim) run(ctx context.Context) (*JobReport, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.reportJob(ctx, id, stuck)
+	r, err := s.reportJob(ctx, id, stuck)
+	if err != nil {
+		return nil, err
+	}
+	r.Files, err = s.files.texts(ctx, id)
+	return r, err
 }
 
 func (s *sim) request() engine.Request {
-	r := engine.Request{Blueprint: s.Blueprint, InitialData: s.InitialData, Client: job.Client{ID: "run"}}
+	r := engine.Request{Blueprint: s.Blueprint, InitialData: s.InitialData, Client: job.Client{ID: "run"}, Prepare: s.putFiles}
 	if r.InitialData == nil {
 		r.InitialData = s.Scenario.InitialData
 	}

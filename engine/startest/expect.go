@@ -181,7 +181,7 @@ func (j *jobValue) compare(thread *starlark.Thread, name string, want starlark.V
 	switch name {
 	case "absent":
 		return j.absent(want)
-	case "state_history", "initial_data":
+	case "state_history", "initial_data", "files":
 		return some(thread, name, got, want)
 	case "stores":
 		return someStores(thread, got, want)

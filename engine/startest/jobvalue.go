@@ -50,7 +50,7 @@ func text(v starlark.Value) string {
 // jobFields are the names of a job's data, in the order in which a mismatch shows them.
 var jobFields = []string{
 	"status", "state", "path", "error", "error_message", "state_history", "initial_data", "tasks", "children",
-	"stores", "progress", "ignored", "log", "took_seconds", "stuck", "blueprint", "id",
+	"stores", "files", "progress", "ignored", "log", "took_seconds", "stuck", "blueprint", "id",
 }
 
 // newJob makes the value of a report. stores is nil for children, which share their parent's world.
@@ -86,7 +86,7 @@ func newJob(r *running, report *simulate.JobReport, stores map[string]map[string
 		"status": report.Status, "state": report.FinalState, "path": report.Path, "error": cause, "error_message": report.Reason,
 		"state_history": report.StateHistory, "initial_data": report.InitialData, "tasks": tasks, "stores": stores,
 		"progress": progress, "ignored": ignored, "log": lines, "took_seconds": report.Took.Seconds(), "stuck": report.Stuck,
-		"blueprint": report.Blueprint, "id": report.JobID,
+		"blueprint": report.Blueprint, "id": report.JobID, "files": report.Files,
 	} {
 		raw, err := json.Marshal(v)
 		if err != nil {

@@ -46,12 +46,12 @@ func runningOf(thread *starlark.Thread, call string) (*running, error) {
 }
 
 // world makes an empty store and a clock.
-func (r *running) world(env map[string]string, start time.Time) (*simulate.World, error) {
+func (r *running) world(env map[string]string, start time.Time, noFiles bool) (*simulate.World, error) {
 	if start.IsZero() {
 		start = r.suite.Start
 	}
 	w, err := simulate.NewWorld(simulate.Options{
-		Catalog: r.suite.book, Start: start,
+		Catalog: r.suite.book, Start: start, NoFiles: noFiles,
 		Jitter: func() float64 { return 1 }, // so that pauses before retries are what they say
 		Env: func(name string) (string, bool) {
 			if v, ok := env[name]; ok {
@@ -71,32 +71,44 @@ func (r *running) world(env map[string]string, start time.Time) (*simulate.World
 
 // worldArgs are the keywords that a world has, and run() too, for its own.
 type worldArgs struct {
-	env   *starlark.Dict
-	start string
+	env     *starlark.Dict
+	start   string
+	noFiles bool
 }
 
-func (a *worldArgs) pairs() []any { return []any{"env?", &a.env, "start?", &a.start} }
+func (a *worldArgs) pairs() []any {
+	return []any{"env?", &a.env, "start?", &a.start, "no_files?", &a.noFiles}
+}
 
 func (a *worldArgs) make(r *running, call string) (*simulate.World, error) {
-	env := map[string]string{}
-	if a.env != nil {
-		for k, v := range a.env.Entries() {
-			name, ok := starlark.AsString(k)
-			value, isText := starlark.AsString(v)
-			if !ok || !isText {
-				return nil, fmt.Errorf("%s: env has %s: %s; names and values are text", call, k, v)
-			}
-			env[name] = value
-		}
+	env, err := texts("env", a.env)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", call, err)
 	}
 	var start time.Time
 	if a.start != "" {
-		var err error
 		if start, err = time.Parse(time.RFC3339, a.start); err != nil {
 			return nil, fmt.Errorf("%s: start is %q; write a date such as \"2026-01-01T00:00:00Z\"", call, a.start)
 		}
 	}
-	return r.world(env, start)
+	return r.world(env, start, a.noFiles)
+}
+
+// texts reads a dict of texts; nil is an empty one.
+func texts(what string, d *starlark.Dict) (map[string]string, error) {
+	out := map[string]string{}
+	if d == nil {
+		return out, nil
+	}
+	for k, v := range d.Entries() {
+		name, ok := starlark.AsString(k)
+		value, isText := starlark.AsString(v)
+		if !ok || !isText {
+			return nil, fmt.Errorf("%s has %s: %s; names and values are text", what, k, v)
+		}
+		out[name] = value
+	}
+	return out, nil
 }
 
 // worldValue is what world() gives.
@@ -125,7 +137,7 @@ func (w *worldValue) Attr(name string) (starlark.Value, error) {
 	return nil, nil
 }
 
-// newWorld is world(env={}, start=None).
+// newWorld is world(env={}, start=None, no_files=False).
 func newWorld(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	r, err := runningOf(thread, b.Name())
 	if err != nil {
@@ -173,13 +185,14 @@ type jobArgs struct {
 	data                                  starlark.Value
 	blueprint, cancelDuring               string
 	workers, approvals, client, worker    *starlark.Dict
+	files                                 *starlark.Dict
 	cancelAfter, dispatchTime, resultTime starlark.Value
 	emulate                               bool
 }
 
 func (a *jobArgs) pairs() []any {
 	return []any{"data?", &a.data, "blueprint?", &a.blueprint, "workers?", &a.workers, "approvals?", &a.approvals,
-		"client?", &a.client, "worker?", &a.worker, "emulate?", &a.emulate, "cancel_during?", &a.cancelDuring,
+		"client?", &a.client, "worker?", &a.worker, "files?", &a.files, "emulate?", &a.emulate, "cancel_during?", &a.cancelDuring,
 		"cancel_after_seconds?", &a.cancelAfter, "dispatch_timeout?", &a.dispatchTime, "result_timeout?", &a.resultTime}
 }
 
@@ -246,6 +259,9 @@ func (a *jobArgs) fill(o *simulate.Options) (err error) {
 		if o.Scenario.Client, err = readClient(raw); err != nil {
 			return err
 		}
+	}
+	if o.Scenario.Files, err = texts("files", a.files); err != nil {
+		return err
 	}
 	if a.cancelDuring != "" {
 		o.Scenario.Cancel = &simulate.Cancel{TaskType: a.cancelDuring}
