@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 	"time"
 
@@ -216,4 +217,11 @@ func (s *Store) Postpone(ctx context.Context, m job.Message) error {
 func (s *Store) Claim(ctx context.Context, key string, value []byte, ttl time.Duration, now time.Time) (stands []byte, claimed bool, err error) {
 	err = s.through(Claim, func() (err error) { stands, claimed, err = s.Store.Claim(ctx, key, value, ttl, now); return err })
 	return stands, claimed, err
+}
+
+// Calls gives the number of calls of each method so far.
+func (s *Store) Calls() map[Method]int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.calls)
 }
