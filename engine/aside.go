@@ -157,7 +157,9 @@ func (e *Engine) oneAside(ctx context.Context, wait bool) bool {
 	if e.aside.drained() {
 		e.ready.overflow()
 	}
-	if err != nil && ctx.Err() == nil {
+	if err == nil {
+		e.stuck.ended(id)
+	} else if ctx.Err() == nil {
 		e.retryStep(ctx, id, err)
 	}
 	return true

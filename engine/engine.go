@@ -94,6 +94,7 @@ type Engine struct {
 	mail      mail
 	hot       hotList
 	slow      slowList // handlers that take long
+	stuck     stuckList
 	callers   stateSet // handlers that call the outside
 	doubts    doubts
 	ready     *readyList

@@ -84,4 +84,3 @@ func TestAJobCostsTheSameInACrowd(t *testing.T) {
 	}
 	t.Logf("alone %v, %.0f allocations; in a crowd %.0f", alone.calls, alone.allocs, among.allocs)
 }
-

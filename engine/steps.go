@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"orrery/engine/blueprint"
 	"orrery/engine/job"
@@ -111,7 +112,9 @@ func (e *Engine) runOne(ctx context.Context, wait bool) bool {
 		return true
 	}
 	// Stop lets a step that runs end and commit.
-	if err := e.step(context.WithoutCancel(ctx), id); err != nil && ctx.Err() == nil {
+	if err := e.step(context.WithoutCancel(ctx), id); err == nil {
+		e.stuck.ended(id)
+	} else if ctx.Err() == nil {
 		e.retryStep(ctx, id, err)
 	}
 	return true
@@ -167,12 +170,6 @@ func (e *Engine) due(ctx context.Context, id string) (*job.Job, store.Data, *blu
 	return j, data, bp, nil
 }
 
-// retryStep runs a step again in a while.
-func (e *Engine) retryStep(ctx context.Context, id string, err error) {
-	e.cfg.Log.Error("a step could not be kept; it is tried again", "job", id, "error", err)
-	e.later(ctx, func() { e.ready.push(id) })
-}
-
 func (e *Engine) refill(ctx context.Context) {
 	defer e.ready.refilled()
 	ids, err := e.store.Ready(ctx, "", maxReady)
@@ -192,9 +189,11 @@ func (e *Engine) refill(ctx context.Context) {
 }
 
 // later runs f in a second: the store did not take a write, and may do so then.
-func (e *Engine) later(ctx context.Context, f func()) {
+func (e *Engine) later(ctx context.Context, f func()) { e.laterBy(ctx, retryStore, f) }
+
+func (e *Engine) laterBy(ctx context.Context, d time.Duration, f func()) {
 	e.goes(func() {
-		t := e.cfg.Clock.NewTimer(retryStore)
+		t := e.cfg.Clock.NewTimer(d)
 		defer t.Stop()
 		select {
 		case <-t.C():

@@ -37,6 +37,7 @@ func (e *Engine) Why(ctx context.Context, id string) (*Why, error) {
 	switch {
 	case j.Status.Terminal():
 		w.ended(j)
+	case j.Ready && e.isStuck(j, w):
 	case j.Wait == nil:
 		w.Reason = fmt.Sprintf("a step of state %q is due and runs as soon as a runner is free", j.State)
 	default:
