@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -158,7 +157,7 @@ func (c *runCmd) load(opts *simulate.Options) (note string, err error) {
 		note = fmt.Sprintf("%s has several blueprints; %q is run (--blueprint names another)", c.File, bp.Name)
 	}
 	opts.Catalog, opts.Blueprint, c.example = files, bp.Name, bp.Example
-	opts.Stores = slices.Sorted(maps.Keys(bp.Stores))
+	opts.Stores = bp.Stores
 	return note, nil
 }
 

@@ -115,24 +115,34 @@ func (l *asideLane) enter(blueprint, id string) bool {
 	return true
 }
 
-// done ends a step: the next in its line goes to the front of the queue, and it goes to the
-// queue itself when it became due again meanwhile.
+// leave lets the next in a step's line begin, at the front of the queue; the step itself
+// goes on. One that heads no line leaves none.
+func (l *asideLane) leave(id string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	blueprint, heads := l.first[id]
+	if !heads {
+		return
+	}
+	delete(l.first, id)
+	line := l.lines[blueprint]
+	if len(line) == 0 {
+		delete(l.lines, blueprint)
+		return
+	}
+	l.lines[blueprint], l.first[line[0]] = line[1:], blueprint
+	l.queue = append([]string{line[0]}, l.queue...)
+	l.wake.Signal()
+}
+
+// done ends a step: it leaves its line, and goes to the queue again when it became due again
+// meanwhile.
 func (l *asideLane) done(id string) {
+	l.leave(id)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	again := l.known[id] == asideAgain
 	delete(l.known, id)
-	if blueprint, heads := l.first[id]; heads {
-		delete(l.first, id)
-		line := l.lines[blueprint]
-		if len(line) == 0 {
-			delete(l.lines, blueprint)
-		} else {
-			l.lines[blueprint], l.first[line[0]] = line[1:], blueprint
-			l.queue = append([]string{line[0]}, l.queue...)
-			l.wake.Signal()
-		}
-	}
 	if again {
 		l.enqueue(id)
 	}
@@ -165,11 +175,6 @@ func (e *Engine) oneAside(ctx context.Context, wait bool) bool {
 	return true
 }
 
-// waitsOutside reports whether the step of a state may wait for the outside.
-func (e *Engine) waitsOutside(bp *blueprint.Blueprint, state string) bool {
-	return len(bp.Stores) > 0 || e.callers.has(bp, state)
-}
-
 // stepAside runs the step that is due in a job and may call the outside. The job's lock is
 // not held meanwhile: a cancel or a result must not wait for it. What they change refuses
 // the step's commit. inLine says that the step was put in line and not run.
@@ -179,14 +184,10 @@ func (e *Engine) stepAside(ctx context.Context, id string) (inLine bool, err err
 		if err != nil || j == nil {
 			return false, err
 		}
-		if len(bp.Stores) > 0 && !e.aside.enter(bp.Name, id) {
+		if len(bp.Stores) > 0 && !e.loners.has(bp, j.State) && !e.aside.enter(bp.Name, id) {
 			return true, nil
 		}
-		event, err := e.decide(ctx, bp, j, data, false)
-		if err != nil {
-			return false, err
-		}
-		if err = e.keepAside(ctx, bp, j, data, event); !errors.Is(err, store.ErrConflict) {
+		if err = e.onceAside(ctx, bp, j, data); !errors.Is(err, store.ErrConflict) {
 			return false, err
 		}
 	}
@@ -200,11 +201,33 @@ func (e *Engine) dueStep(ctx context.Context, id string) (*job.Job, store.Data, 
 	return e.due(ctx, id)
 }
 
-// keepAside commits what a step decided that ran without its job's lock.
-func (e *Engine) keepAside(ctx context.Context, bp *blueprint.Blueprint, j *job.Job, data store.Data, event job.Decided) error {
+// onceAside runs a step without its job's lock and commits what it decided under it. With
+// data stores, the next in line begins when the change has its place in the store's line.
+func (e *Engine) onceAside(ctx context.Context, bp *blueprint.Blueprint, j *job.Job, data store.Data) error {
+	t := e.turnOf(bp)
+	if t != nil {
+		t.passOn = func() { e.aside.leave(j.ID) }
+		defer t.end()
+	}
+	event, err := e.decide(ctx, bp, j, data, t, false)
+	switch {
+	case t == nil:
+	case t.wasRead():
+		e.loners.remove(bp, j.State)
+	case err == nil:
+		e.loners.add(bp, j.State)
+	}
+	if err != nil {
+		return err
+	}
+	if len(event.Decision.Writes) > 0 { // before the job's lock: see values.go
+		if err := t.take(ctx); err != nil {
+			return err
+		}
+	}
 	defer e.locks.of(j.ID)()
 	if err := e.clear(ctx, j.ID); err != nil {
 		return err
 	}
-	return e.keepStep(ctx, bp, j, data, event)
+	return e.keepStep(ctx, bp, j, data, event, t)
 }

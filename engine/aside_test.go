@@ -26,6 +26,9 @@ func newGate() *gate {
 	return &gate{Store: memory.New(), came: make(chan string, 100), opened: make(chan struct{})}
 }
 
+// Features says that the store is elsewhere: so reads of data stores are calls too.
+func (g *gate) Features() store.Features { return store.Features{Name: "gate", Shared: true} }
+
 func (g *gate) wait(ctx context.Context, who string) error {
 	g.came <- who
 	select {
@@ -95,7 +98,7 @@ func TestCallsTakeNoPlaceOfPureSteps(t *testing.T) {
 	}
 	// The handler's state is known now: such a step does not begin in a pure place.
 	bp, err := r.bps.Pin(r.ctx, "outside")
-	if err != nil || !r.waitsOutside(bp, "start") || r.waitsOutside(bp, "pure") {
+	if err != nil || !r.callers.has(bp, "start") || r.callers.has(bp, "pure") {
 		t.Errorf("which states call the outside was not learned: %v", err)
 	}
 }
@@ -139,6 +142,27 @@ func TestStepsInLineHoldNothing(t *testing.T) {
 	}
 	if v, _, err := g.Value(r.ctx, "stored", "kept", "n"); err != nil || string(v) != "6" {
 		t.Errorf("the counter says %s (%v), want 6", v, err)
+	}
+}
+
+// A step that only adds to a data store does not keep others from it while it waits for the
+// outside.
+func TestIncrAloneKeepsNobodyWaiting(t *testing.T) {
+	r, g := gatedRig(t, 1, 4)
+	r.waitFor(r.submit("tally", `{"read": "open"}`), job.Finished) // it reads nothing: that is learned
+	var all []string
+	for i := range 3 {
+		all = append(all, r.submit("tally", fmt.Sprintf(`{"read": "gated-%d"}`, i)))
+	}
+	for range 3 {
+		<-g.came // all three wait outside at once
+	}
+	close(g.opened)
+	for _, id := range all {
+		r.waitFor(id, job.Finished)
+	}
+	if v, _, err := g.Value(r.ctx, "tally", "kept", "n"); err != nil || string(v) != "4" {
+		t.Errorf("the counter says %s (%v), want 4", v, err)
 	}
 }
 

@@ -90,12 +90,15 @@ func (c Config) withDefaults() Config {
 type Engine struct {
 	cfg       Config
 	store     store.Store
-	locks     locks // of jobs
+	locks     locks   // of jobs
+	shelves   shelves // of data stores
+	local     bool    // the store is part of this process
 	mail      mail
 	hot       hotList
 	slow      slowList // handlers that take long
 	stuck     stuckList
 	callers   stateSet // handlers that call the outside
+	loners    stateSet // of blueprints with data stores: handlers that read none
 	doubts    doubts
 	ready     *readyList
 	aside     *asideLane
@@ -120,7 +123,7 @@ func New(cfg Config) (*Engine, error) {
 		return nil, errors.New("engine: Store, Blueprints and Dispatcher are needed")
 	}
 	e := &Engine{
-		cfg: cfg.withDefaults(), store: cfg.Store, ready: newReadyList(), aside: newAsideLane(),
+		cfg: cfg.withDefaults(), store: cfg.Store, local: !cfg.Store.Features().Shared, ready: newReadyList(), aside: newAsideLane(),
 		timers: make(chan struct{}, 1), outbox: make(chan struct{}, 1),
 	}
 	fresh := make([]byte, 32)

@@ -13,11 +13,12 @@ import (
 // This file is the world as a handler sees it: the parts of the engine that a step may read.
 
 // hostFor gives a step of the job its view of stores, jobs, environment and time.
-func (e *Engine) hostFor(j *job.Job, data store.Data) starlib.Host {
-	return starlib.Host{
-		Stores: storesView{e, j.Blueprint}, Jobs: jobsView{e, j, data}, Files: e.filesOf(j.ID), Env: e.cfg.Env,
-		Sleep: e.sleep, Now: e.cfg.Clock.Now,
+func (e *Engine) hostFor(j *job.Job, data store.Data, t *turn) starlib.Host {
+	h := starlib.Host{Jobs: jobsView{e, j, data}, Files: e.filesOf(j.ID), Env: e.cfg.Env, Sleep: e.sleep, Now: e.cfg.Clock.Now}
+	if t != nil { // a nil *turn in the interface would not be nil
+		h.Stores = t
 	}
+	return h
 }
 
 func (e *Engine) sleep(ctx context.Context, d time.Duration) error {
@@ -29,24 +30,6 @@ func (e *Engine) sleep(ctx context.Context, d time.Duration) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-}
-
-// storesView reads the data stores of one blueprint.
-type storesView struct {
-	e         *Engine
-	blueprint string
-}
-
-var _ starlib.Stores = storesView{}
-
-// Get gives a key's value and version.
-func (v storesView) Get(ctx context.Context, name, key string) (json.RawMessage, int64, error) {
-	return v.e.store.Value(ctx, v.blueprint, name, key)
-}
-
-// Keys gives the kept keys in order.
-func (v storesView) Keys(ctx context.Context, name string) ([]string, error) {
-	return v.e.store.ValueKeys(ctx, v.blueprint, name)
 }
 
 // jobsView reads jobs for context.storage.get_job_state.

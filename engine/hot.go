@@ -97,6 +97,12 @@ func (l *stateSet) add(bp *blueprint.Blueprint, state string) {
 	l.states[stateKey{bp.Revision, bp.Name, state}] = struct{}{}
 }
 
+func (l *stateSet) remove(bp *blueprint.Blueprint, state string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.states, stateKey{bp.Revision, bp.Name, state})
+}
+
 // slowList counts how often the handler of a state was slow: what waits for a commit must
 // not wait for it. A single slow run says little, for any handler is slow when the machine is.
 type slowList struct {

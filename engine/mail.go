@@ -110,5 +110,7 @@ func (e *Engine) join(ctx context.Context, id string, letters []*letter) (joined
 	if c == nil {
 		return nil, rest, nil
 	}
-	return joined, rest, e.commit(ctx, e.together(ctx, bp, c, before), before)
+	t := e.turnOf(bp)
+	defer t.end()
+	return joined, rest, e.commit(ctx, e.together(ctx, bp, c, before, t), before, t)
 }

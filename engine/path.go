@@ -131,9 +131,9 @@ func final(err error) bool {
 }
 
 // keepStep commits what a step decided.
-func (e *Engine) keepStep(ctx context.Context, bp *blueprint.Blueprint, j *job.Job, data store.Data, event job.Decided) error {
+func (e *Engine) keepStep(ctx context.Context, bp *blueprint.Blueprint, j *job.Job, data store.Data, event job.Decided, t *turn) error {
 	killpoint.At("engine.step-decided")
-	err := e.apply(ctx, *j, data, bp, event)
+	err := e.applyIn(ctx, *j, data, bp, event, t)
 	killpoint.At("engine.step-kept")
 	return err
 }
@@ -143,7 +143,7 @@ var errDeparted = errors.New("the step calls the outside")
 
 // decide runs the handler on what the job is now. A pure run ends with errDeparted at the
 // first call of the outside, and the handler's state is remembered.
-func (e *Engine) decide(ctx context.Context, bp *blueprint.Blueprint, j *job.Job, data store.Data, pure bool) (job.Decided, error) {
+func (e *Engine) decide(ctx context.Context, bp *blueprint.Blueprint, j *job.Job, data store.Data, t *turn, pure bool) (job.Decided, error) {
 	var results []job.Result
 	if p, ok := bp.Place(j.State); ok && p.Aggregator {
 		var err error
@@ -153,7 +153,7 @@ func (e *Engine) decide(ctx context.Context, bp *blueprint.Blueprint, j *job.Job
 	}
 	d := sandbox.Run(ctx, sandbox.Step{
 		Blueprint: bp, Job: j, Initial: data.Initial, History: data.History, Results: results,
-		Host: e.hostFor(j, data), Limits: e.cfg.Limits.Step, Logger: e.cfg.Log, Retries: e.cfg.MaxRetries, Pure: pure,
+		Host: e.hostFor(j, data, t), Limits: e.cfg.Limits.Step, Logger: e.cfg.Log, Retries: e.cfg.MaxRetries, Pure: pure,
 	})
 	if sandbox.Departed(d.Failure) {
 		e.callers.add(bp, j.State)
@@ -192,27 +192,40 @@ func (e *Engine) change(ctx context.Context, id string, make func(*job.Job, stor
 // apply commits one event of a job that was read under its lock: next, what becomes due at
 // once by it, commit.
 func (e *Engine) apply(ctx context.Context, j job.Job, data store.Data, bp *blueprint.Blueprint, ev job.Event) error {
+	t := e.turnOf(bp)
+	defer t.end()
+	return e.applyIn(ctx, j, data, bp, ev, t)
+}
+
+// applyIn is apply with what the event's own step has of the data stores.
+func (e *Engine) applyIn(ctx context.Context, j job.Job, data store.Data, bp *blueprint.Blueprint, ev job.Event, t *turn) error {
 	c, err := e.machine(bp).Next(j, ev, e.cfg.Clock.Now())
 	if err != nil {
 		return err
 	}
-	return e.commit(ctx, e.together(ctx, bp, c, data), data)
+	all := e.together(ctx, bp, c, data, t)
+	err = e.commit(ctx, all, data, t)
+	if len(all.Reads)+len(all.Writes) > 0 && len(c.Reads)+len(c.Writes) == 0 && errors.Is(err, store.ErrConflict) {
+		return e.commit(ctx, c, data, nil) // what only the added steps read may be to blame
+	}
+	return err
 }
 
 // together runs the steps that a change makes due before it is committed, so that one
 // commit carries them all: an ordinary job takes half the commits that way. Steps that are
-// slow, read data stores or join branches run by themselves.
-func (e *Engine) together(ctx context.Context, bp *blueprint.Blueprint, c *job.Change, data store.Data) *job.Change {
-	if bp == nil || len(bp.Stores) > 0 || bp.Revision != c.Job.Revision { // the change itself moved the job to another
+// slow, would have to wait for data stores or join branches run by themselves.
+func (e *Engine) together(ctx context.Context, bp *blueprint.Blueprint, c *job.Change, data store.Data, t *turn) *job.Change {
+	if bp == nil || bp.Revision != c.Job.Revision { // the change itself moved the job to another
 		return c
 	}
 	for range stepsTogether {
 		p, _ := bp.Place(c.Job.State)
-		if !c.Job.Ready || p.Aggregator || e.slow.has(bp, c.Job.State) || e.callers.has(bp, c.Job.State) {
+		if !c.Job.Ready || p.Aggregator || e.slow.has(bp, c.Job.State) || e.callers.has(bp, c.Job.State) || !t.takeSoon(ctx) {
 			return c
 		}
 		data = after(data, c)
-		event, err := e.decide(ctx, bp, &c.Job, data, e.aside.isOpen.Load())
+		t.noted(c.Writes)
+		event, err := e.decide(ctx, bp, &c.Job, data, t, e.aside.isOpen.Load())
 		if err != nil {
 			return c // the step runs again by itself: apart when it calls the outside, and shows its error then
 		}
@@ -234,9 +247,9 @@ func after(d store.Data, c *job.Change) store.Data {
 }
 
 // commit makes a change durable and starts what follows from it.
-func (e *Engine) commit(ctx context.Context, c *job.Change, before store.Data) error {
+func (e *Engine) commit(ctx context.Context, c *job.Change, before store.Data, t *turn) error {
 	killpoint.At("engine.before-commit")
-	err := e.store.Commit(ctx, c)
+	err := e.put(ctx, c, t)
 	killpoint.At("engine.after-commit")
 	if isDoubtful(err) {
 		err = e.doubtful(ctx, c, before, err)

@@ -125,7 +125,8 @@ func TestCancelInEachStatus(t *testing.T) {
 
 func TestCancelWhileAStepIsDue(t *testing.T) {
 	r := newRig(t)
-	fresh := r.submit("count", `{}`)
+	r.alone("straight")
+	fresh := r.submit("straight", `{}`)
 	r.is(fresh, job.Pending, "start")
 	if err := r.Cancel(r.ctx, fresh, "ann"); err != nil {
 		t.Fatal(err)

@@ -12,7 +12,8 @@ import (
 
 func TestRestartTakesUpEverything(t *testing.T) {
 	r := newRig(t)
-	fresh := r.submit("count", `{}`)
+	r.alone("straight")
+	fresh := r.submit("straight", `{}`)
 	queued := r.submit("work", `{"n": 1}`)
 	held := r.submit("work", `{"n": 2}`)
 	r.line.queued[0], r.line.queued[1] = r.line.queued[1], r.line.queued[0]

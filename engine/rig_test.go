@@ -132,6 +132,22 @@ func (r *rig) submit(blueprint, data string) string {
 	return id
 }
 
+// alone keeps the first step of a blueprint's jobs out of the commit that accepts them.
+func (r *rig) alone(blueprint string) {
+	r.t.Helper()
+	bp, err := r.bps.Pin(r.ctx, blueprint)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	for name, s := range bp.States {
+		if s.Start {
+			for range slowMost {
+				r.slow.saw(bp, name, time.Second)
+			}
+		}
+	}
+}
+
 // begin accepts a job and runs it until it waits.
 func (r *rig) begin(blueprint, data string) string {
 	r.t.Helper()

@@ -92,7 +92,8 @@ func sameDate(t *testing.T, got *Time, want time.Time) {
 
 func TestWhyOfOtherJobs(t *testing.T) {
 	r := newRig(t)
-	due := r.submit("count", `{}`)
+	r.alone("straight")
+	due := r.submit("straight", `{}`)
 	if w, err := r.Why(r.ctx, due); err != nil || !strings.Contains(w.Reason, "as soon as a runner is free") {
 		t.Errorf("a pending job: %+v, %v", w, err)
 	}

@@ -128,15 +128,11 @@ func (e *Engine) stepPure(ctx context.Context, id string) (aside bool, err error
 		if err != nil || j == nil {
 			return false, err
 		}
-		if e.waitsOutside(bp, j.State) {
+		if e.callers.has(bp, j.State) {
 			return true, nil
 		}
-		event, err := e.decide(ctx, bp, j, data, e.aside.isOpen.Load())
-		if errors.Is(err, errDeparted) {
+		if err = e.oncePure(ctx, bp, j, data); errors.Is(err, errDeparted) {
 			return true, nil
-		}
-		if err == nil {
-			err = e.keepStep(ctx, bp, j, data, event)
 		}
 		if !errors.Is(err, store.ErrConflict) {
 			return false, err
@@ -144,6 +140,21 @@ func (e *Engine) stepPure(ctx context.Context, id string) (aside bool, err error
 	}
 	e.ready.push(id) // others have changed what it reads again and again: let them go first
 	return false, nil
+}
+
+// oncePure runs a pure step and commits what it decided. What would have to wait for data
+// stores is errDeparted, as if it called the outside.
+func (e *Engine) oncePure(ctx context.Context, bp *blueprint.Blueprint, j *job.Job, data store.Data) error {
+	t := e.turnOf(bp)
+	defer t.end()
+	if !t.takeSoon(ctx) {
+		return errDeparted
+	}
+	event, err := e.decide(ctx, bp, j, data, t, e.aside.isOpen.Load())
+	if err != nil {
+		return err
+	}
+	return e.keepStep(ctx, bp, j, data, event, t)
 }
 
 // due loads a job whose step is due, and its blueprint; the caller holds the job's lock. A

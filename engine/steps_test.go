@@ -69,9 +69,10 @@ func TestReadyListCloses(t *testing.T) {
 // Jobs that the list in memory does not hold are found in the store.
 func TestReadyJobsAreReadFromTheStore(t *testing.T) {
 	r := newRig(t)
+	r.alone("straight")
 	var ids []string
 	for range 50 {
-		ids = append(ids, r.submit("count", `{}`))
+		ids = append(ids, r.submit("straight", `{}`))
 	}
 	r.ready = newReadyList() // as after a start, or an overflow
 	r.settle()
@@ -154,6 +155,7 @@ func TestWatch(t *testing.T) {
 // Stop lets the step that runs end and be kept.
 func TestStopWaitsForTheStep(t *testing.T) {
 	r := newRig(t)
+	r.alone("slow")
 	if err := r.Start(r.ctx); err != nil {
 		t.Fatal(err)
 	}

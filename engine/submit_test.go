@@ -28,10 +28,12 @@ func TestSubmitCarriesTheFirstSteps(t *testing.T) {
 	if got := r.history(id, "visits"); got != `["start","middle"]` {
 		t.Errorf("visits are %s", got)
 	}
-	id = r.submit("count", `{}`) // its data store is read under a lock, by a runner
-	r.is(id, job.Pending, "start")
-	r.settle()
-	r.is(id, job.Finished, "finished")
+	id = r.submit("count", `{}`) // also with a data store, as long as nobody else uses it
+	if j := r.is(id, job.Finished, "finished"); j.Version != 1 {
+		t.Errorf("counting took %d commits, want 1", j.Version)
+	}
+	r.alone("straight")
+	r.is(r.submit("straight", `{}`), job.Pending, "start") // slow ones are not waited for
 }
 
 func TestSubmitRepeated(t *testing.T) {

@@ -34,6 +34,8 @@ type expectation struct {
 	Served       []int             `json:"served"`        // numbers of the tasks in the order in which the worker got them
 	TookSeconds  *float64          `json:"took_seconds"`  // simulated, to the second
 	Files        map[string]string `json:"files"`         // all of the job's folder at the end
+	Runs         int               `json:"runs"`          // jobs that ran; 0 counts as 1. All else is about the last one
+	Stores       map[string]any    `json:"stores"`        // these keys with these values, after the last job
 }
 
 func readExpectation(t *testing.T, name string) expectation {
@@ -55,8 +57,12 @@ func readExpectation(t *testing.T, name string) expectation {
 }
 
 // compare reports everything that is not as expected.
-func (e expectation) compare(t *testing.T, run simulate.JobReport, timeline []simulate.Event) {
+func (e expectation) compare(t *testing.T, report *simulate.Report, timeline []simulate.Event) {
 	t.Helper()
+	if len(report.Runs) != max(e.Runs, 1) {
+		t.Fatalf("%d jobs ran, want %d", len(report.Runs), max(e.Runs, 1))
+	}
+	run := report.Runs[len(report.Runs)-1]
 	got := asJSON(t, run).(map[string]any)
 	same := func(what string, got, want any) {
 		t.Helper()
@@ -70,6 +76,9 @@ func (e expectation) compare(t *testing.T, run simulate.JobReport, timeline []si
 	history := got["state_history"].(map[string]any)
 	if e.StateHistory != nil {
 		same("state_history", history, e.StateHistory)
+	}
+	if e.Stores != nil {
+		same("stores", asJSON(t, report.Stores), e.Stores)
 	}
 	for _, key := range e.Absent {
 		if value, there := history[key]; there {

@@ -61,16 +61,23 @@ func compile(t *testing.T, file string) *blueprint.Program {
 // run simulates one job and gives its report and timeline.
 func run(t *testing.T, opts simulate.Options) (simulate.JobReport, []simulate.Event) {
 	t.Helper()
+	report, timeline := runAll(t, opts)
+	if len(report.Runs) != 1 {
+		t.Fatalf("%d runs, want 1", len(report.Runs))
+	}
+	return report.Runs[0], timeline
+}
+
+// runAll simulates as many jobs as the scenario says.
+func runAll(t *testing.T, opts simulate.Options) (*simulate.Report, []simulate.Event) {
+	t.Helper()
 	var timeline []simulate.Event
 	opts.Show = func(e simulate.Event) { timeline = append(timeline, e) }
 	report, err := simulate.Run(t.Context(), opts)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(report.Runs) != 1 {
-		t.Fatalf("%d runs, want 1", len(report.Runs))
-	}
-	return report.Runs[0], timeline
+	return report, timeline
 }
 
 func TestScenarios(t *testing.T) {
@@ -88,8 +95,13 @@ func TestScenarios(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got, timeline := run(t, simulate.Options{
-				Catalog: book{compile(t, folder+"/"+want.File)}, Blueprint: want.Blueprint, Scenario: scenario, Fits: workers.Fits,
+			program := compile(t, folder+"/"+want.File)
+			bp := program.Blueprint(want.Blueprint)
+			if bp == nil {
+				t.Fatalf("%s has no blueprint %s", want.File, want.Blueprint)
+			}
+			got, timeline := runAll(t, simulate.Options{
+				Catalog: book{program}, Blueprint: bp.Name, Scenario: scenario, Stores: bp.Stores, Fits: workers.Fits,
 			})
 			want.compare(t, got, timeline)
 		})

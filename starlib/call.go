@@ -19,7 +19,8 @@ import (
 //   - the time of the call is not the handler's own: its second stands still;
 //   - the call has a deadline of its own, and is given up when the Host does not heed it;
 //   - a run makes a limited number of calls;
-//   - the run leaves the places for pure steps before its first call (see Scope.Depart);
+//   - the run leaves the places for pure steps before its first call that may have to wait
+//     (see Scope.Depart);
 //   - a call that acts is refused in a condition, and noted in the job's history.
 //
 // A module writes:
@@ -53,6 +54,8 @@ type HostCall struct {
 	Name   string // as the script writes it: "http.post"
 	Kind   CallKind
 	Detail string // what history shows of an act, cut to 200 bytes; never a secret
+
+	near bool // it waits for nobody: no reason to depart, and no goroutine of its own
 }
 
 // Lasting marks an error of a call that would come again if the call were repeated, such as
@@ -84,7 +87,11 @@ func Call[T any](s *Scope, c HostCall, fn func(ctx context.Context) (T, error)) 
 	deadline := s.deadline(c.Kind)
 	var answer answer[T]
 	err := s.outside(func(ctx context.Context) error {
-		answer = bounded(ctx, deadline, fn)
+		if c.near {
+			answer.value, answer.err = fn(ctx)
+		} else {
+			answer = bounded(ctx, deadline, fn)
+		}
 		return answer.err
 	})
 	if answer.panicked != nil {
@@ -174,10 +181,11 @@ func (s *Scope) beginCall(c HostCall) error {
 	if most := s.Limits.Calls; most > 0 && s.calls >= most {
 		return &LimitError{Code: CodeCalls, Text: fmt.Sprintf("%s: a step makes at most %d calls that read or act, and this would be number %d", c.Name, most, s.calls+1)}
 	}
-	if s.calls == 0 && s.Depart != nil {
+	if s.Depart != nil && !c.near && !s.left {
 		if err := s.Depart(); err != nil {
 			return err
 		}
+		s.left = true
 	}
 	s.calls++
 	return nil

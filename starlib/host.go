@@ -26,6 +26,10 @@ type Stores interface {
 	Get(ctx context.Context, store, key string) (json.RawMessage, int64, error)
 	// Keys gives the kept keys in order.
 	Keys(ctx context.Context, store string) ([]string, error)
+	// Near reports that a read now would wait for nobody, so that it is no call of the outside.
+	// It is asked before each read; last says that the handler has ended, and only the sums
+	// of its incr calls are still to be made.
+	Near(last bool) bool
 }
 
 // Jobs reads other jobs, and the run's own.

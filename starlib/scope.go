@@ -56,7 +56,8 @@ type Scope struct {
 	slept                                                     time.Duration
 	printed                                                   error // the limit that a print broke
 	logBytes                                                  int
-	calls                                                     int // of the Host, so far
+	calls                                                     int  // of the Host, so far
+	left                                                      bool // the places for pure steps
 }
 
 const scopeKey = "orrery.scope"
@@ -246,7 +247,11 @@ func (s *Scope) Leave() (job.Decision, error) {
 		}
 	}
 	if s.stores != nil {
-		d.Reads, d.Writes = s.stores.reads, s.stores.pending()
+		var err error
+		if d.Writes, err = s.stores.pending(); err != nil {
+			return job.Decision{}, err
+		}
+		d.Reads = s.Reads()
 	}
 	return d, nil
 }
@@ -265,6 +270,15 @@ func (s *Scope) sameHistory(text json.RawMessage) (bool, error) {
 		return false, err
 	}
 	return string(old) == string(text), nil
+}
+
+// Reads gives what the run has read of data stores so far. It counts for a run that failed
+// too: it may have failed by what it read.
+func (s *Scope) Reads() []job.StoreRead {
+	if s.stores == nil {
+		return nil
+	}
+	return s.stores.reads
 }
 
 // Log gives the lines written so far.

@@ -3,7 +3,9 @@ package starlib
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"slices"
 	"sort"
 	"strings"
 
@@ -26,6 +28,8 @@ type dataStores struct {
 	open  map[string]*dataStore
 	reads []job.StoreRead
 	order []*dataStore
+
+	ending bool // the handler has ended
 }
 
 var (
@@ -86,14 +90,18 @@ func (d *dataStores) Get(k starlark.Value) (starlark.Value, bool, error) {
 }
 
 // pending gives the writes in the order of the first write to each key.
-func (d *dataStores) pending() []job.StoreWrite {
+func (d *dataStores) pending() ([]job.StoreWrite, error) {
+	d.ending = true
 	var out []job.StoreWrite
 	for _, st := range d.order {
+		if err := st.take(""); err != nil {
+			return nil, err
+		}
 		for _, key := range st.written {
 			out = append(out, job.StoreWrite{Store: st.name, Key: key, Value: st.cells[key].text})
 		}
 	}
-	return out
+	return out, nil
 }
 
 // dataStore is one store.
@@ -103,6 +111,15 @@ type dataStore struct {
 	initial map[string]json.RawMessage
 	cells   map[string]*cell // keys read or written in this run
 	written []string
+	steps   []step // of incr calls whose result nobody used, not taken yet
+}
+
+// step is an incr that was put off to the end of the run, or to the next use of its key: it
+// need not wait until then for jobs that use the store too.
+type step struct {
+	key   string
+	by    starlark.Value
+	stack starlark.CallStack // of the call, for errors
 }
 
 // cell is what this run knows of a key. text nil is absent; null stands for a deleted
@@ -127,7 +144,10 @@ var storeMethods = map[string]*starlark.Builtin{
 	"update": starlark.NewBuiltin("update", storeUpdate),
 }
 
-var _ starlark.HasAttrs = (*dataStore)(nil)
+var (
+	_ starlark.HasAttrs = (*dataStore)(nil)
+	_ guard.Lazy        = (*dataStore)(nil)
+)
 
 func (st *dataStore) String() string        { return "<data_store " + st.name + ">" }
 func (st *dataStore) Type() string          { return "data_store" }
@@ -146,21 +166,69 @@ func (st *dataStore) Attr(name string) (starlark.Value, error) {
 	return nil, nil
 }
 
+// Unused gives the form of incr that does not read.
+func (st *dataStore) Unused(method string) *starlark.Builtin {
+	if method == "incr" {
+		return lazyIncr.BindReceiver(st)
+	}
+	return nil
+}
+
+// take takes the steps of a key ("": of all keys) that were put off.
+func (st *dataStore) take(key string) error {
+	var due []step
+	st.steps = slices.DeleteFunc(st.steps, func(s step) bool {
+		if key == "" || s.key == key {
+			due = append(due, s)
+			return true
+		}
+		return false
+	})
+	for _, s := range due {
+		_, err := st.add(s.key, s.by)
+		var host *HostError
+		var limit *LimitError
+		if err != nil && !errors.As(err, &host) && !errors.As(err, &limit) {
+			return &starlark.EvalError{Msg: err.Error(), CallStack: s.stack}
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // read gives a key's present text: this run's write, else the kept value, else the initial.
 func (st *dataStore) read(key string) (json.RawMessage, error) {
+	if err := st.take(key); err != nil {
+		return nil, err
+	}
 	if _, known := st.cells[key]; !known {
 		if err := st.fetch([]string{key}); err != nil {
 			return nil, err
 		}
 	}
-	c := st.cells[key]
-	if c.text == nil && !c.written {
-		return st.initial[key], nil
+	return StoreValue(st.initial, key, st.cells[key].text), nil
+}
+
+// StoreValue gives what a handler reads of a key of which kept is in the store (nil:
+// nothing): the kept value, else the initial one, and nil for an absent key.
+func StoreValue(initial map[string]json.RawMessage, key string, kept json.RawMessage) json.RawMessage {
+	first, declared := initial[key]
+	switch {
+	case !declared:
+		return kept
+	case kept == nil:
+		return first
+	case string(kept) == "null":
+		return nil
 	}
-	if _, declared := st.initial[key]; declared && string(c.text) == "null" {
-		return nil, nil
-	}
-	return c.text, nil
+	return kept
+}
+
+// call describes a read of the store.
+func (st *dataStore) call() HostCall {
+	return HostCall{Name: "data_stores." + st.name, near: st.all.s.Host.Stores.Near(st.all.ending)}
 }
 
 // fetch reads keys that this run does not know yet, in one call.
@@ -169,7 +237,7 @@ func (st *dataStore) fetch(keys []string) error {
 	if s.Host.Stores == nil {
 		return fmt.Errorf("data_stores.%s: stores cannot be read here", st.name)
 	}
-	kept, err := Call(s, HostCall{Name: "data_stores." + st.name}, func(ctx context.Context) ([]versioned, error) {
+	kept, err := Call(s, st.call(), func(ctx context.Context) ([]versioned, error) {
 		kept := make([]versioned, len(keys))
 		for i, key := range keys {
 			var err error
@@ -189,7 +257,10 @@ func (st *dataStore) fetch(keys []string) error {
 	return nil
 }
 
-func (st *dataStore) write(key string, text json.RawMessage) {
+func (st *dataStore) write(key string, text json.RawMessage) error {
+	if err := st.take(key); err != nil {
+		return err
+	}
 	c, ok := st.cells[key]
 	if !ok {
 		c = &cell{}
@@ -203,6 +274,7 @@ func (st *dataStore) write(key string, text json.RawMessage) {
 		text = json.RawMessage("null")
 	}
 	c.text = text
+	return nil
 }
 
 // put writes a script's value.
@@ -219,8 +291,7 @@ func (st *dataStore) put(call, key string, v starlark.Value) error {
 	if err := s.keep(text); err != nil {
 		return err
 	}
-	st.write(key, text)
-	return nil
+	return st.write(key, text)
 }
 
 func (st *dataStore) value(key string, none starlark.Value) (starlark.Value, error) {
@@ -252,27 +323,51 @@ func storeSet(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwar
 	return starlark.None, b.Receiver().(*dataStore).put(b.Name(), key, value)
 }
 
-// storeIncr adds to a number (absent: 0) and gives the new one. It is a read and a write:
-// whether the script uses the result cannot be seen.
+// storeIncr adds to a number (absent: 0) and gives the new one.
 func storeIncr(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	var key string
 	by := starlark.Value(starlark.MakeInt(1))
 	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "key", &key, "by?", &by); err != nil {
 		return nil, err
 	}
+	return b.Receiver().(*dataStore).add(key, by)
+}
+
+// lazyIncr is the incr of a statement of its own: no read, so the store stays free for other
+// jobs until the run ends.
+var lazyIncr = starlark.NewBuiltin("incr", func(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	var key string
+	by := starlark.Value(starlark.MakeInt(1))
+	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "key", &key, "by?", &by); err != nil {
+		return nil, err
+	}
 	st := b.Receiver().(*dataStore)
+	if _, known := st.cells[key]; known || !isNumber(by) { // read or written already: nothing is saved
+		return st.add(key, by)
+	}
+	if err := st.all.s.mayChange(b.Name()); err != nil {
+		return nil, err
+	}
+	if err := st.all.s.account.Alloc(256); err != nil {
+		return nil, err
+	}
+	st.steps = append(st.steps, step{key, by, thread.CallStack()})
+	return starlark.None, nil
+})
+
+func (st *dataStore) add(key string, by starlark.Value) (starlark.Value, error) {
 	old, err := st.value(key, starlark.MakeInt(0))
 	if err != nil {
 		return nil, err
 	}
 	if !isNumber(old) || !isNumber(by) {
-		return nil, fmt.Errorf("%s: data_stores.%s.%s is %s and the step %s; both must be numbers", b.Name(), st.name, key, old.Type(), by.Type())
+		return nil, fmt.Errorf("incr: data_stores.%s.%s is %s and the step %s; both must be numbers", st.name, key, old.Type(), by.Type())
 	}
 	sum, err := starlark.Binary(plus, old, by) // both are numbers, and no JSON integer is long
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", b.Name(), err)
+		return nil, fmt.Errorf("incr: %w", err)
 	}
-	return sum, st.put(b.Name(), key, sum)
+	return sum, st.put("incr", key, sum)
 }
 
 func storeDelete(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
@@ -284,8 +379,7 @@ func storeDelete(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, k
 	if err := st.all.s.mayChange(b.Name()); err != nil {
 		return nil, err
 	}
-	st.write(key, nil)
-	return starlark.None, nil
+	return starlark.None, st.write(key, nil)
 }
 
 // storeKeys lists the keys, sorted. The list itself leaves no version: a key that another
@@ -299,10 +393,13 @@ func storeKeys(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwa
 	if s.Host.Stores == nil {
 		return nil, fmt.Errorf("data_stores.%s: stores cannot be read here", st.name)
 	}
-	kept, err := Call(s, HostCall{Name: "data_stores." + st.name}, func(ctx context.Context) ([]string, error) {
+	kept, err := Call(s, st.call(), func(ctx context.Context) ([]string, error) {
 		return s.Host.Stores.Keys(ctx, st.name)
 	})
 	if err != nil {
+		return nil, err
+	}
+	if err := st.take(""); err != nil {
 		return nil, err
 	}
 	there := make(map[string]bool, len(kept))

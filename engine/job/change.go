@@ -2,6 +2,7 @@ package job
 
 import (
 	"encoding/json"
+	"slices"
 	"time"
 )
 
@@ -192,7 +193,12 @@ func (c *Change) Then(next *Change) *Change {
 	joined.CloseTasks = c.CloseTasks || next.CloseTasks
 	joined.Outbox = append(c.Outbox[:len(c.Outbox):len(c.Outbox)], next.Outbox...)
 	joined.Writes = append(c.Writes[:len(c.Writes):len(c.Writes)], next.Writes...)
-	joined.Reads = append(c.Reads[:len(c.Reads):len(c.Reads)], next.Reads...)
+	joined.Reads = c.Reads[:len(c.Reads):len(c.Reads)]
+	for _, r := range next.Reads {
+		if !slices.ContainsFunc(c.Writes, func(w StoreWrite) bool { return w.Store == r.Store && w.Key == r.Key }) {
+			joined.Reads = append(joined.Reads, r) // else it read what this very change writes
+		}
+	}
 	return &joined
 }
 

@@ -20,7 +20,7 @@ const (
 	AskApproval ActionKind = "await_human_approval"
 )
 
-// Decision is the outcome of one handler run. With Failure set nothing else counts.
+// Decision is the outcome of one handler run. With Failure set nothing else counts but Reads.
 type Decision struct {
 	Kind         ActionKind
 	Target       string          // Transition: the state to enter
@@ -91,6 +91,10 @@ type StoreWrite struct {
 	Store string          `json:"store"`
 	Key   string          `json:"key"`
 	Value json.RawMessage `json:"value"`
+
+	// Version is what the value is known by from now on: no two values of a key ever have
+	// the same. 0 leaves the choice to the store.
+	Version int64 `json:"-"`
 }
 
 // StoreRead is the version of a key that the step read; the commit holds only while it stands.

@@ -18,6 +18,7 @@ func (w *move) decide(e Decided) error {
 	}
 	j.Step++
 	rec := Record{Kind: RecStep, Step: j.Step, Duration: float64(d.Duration.Microseconds()) / 1000, Handler: d.Handler, Log: d.Log, Acts: d.Acts}
+	w.c.Reads = d.Reads // also of a step that fails: it may fail by what it read
 	if d.Failure != nil {
 		failure := *d.Failure
 		w.fail(&failure, Quarantined, rec)
@@ -27,7 +28,7 @@ func (w *move) decide(e Decided) error {
 		w.refuse(err, rec)
 		return nil
 	}
-	w.c.Writes, w.c.Reads = d.Writes, d.Reads
+	w.c.Writes = d.Writes
 	if w.isEnd(j.State) {
 		p, _ := w.Chart.Place(j.State)
 		if j.Ending != "" {
@@ -54,7 +55,7 @@ func (w *move) decide(e Decided) error {
 
 // refuse quarantines the job where it stood: a step that fails changes nothing else.
 func (w *move) refuse(err *Error, rec Record) {
-	w.c.StateHistory, w.c.Tasks, w.c.Outbox, w.c.Writes, w.c.Reads = nil, nil, nil, nil, nil
+	w.c.StateHistory, w.c.Tasks, w.c.Outbox, w.c.Writes = nil, nil, nil, nil
 	w.c.Job.State, w.c.Job.Wait = w.from, nil
 	rec.Set, rec.Unset, rec.Tasks = nil, nil, nil
 	w.fail(err, Quarantined, rec)

@@ -2,6 +2,7 @@ package killtest
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -73,6 +74,8 @@ type server struct {
 	cmd  *exec.Cmd
 	log  *os.File
 	died chan error // of the present process
+
+	blueprints string // their folder; "": testdata/blueprints
 }
 
 func newServer(t *testing.T, bin string) *server {
@@ -131,7 +134,7 @@ func (s *server) start(env ...string) time.Duration {
 
 func (s *server) launch(env ...string) error {
 	host, port, _ := net.SplitHostPort(s.addr) // made by freeAddr
-	blueprints, err := filepath.Abs("testdata/blueprints")
+	blueprints, err := filepath.Abs(cmp.Or(s.blueprints, "testdata/blueprints"))
 	if err != nil {
 		return err
 	}

@@ -101,6 +101,8 @@ func (f fakeStores) Get(_ context.Context, store, key string) (json.RawMessage, 
 	return nil, 0, nil
 }
 
+func (f fakeStores) Near(bool) bool { return false }
+
 func (f fakeStores) Keys(_ context.Context, store string) ([]string, error) {
 	var keys []string
 	for k := range f {

@@ -74,7 +74,7 @@ func Run(ctx context.Context, st Step) (d job.Decision) {
 	}}
 	out, err := r.do()
 	if err != nil {
-		out = job.Decision{Failure: r.failure(err)}
+		out = job.Decision{Failure: r.failure(err), Reads: r.scope.Reads()}
 	}
 	out.Log, out.Acts, out.Handler, out.Duration = r.scope.Log(), r.scope.Acts(), r.name, time.Since(began)
 	return out

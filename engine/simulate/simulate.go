@@ -15,7 +15,6 @@ package simulate
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -32,10 +31,10 @@ import (
 // Options say what is simulated. Catalog and Blueprint are needed, the rest has defaults.
 type Options struct {
 	Catalog     engine.Catalog
-	Blueprint   string          // name
-	InitialData json.RawMessage // nil: the scenario's, else {}
-	Scenario    *Scenario       // nil: everything is emulated
-	Stores      []string        // names of the blueprint's data stores, for the report
+	Blueprint   string                                // name
+	InitialData json.RawMessage                       // nil: the scenario's, else {}
+	Scenario    *Scenario                             // nil: everything is emulated
+	Stores      map[string]map[string]json.RawMessage // the blueprint's data stores with their initial values, for the report
 	Env         func(name string) (string, bool)
 	RealTime    bool      // waits last as long as they say
 	NoFiles     bool      // as on a server whose operator turned files off
@@ -251,24 +250,24 @@ func (s *sim) request() engine.Request {
 	return r
 }
 
-// readStores gives the data stores as the last run left them.
+// readStores gives the data stores as handlers would read them after the last run.
 func (s *sim) readStores(ctx context.Context) (map[string]map[string]json.RawMessage, error) {
 	out := map[string]map[string]json.RawMessage{}
-	for _, name := range s.Stores {
-		keys, err := s.store.ValueKeys(ctx, s.Blueprint, name)
-		if err != nil && !errors.Is(err, store.ErrNotFound) {
-			return nil, err
-		}
+	for name, initial := range s.Stores {
 		out[name] = map[string]json.RawMessage{}
-		for _, key := range keys {
-			value, version, err := s.store.Value(ctx, s.Blueprint, name, key)
+		for after, more := "", true; more; more = after != "" {
+			entries, next, err := s.engine.StoreEntries(ctx, s.Blueprint, name, initial, after, storePage)
 			if err != nil {
 				return nil, err
 			}
-			if version != 0 {
-				out[name][key] = value
+			for _, e := range entries {
+				out[name][e.Key] = e.Value
 			}
+			after = next
 		}
 	}
 	return out, nil
 }
+
+// storePage is the number of values that are read at once.
+const storePage = 1000

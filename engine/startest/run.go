@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 	"time"
 
@@ -202,7 +200,7 @@ func (r *running) job(thread *starlark.Thread, world *simulate.World, a *jobArgs
 	if err != nil {
 		return nil, fmt.Errorf("run: %w", err)
 	}
-	o := simulate.Options{Blueprint: bp.Name, Stores: slices.Sorted(maps.Keys(bp.Stores)), Fits: r.suite.Fits, Emulate: r.suite.Emulate}
+	o := simulate.Options{Blueprint: bp.Name, Stores: bp.Stores, Fits: r.suite.Fits, Emulate: r.suite.Emulate}
 	if err := a.fill(&o); err != nil {
 		return nil, fmt.Errorf("run: %w", err)
 	}

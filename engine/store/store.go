@@ -76,6 +76,15 @@ type Committer interface {
 	Sync(ctx context.Context) error
 }
 
+// Queuer is a Committer that can tell that a change has its place in line before it is
+// durable. Drivers without it are as right, and slower with data stores.
+type Queuer interface {
+	// CommitQueued is Commit, and calls queued once, before it returns, when the change has
+	// its place: changes are checked and written in the order of these calls, as long as they
+	// do not overlap. It is not called for a change that was refused before that.
+	CommitQueued(ctx context.Context, c *job.Change, queued func()) error
+}
+
 // ProgressKept is the number of progress entries that stay of a task.
 const ProgressKept = 100
 
@@ -202,6 +211,26 @@ type Values interface {
 	Value(ctx context.Context, blueprint, store, key string) (json.RawMessage, int64, error)
 	// Keys gives the keys of a store in order.
 	ValueKeys(ctx context.Context, blueprint, store string) ([]string, error)
+	// ValuePage gives the values of a store in order of their keys, beginning with the first
+	// key that is not before from, at most limit.
+	ValuePage(ctx context.Context, blueprint, store, from string, limit int) ([]Value, error)
+	// ValueStores names every data store in which something is kept, by blueprint and store
+	// in order, with the number of its keys.
+	ValueStores(ctx context.Context) ([]ValueStore, error)
+}
+
+// Value is one key of a data store.
+type Value struct {
+	Key     string
+	Text    json.RawMessage
+	Version int64
+}
+
+// ValueStore is a data store in which something is kept.
+type ValueStore struct {
+	Blueprint string
+	Store     string
+	Keys      int64
 }
 
 // Keys holds small facts with a life of their own: idempotency keys, secrets, which task

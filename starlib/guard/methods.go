@@ -113,6 +113,28 @@ func bound(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, _ []sta
 	return method(args[0]), nil
 }
 
+// Lazy is a value with methods that can do less when nobody uses their result.
+type Lazy interface {
+	starlark.Value
+	// Unused gives the other form of such a method, or nil when there is none.
+	Unused(method string) *starlark.Builtin
+}
+
+// lazyMethod names the methods that may have another form.
+var lazyMethod = map[string]bool{"incr": true}
+
+// unused is x.name in a statement that is nothing but the call.
+func unused(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
+	if b, ok := args[0].(*starlark.Builtin); ok {
+		if lazy, ok := b.Receiver().(Lazy); ok {
+			if other := lazy.Unused(b.Name()); other != nil {
+				return other, nil
+			}
+		}
+	}
+	return args[0], nil
+}
+
 func self(b *starlark.Builtin) string { return string(b.Receiver().(starlark.String)) }
 
 func joinText(thread *starlark.Thread, a *Account, b *starlark.Builtin, args starlark.Tuple, _ []starlark.Tuple) error {

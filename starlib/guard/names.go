@@ -19,6 +19,7 @@ const (
 	opItem     = "[.]"   // one element of a comprehension
 	opMade     = "[for]" // a whole comprehension
 	opMethod   = ".()"   // a bound method: its checked form
+	opUnused   = ".()_"  // a bound method whose result nobody uses
 	opSpread   = "f(*)"  // what is spread over a call's arguments
 	opParams   = "def*"  // what * parameters hold
 	opFunction = "def"   // a function made again and again
@@ -101,6 +102,7 @@ var hiddenNames = func() starlark.StringDict {
 	add(opItem, one(item))
 	add(opMade, one(comprehended))
 	add(opMethod, bound)
+	add(opUnused, unused)
 	add(opLookup, lookup)
 	add(opSpread, one(spread))
 	add(opParams, params)

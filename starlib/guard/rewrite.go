@@ -110,6 +110,11 @@ func (r *rewriter) stmt(s syntax.Stmt) syntax.Stmt {
 		return r.assign(s)
 	case *syntax.ExprStmt:
 		s.X = r.expr(s.X)
+		if c, ok := s.X.(*syntax.CallExpr); ok {
+			if dot, ok := c.Fn.(*syntax.DotExpr); ok && lazyMethod[dot.Name.Name] {
+				c.Fn = call(opUnused, dot.Dot, dot)
+			}
+		}
 	case *syntax.ReturnStmt:
 		s.Result = r.expr(s.Result)
 	case *syntax.IfStmt:

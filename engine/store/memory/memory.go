@@ -32,7 +32,7 @@ type Store struct {
 	outbox    map[string]*letter
 	letters   int64 // messages ever kept, for the order among equal dates
 	values    map[valueKey]value
-	writes    int64 // version given to the newest value: never reused, also after a delete
+	writes    int64 // newest version given by the store itself: never reused, also after a delete
 	revisions map[string]string
 	workers   map[string]string
 	claims    map[string]claim
@@ -235,8 +235,12 @@ func (s *Store) apply(r *row, c *job.Change, t texts) {
 			delete(s.values, k)
 			continue
 		}
-		s.writes++
-		s.values[k] = value{string(w.Value), s.writes}
+		version := w.Version
+		if version == 0 {
+			s.writes++
+			version = s.writes
+		}
+		s.values[k] = value{string(w.Value), version}
 	}
 }
 

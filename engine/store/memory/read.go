@@ -1,6 +1,7 @@
 package memory
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -336,4 +337,40 @@ func (s *Store) ValueKeys(ctx context.Context, blueprint, name string) ([]string
 	}
 	slices.Sort(keys)
 	return keys, nil
+}
+
+// ValuePage gives the next values of a data store.
+func (s *Store) ValuePage(ctx context.Context, blueprint, name, from string, limit int) ([]store.Value, error) {
+	if err := s.begin(ctx); err != nil {
+		return nil, err
+	}
+	defer s.mu.Unlock()
+	var page []store.Value
+	for k, v := range s.values {
+		if k.blueprint == blueprint && k.store == name && k.key >= from {
+			page = append(page, store.Value{Key: k.key, Text: json.RawMessage(v.text), Version: v.version})
+		}
+	}
+	slices.SortFunc(page, func(a, b store.Value) int { return strings.Compare(a.Key, b.Key) })
+	return page[:min(len(page), limit)], nil
+}
+
+// ValueStores counts the keys of every data store.
+func (s *Store) ValueStores(ctx context.Context) ([]store.ValueStore, error) {
+	if err := s.begin(ctx); err != nil {
+		return nil, err
+	}
+	defer s.mu.Unlock()
+	keys := map[[2]string]int64{}
+	for k := range s.values {
+		keys[[2]string{k.blueprint, k.store}]++
+	}
+	var all []store.ValueStore
+	for k, n := range keys {
+		all = append(all, store.ValueStore{Blueprint: k[0], Store: k[1], Keys: n})
+	}
+	slices.SortFunc(all, func(a, b store.ValueStore) int {
+		return cmp.Or(strings.Compare(a.Blueprint, b.Blueprint), strings.Compare(a.Store, b.Store))
+	})
+	return all, nil
 }

@@ -95,11 +95,18 @@ func (p *plan) encode() (err error) {
 
 // Commit encodes the change, queues it and waits for its batch.
 func (s *Store) Commit(ctx context.Context, c *job.Change) error {
+	return s.CommitQueued(ctx, c, nil)
+}
+
+var _ store.Queuer = (*Store)(nil)
+
+// CommitQueued is Commit; queued, when there is one, hears that the change is in line.
+func (s *Store) CommitQueued(ctx context.Context, c *job.Change, queued func()) error {
 	p, err := planOf(c)
 	if err != nil {
 		return err
 	}
-	return s.write(ctx, p.size, p.apply)
+	return s.await(ctx, &write{do: p.apply, size: p.size, done: make(chan error, 1)}, queued)
 }
 
 // apply writes the change. The checks come first: a refusal must leave no trace.
@@ -274,17 +281,31 @@ func (p *plan) putRest(w *writer, seq int64) error {
 	return nil
 }
 
-// putValue gives every value a version of its own, never used before in this file: a key
-// that is deleted and written again is not what a step read earlier.
+// putValue keeps a value under its version, or gives it one that was never used before in
+// this file: a key that is deleted and written again is not what a step read earlier.
 func (p *plan) putValue(w *writer, v *job.StoreWrite) error {
 	if v.Value == nil {
 		_, err := w.c.exec("DELETE FROM data_stores WHERE blueprint=? AND store=? AND key=?", p.c.Job.Blueprint, v.Store, v.Key)
 		return err
 	}
+	version := v.Version
+	if version == 0 {
+		var err error
+		if version, err = w.nextValue(); err != nil {
+			return err
+		}
+	}
+	_, err := w.c.exec("INSERT INTO data_stores(blueprint, store, key, version, body) VALUES(?,?,?,?,?) ON CONFLICT DO UPDATE SET version=excluded.version, body=excluded.body",
+		p.c.Job.Blueprint, v.Store, v.Key, version, string(v.Value))
+	return err
+}
+
+// nextValue counts the versions that this file has given by itself.
+func (w *writer) nextValue() (int64, error) {
 	if w.value == 0 {
 		r, ok, err := w.c.one("SELECT n FROM numbers WHERE k=?", int64(valueNumber))
 		if err != nil {
-			return err
+			return 0, err
 		}
 		if ok {
 			w.value = r.int(0)
@@ -292,9 +313,7 @@ func (p *plan) putValue(w *writer, v *job.StoreWrite) error {
 	}
 	w.value++
 	w.delta[valueNumber]++
-	_, err := w.c.exec("INSERT INTO data_stores(blueprint, store, key, version, body) VALUES(?,?,?,?,?) ON CONFLICT DO UPDATE SET version=excluded.version, body=excluded.body",
-		p.c.Job.Blueprint, v.Store, v.Key, w.value, string(v.Value))
-	return err
+	return w.value, nil
 }
 
 // HandOut queues the task as given; the WHERE drops it when it is not the next hand-out, be

@@ -119,5 +119,5 @@ func (w *writer) putHeld(id [16]byte, tasks []job.Task) error {
 // Sync returns when all that was queued before it is durable, held hand-outs included.
 func (s *Store) Sync(ctx context.Context) error {
 	w := &write{do: func(*writer) error { return nil }, done: make(chan error, 1), sync: true}
-	return s.await(ctx, w)
+	return s.await(ctx, w, nil)
 }

@@ -278,6 +278,28 @@ func (s *Store) ValueKeys(ctx context.Context, blueprint, name string) (keys []s
 	return keys, err
 }
 
+// ValuePage gives the next values of a data store.
+func (s *Store) ValuePage(ctx context.Context, blueprint, name, from string, limit int) (page []store.Value, err error) {
+	err = s.read(ctx, func(c *conn) error {
+		return c.each("SELECT key, body, version FROM data_stores WHERE blueprint=? AND store=? AND key>=? ORDER BY key LIMIT ?", func(r row) error {
+			page = append(page, store.Value{Key: r.text(0), Text: json.RawMessage(r.text(1)), Version: r.int(2)})
+			return nil
+		}, blueprint, name, from, int64(limit))
+	})
+	return page, err
+}
+
+// ValueStores counts the keys of every data store.
+func (s *Store) ValueStores(ctx context.Context) (all []store.ValueStore, err error) {
+	err = s.read(ctx, func(c *conn) error {
+		return c.each("SELECT blueprint, store, count(*) FROM data_stores GROUP BY blueprint, store ORDER BY blueprint, store", func(r row) error {
+			all = append(all, store.ValueStore{Blueprint: r.text(0), Store: r.text(1), Keys: r.int(2)})
+			return nil
+		})
+	})
+	return all, err
+}
+
 // uuid spells an id.
 func uuid(b []byte) string {
 	return fmt.Sprintf("%x-%x-%x-%x-%x", b[0:4], b[4:6], b[6:8], b[8:10], b[10:16])

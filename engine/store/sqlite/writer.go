@@ -62,12 +62,16 @@ func (s *Store) enqueue(ctx context.Context, w *write) error {
 
 // write has something written and waits until it is durable.
 func (s *Store) write(ctx context.Context, size int, do func(w *writer) error) error {
-	return s.await(ctx, &write{do: do, size: size, done: make(chan error, 1)})
+	return s.await(ctx, &write{do: do, size: size, done: make(chan error, 1)}, nil)
 }
 
-func (s *Store) await(ctx context.Context, w *write) error {
+// await has it written; queued, unless it is nil, is called when the write is in line.
+func (s *Store) await(ctx context.Context, w *write, queued func()) error {
 	if err := s.enqueue(ctx, w); err != nil {
 		return err
+	}
+	if queued != nil {
+		queued()
 	}
 	select {
 	case err := <-w.done:

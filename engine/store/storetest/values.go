@@ -13,6 +13,8 @@ var valueTests = []test{
 	{"absent, set, replaced, deleted", valueLife},
 	{"a stale read is a conflict and writes nothing", staleRead},
 	{"a deleted and rewritten key is not what was read", noSameVersionTwice},
+	{"a version chosen by the caller is kept", chosenVersion},
+	{"changes in line follow each other", queuedInOrder},
 	{"keys are apart by blueprint and store, and sorted", valueKeys},
 }
 
@@ -75,6 +77,55 @@ func noSameVersionTwice(b *bed) {
 	b.want(b.Commit(b.ctx, next(j, read("s", "k", version))), store.ErrConflict)
 }
 
+// versioned writes a value under a version of the caller's choice.
+func versioned(key, value string, version int64) mod {
+	return func(c *job.Change) {
+		c.Writes = append(c.Writes, job.StoreWrite{Store: "s", Key: key, Value: []byte(value), Version: version})
+	}
+}
+
+func chosenVersion(b *bed) {
+	const chosen = 1<<62 + 5
+	j := b.step(b.create(), versioned("k", "1", chosen))
+	if v, n := b.value("s", "k"); v != "1" || n != chosen {
+		b.Fatalf("the key is %q at version %d, want 1 at %d", v, n, int64(chosen))
+	}
+	j = b.step(j, read("s", "k", chosen), versioned("k", "2", chosen+1))
+	b.want(b.Commit(b.ctx, next(j, read("s", "k", chosen))), store.ErrConflict)
+	b.step(j, read("s", "k", chosen+1), write("s", "k", "3"))
+	if _, n := b.value("s", "k"); n == chosen || n == chosen+1 {
+		b.Fatalf("the store gave the version %d again", n)
+	}
+}
+
+// queuedInOrder lets each change read what the one before it in line writes.
+func queuedInOrder(b *bed) {
+	q, ok := b.Store.(store.Queuer)
+	if !ok {
+		return // Queuer is an extra
+	}
+	const changes = 50
+	fates := make(chan error, changes)
+	for i := range int64(changes) {
+		c := b.fresh(read("s", "n", i), versioned("n", fmt.Sprint(i), i+1))
+		queued := make(chan struct{})
+		go func() { fates <- q.CommitQueued(b.ctx, c, func() { close(queued) }) }()
+		<-queued
+	}
+	for range changes {
+		b.must(<-fates)
+	}
+	if v, n := b.value("s", "n"); v != "49" || n != changes {
+		b.Fatalf("the value is %s at version %d", v, n)
+	}
+	called := false
+	bad := b.fresh()
+	bad.Job.Version = 7
+	if err := q.CommitQueued(b.ctx, bad, func() { called = true }); err == nil || called {
+		b.Fatalf("a change that no store takes: %v, in line %v", err, called)
+	}
+}
+
 func valueKeys(b *bed) {
 	j := b.create()
 	for i := range 12 {
@@ -91,6 +142,23 @@ func valueKeys(b *bed) {
 	got, err = b.ValueKeys(b.ctx, "other", "s")
 	b.must(err)
 	b.same("keys of the other blueprint", got, []string{"k99"})
+	page, err := b.ValuePage(b.ctx, "orders", "s", "", 5)
+	b.must(err)
+	next, err := b.ValuePage(b.ctx, "orders", "s", page[len(page)-1].Key+"\x00", 100)
+	b.must(err)
+	var paged []string
+	for _, v := range append(page, next...) {
+		if paged = append(paged, v.Key); string(v.Text) != "1" || v.Version < 1 {
+			b.Fatalf("key %s is %q at version %d", v.Key, v.Text, v.Version)
+		}
+	}
+	b.same("keys by pages of 5 and 7", paged, want)
+	if len(page) != 5 {
+		b.Fatalf("a page of 5 has %d", len(page))
+	}
+	stores, err := b.ValueStores(b.ctx)
+	b.must(err)
+	b.same("stores", stores, []store.ValueStore{{Blueprint: "orders", Store: "s", Keys: 12}, {Blueprint: "orders", Store: "t", Keys: 12}, {Blueprint: "other", Store: "s", Keys: 1}})
 	v, _, err := b.Value(b.ctx, "other", "t", "ñ/1")
 	b.must(err)
 	if v != nil {
