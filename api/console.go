@@ -35,7 +35,7 @@ const (
 var (
 	consoleCSS, consolePolicy = consoleStyle()
 	pages                     = template.Must(template.New("").Funcs(template.FuncMap{
-		"pretty": pretty, "css": func() template.CSS { return template.CSS(consoleCSS) },
+		"pretty": pretty, "pathword": url.PathEscape, "css": func() template.CSS { return template.CSS(consoleCSS) },
 	}).ParseFS(consoleFiles, "console/*.html"))
 )
 
@@ -75,6 +75,7 @@ type home struct {
 	Jobs       []*engine.View
 	Workers    []workers.View
 	Approvals  bool
+	Stores     bool // some blueprint has a data store, and the visitor may see it
 }
 
 // startable is a blueprint with what starts it.
@@ -102,6 +103,7 @@ func (s *Server) pageHome(c *fiber.Ctx, _ *Client) error {
 		h.Workers, h.Faults = s.hub.Snapshot(), s.prints.Faults()
 	}
 	for _, b := range s.prints.List() {
+		h.Stores = h.Stores || len(b.Stores) > 0 && who.may(watchers)
 		one := startable{Blueprint: b, Sample: "{}", May: who.may(creators) && b.Endpoint != ""}
 		if len(b.Example) > 0 && b.Example[0] == '{' {
 			one.Sample = pretty(b.Example)
@@ -308,7 +310,7 @@ func pretty(raw json.RawMessage) string {
 		return string(raw)
 	}
 	if b.Len() > shownJSON {
-		return strings.ToValidUTF8(b.String()[:shownJSON], "") + "\n... (cut; the whole is at /api/v1/jobs/...)"
+		return strings.ToValidUTF8(b.String()[:shownJSON], "") + "\n... (cut; the API gives the whole)"
 	}
 	return b.String()
 }

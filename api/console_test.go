@@ -105,7 +105,7 @@ func TestPagesEscapeAndForbid(t *testing.T) {
 	id := b.engine.add(job.Job{Status: job.Failed, State: "<script>state</script>", Error: &job.Error{Code: "X", Message: "<script>err</script>"}, Reason: "<script>why</script>"})
 	b.engine.change(id, job.Failed, "<script>state</script>")
 	w := b.browser()
-	for _, path := range []string{"/", "/jobs/" + id} {
+	for _, path := range []string{"/", "/jobs/" + id, "/stores/linear/seen"} {
 		got := w.get(path)
 		if got.status != http.StatusOK || strings.Contains(got.body, "<script") || !strings.Contains(got.body, "&lt;script&gt;") {
 			t.Errorf("%s: %s", path, got)

@@ -301,6 +301,18 @@ func (f *fakeEngine) Counts(context.Context) (map[job.Status]int64, error) {
 	return out, nil
 }
 
+func (f *fakeEngine) Stores(context.Context, engine.Initial) ([]engine.StoreInfo, error) {
+	return []engine.StoreInfo{{Blueprint: "linear", Store: "seen", Keys: 1, Declared: true}}, f.fail
+}
+
+func (f *fakeEngine) StoreValue(_ context.Context, _, _ string, _ map[string]json.RawMessage, key string) (engine.StoreEntry, bool, error) {
+	return engine.StoreEntry{Key: key, Value: json.RawMessage("1")}, key == "n", f.fail
+}
+
+func (f *fakeEngine) StoreEntries(context.Context, string, string, map[string]json.RawMessage, string, int) ([]engine.StoreEntry, string, error) {
+	return []engine.StoreEntry{{Key: "<script>", Value: json.RawMessage(`"<script>"`)}, {Key: "n", Value: json.RawMessage("1")}}, "", f.fail
+}
+
 // fakePrints is a directory with two blueprints.
 type fakePrints struct{ faults []string }
 
@@ -308,7 +320,8 @@ func (p *fakePrints) List() []Blueprint {
 	return []Blueprint{
 		{Name: "child", Revision: "r", File: "child.star", Start: "start", States: []string{"start"}},
 		{Name: "linear", Endpoint: "jobs/simple_linear", Version: "v1", Revision: "r", File: "linear.star", Start: "start", States: []string{"start", "finished"},
-			Description: "Recipe 1 & more", Example: json.RawMessage(`{"who": "it's me"}`)},
+			Description: "Recipe 1 & more", Example: json.RawMessage(`{"who": "it's me"}`),
+			Stores: map[string]map[string]json.RawMessage{"seen": {"n": json.RawMessage("0"), "<script>": json.RawMessage(`"<script>"`)}}},
 	}
 }
 

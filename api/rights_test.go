@@ -142,7 +142,7 @@ func (b *bench) request(r route, a actor) (path, body, id string) {
 	} else {
 		id = b.jobOfA(`{"ask":true}`, job.WaitingHuman)
 	}
-	fill := strings.NewReplacer(":id", id, ":name", "linear", ":worker", "own", ":task", id+"-1-aaaaaaaa", ":action", "cancel", "*", "v1/jobs/simple_linear")
+	fill := strings.NewReplacer(":id", id, ":name", "linear", ":blueprint", "linear", ":store", "seen", ":worker", "own", ":task", id+"-1-aaaaaaaa", ":action", "cancel", "*", "v1/jobs/simple_linear")
 	body = "{}"
 	if strings.Contains(r.path, "/files") {
 		if _, err := b.files.Put(b.t.Context(), blob.Key(id, "v1/jobs/simple_linear"), strings.NewReader("x"), 1); err != nil {

@@ -63,6 +63,8 @@ func (s *Server) table() []route {
 		{get, "/api/v1/workers", watchers, s.listWorkers},
 		{get, "/api/v1/deliveries", watchers, s.listDeliveries},
 		{get, "/api/v1/dashboard", watchers, s.dashboard},
+		{get, "/api/v1/stores", watchers, s.listStores},
+		{get, "/api/v1/stores/:blueprint/:store", watchers, s.storeEntries},
 		{post, "/api/v1/admin/reload-workers", keepers, s.reloadWorkers},
 
 		// Without a client's token.
@@ -87,6 +89,8 @@ func (s *Server) table() []route {
 		// The console: its handlers ask for a session.
 		{get, "/", page, s.pageHome},
 		{get, "/jobs/:id", page, s.pageJob},
+		{get, "/stores", page, s.pageStores},
+		{get, "/stores/:blueprint/:store", page, s.pageStore},
 		{post, "/login", page, s.pageLogin},
 		{post, "/logout", page, s.pageLogout},
 		{post, "/start/:name", page, s.pageStart},

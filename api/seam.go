@@ -35,6 +35,9 @@ type Reader interface {
 	Why(ctx context.Context, id string) (*engine.Why, error)
 	Watch(id string) (changed <-chan struct{}, stop func())
 	Counts(ctx context.Context) (map[job.Status]int64, error)
+	Stores(ctx context.Context, initial engine.Initial) ([]engine.StoreInfo, error)
+	StoreValue(ctx context.Context, blueprint, name string, initial map[string]json.RawMessage, key string) (entry engine.StoreEntry, ok bool, err error)
+	StoreEntries(ctx context.Context, blueprint, name string, initial map[string]json.RawMessage, from string, limit int) (entries []engine.StoreEntry, next string, err error)
 }
 
 // Engine is all of them; *engine.Engine implements it.
@@ -57,6 +60,8 @@ type Blueprint struct {
 	States      []string        `json:"states"`
 	Description string          `json:"description"`
 	Example     json.RawMessage `json:"example"` // an object, or null
+
+	Stores map[string]map[string]json.RawMessage `json:"-"` // data stores: initial values by name and key
 }
 
 // path is where a job of the blueprint is started.

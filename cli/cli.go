@@ -42,6 +42,7 @@ type grammar struct {
 	Approvals  approvalsCmd  `cmd:"" help:"See and take the decisions that jobs wait for."`
 	Deliveries deliveriesCmd `cmd:"" help:"See and repeat what could not be delivered to the outside."`
 	Blueprints blueprintsCmd `cmd:"" help:"See the blueprints of a running server."`
+	Stores     storesCmd     `cmd:"" help:"See what the jobs of blueprints share."`
 	Workers    workersCmd    `cmd:"" help:"See the workers of a running server."`
 	Bench      benchCmd      `cmd:"" help:"Measure this machine: jobs a second, beside the limit."`
 	Version    versionCmd    `cmd:"" help:"Print the version."`

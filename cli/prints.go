@@ -25,7 +25,7 @@ func (p prints) List() []api.Blueprint {
 		i := bp.Info()
 		all = append(all, api.Blueprint{
 			Name: i.Name, Endpoint: i.APIEndpoint, Version: i.APIVersion, Revision: i.Revision, File: i.File,
-			Start: i.Start, States: i.States, Description: i.Description, Example: i.Example,
+			Start: i.Start, States: i.States, Description: i.Description, Example: i.Example, Stores: bp.Stores,
 		})
 	}
 	return all

@@ -167,6 +167,8 @@ func (stuckStores) Get(ctx context.Context, _, _ string) (json.RawMessage, int64
 	return nil, 0, ctx.Err()
 }
 
+func (stuckStores) Near(bool) bool { return false }
+
 func (stuckStores) Keys(context.Context, string) ([]string, error) { return nil, nil }
 
 // slowFile reads a file that never comes.

@@ -6,7 +6,6 @@ import (
 	"maps"
 	"slices"
 
-	"orrery/engine/store"
 	"orrery/starlib"
 )
 
@@ -84,18 +83,20 @@ func (e *Engine) StoreValue(ctx context.Context, blueprint, name string, initial
 // StoreEntries gives a data store's entries with keys not before from, in order, at most
 // limit. next is where the following page begins, "" after the last one.
 func (e *Engine) StoreEntries(ctx context.Context, blueprint, name string, initial map[string]json.RawMessage, from string, limit int) (entries []StoreEntry, next string, err error) {
-	kept, err := e.store.ValuePage(ctx, blueprint, name, from, limit+1)
+	kept, more, err := e.store.ValuePage(ctx, blueprint, name, from, limit)
 	if err != nil {
 		return nil, "", faultFrom(err, "")
 	}
-	texts := make(map[string]*store.Value, len(kept))
-	for i := range kept {
-		texts[kept[i].Key] = &kept[i]
+	texts := make(map[string]json.RawMessage, len(kept))
+	for _, v := range kept {
+		texts[v.Key] = v.Text
 	}
 	keys := slices.Collect(maps.Keys(texts))
+	if more { // what is kept after the page is not known yet
+		next = kept[len(kept)-1].Key + "\x00"
+	}
 	for key := range initial {
-		// Beyond the end of a full page the kept values are not known yet.
-		if _, known := texts[key]; !known && key >= from && (len(kept) <= limit || key < kept[limit].Key) {
+		if _, known := texts[key]; !known && key >= from && (!more || key < next) {
 			keys = append(keys, key)
 		}
 	}
@@ -104,17 +105,10 @@ func (e *Engine) StoreEntries(ctx context.Context, blueprint, name string, initi
 		if len(entries) == limit {
 			return entries, key, nil
 		}
-		entry := StoreEntry{Key: key, Initial: true}
-		var text json.RawMessage
-		if v := texts[key]; v != nil {
-			entry.Initial, text = false, v.Text
+		text, written := texts[key]
+		if value := starlib.StoreValue(initial, key, text); value != nil { // nil: it was deleted
+			entries = append(entries, StoreEntry{key, value, !written})
 		}
-		if entry.Value = starlib.StoreValue(initial, key, text); entry.Value != nil {
-			entries = append(entries, entry)
-		}
-	}
-	if len(kept) > limit { // some of them were deletions
-		next = kept[limit].Key
 	}
 	return entries, next, nil
 }

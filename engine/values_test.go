@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"sync"
 	"testing"
 
 	"orrery/engine/job"
@@ -18,9 +17,7 @@ import (
 // lineStore keeps changes in line until the test lets the first one go on.
 type lineStore struct {
 	store.Store
-	mu   sync.Mutex
-	line []chan error    // each gets nil, or why it fails
-	came chan chan error // every change as it comes into line
+	came chan chan error // every change as it comes into line; it is told nil, or why it fails
 }
 
 var _ store.Queuer = (*lineStore)(nil)

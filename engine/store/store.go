@@ -212,12 +212,17 @@ type Values interface {
 	// Keys gives the keys of a store in order.
 	ValueKeys(ctx context.Context, blueprint, store string) ([]string, error)
 	// ValuePage gives the values of a store in order of their keys, beginning with the first
-	// key that is not before from, at most limit.
-	ValuePage(ctx context.Context, blueprint, store, from string, limit int) ([]Value, error)
+	// key that is not before from: at most limit (1 or more), and no more after PageBytes of
+	// text. more says that it stopped there and others follow.
+	ValuePage(ctx context.Context, blueprint, store, from string, limit int) (page []Value, more bool, err error)
 	// ValueStores names every data store in which something is kept, by blueprint and store
 	// in order, with the number of its keys.
 	ValueStores(ctx context.Context) ([]ValueStore, error)
 }
+
+// PageBytes is how much text of values one page holds, about: the value that passes it is
+// the last.
+const PageBytes = 4 << 20
 
 // Value is one key of a data store.
 type Value struct {

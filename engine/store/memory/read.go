@@ -340,19 +340,25 @@ func (s *Store) ValueKeys(ctx context.Context, blueprint, name string) ([]string
 }
 
 // ValuePage gives the next values of a data store.
-func (s *Store) ValuePage(ctx context.Context, blueprint, name, from string, limit int) ([]store.Value, error) {
+func (s *Store) ValuePage(ctx context.Context, blueprint, name, from string, limit int) (page []store.Value, more bool, err error) {
 	if err := s.begin(ctx); err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	defer s.mu.Unlock()
-	var page []store.Value
 	for k, v := range s.values {
 		if k.blueprint == blueprint && k.store == name && k.key >= from {
 			page = append(page, store.Value{Key: k.key, Text: json.RawMessage(v.text), Version: v.version})
 		}
 	}
 	slices.SortFunc(page, func(a, b store.Value) int { return strings.Compare(a.Key, b.Key) })
-	return page[:min(len(page), limit)], nil
+	bytes := 0
+	for i, v := range page {
+		if i == limit || bytes > store.PageBytes {
+			return page[:i], true, nil
+		}
+		bytes += len(v.Text)
+	}
+	return page, false, nil
 }
 
 // ValueStores counts the keys of every data store.

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -278,15 +279,25 @@ func (s *Store) ValueKeys(ctx context.Context, blueprint, name string) (keys []s
 	return keys, err
 }
 
+var errPageFull = errors.New("the page is full")
+
 // ValuePage gives the next values of a data store.
-func (s *Store) ValuePage(ctx context.Context, blueprint, name, from string, limit int) (page []store.Value, err error) {
+func (s *Store) ValuePage(ctx context.Context, blueprint, name, from string, limit int) (page []store.Value, more bool, err error) {
+	bytes := 0
 	err = s.read(ctx, func(c *conn) error {
 		return c.each("SELECT key, body, version FROM data_stores WHERE blueprint=? AND store=? AND key>=? ORDER BY key LIMIT ?", func(r row) error {
-			page = append(page, store.Value{Key: r.text(0), Text: json.RawMessage(r.text(1)), Version: r.int(2)})
+			if len(page) == limit || bytes > store.PageBytes {
+				return errPageFull
+			}
+			v := store.Value{Key: r.text(0), Text: json.RawMessage(r.text(1)), Version: r.int(2)}
+			page, bytes = append(page, v), bytes+len(v.Text)
 			return nil
-		}, blueprint, name, from, int64(limit))
+		}, blueprint, name, from, int64(limit)+1)
 	})
-	return page, err
+	if errors.Is(err, errPageFull) {
+		return page, true, nil
+	}
+	return page, false, err
 }
 
 // ValueStores counts the keys of every data store.
