@@ -40,17 +40,18 @@ const shutdownGrace = 25 * time.Second
 
 // server is a joined program that has not begun to work.
 type server struct {
-	cfg      *config.Config
-	log      *slog.Logger
-	listener net.Listener
-	store    store.Store
-	files    *files
-	catalog  *blueprint.Catalog
-	hub      *workers.Hub
-	engine   *engine.Engine
-	http     *api.Server
-	emulator *emulate.Emulator // nil without emulation
-	outside  *outside
+	cfg       *config.Config
+	log       *slog.Logger
+	listener  net.Listener
+	store     store.Store
+	files     *files
+	databases *engine.Databases
+	catalog   *blueprint.Catalog
+	hub       *workers.Hub
+	engine    *engine.Engine
+	http      *api.Server
+	emulator  *emulate.Emulator // nil without emulation
+	outside   *outside
 }
 
 // garbagePercent lets the heap grow to four times what is live before it is collected: the
@@ -93,6 +94,7 @@ func (s *server) join(ctx context.Context, how wiring) (err error) {
 		return err
 	}
 	s.catalog.UseStore(s.store)
+	s.databases = databases(cfg, how.dev)
 	if s.files, err = openFiles(ctx, cfg, log.Warn); err != nil {
 		return err
 	}
@@ -114,7 +116,7 @@ func (s *server) join(ctx context.Context, how wiring) (err error) {
 		MaxRetries: retries(cfg.JobMaxRetries), WorkerTimeout: cfg.WorkerTimeout.Seconds(), CancelGrace: cfg.CancelGrace, Runners: cfg.Runners,
 		Callers: cfg.Limits.CallSteps, Limits: cfg.Limits.Job,
 		Webhooks: s.outside.webhooks, Approvals: s.outside.approvals, PublicURL: s.publicURL(),
-		Files: s.files.kept, LocalFiles: s.files.local, FilesKept: filesKept(cfg),
+		Databases: s.databases, Files: s.files.kept, LocalFiles: s.files.local, FilesKept: filesKept(cfg),
 	})
 	if err != nil {
 		return err
@@ -182,6 +184,9 @@ func (s *server) close() {
 		s.listener.Close() // closed already after a shutdown
 	}
 	s.files.close()
+	if err := s.databases.Close(); err != nil {
+		s.log.Error("a database was not closed cleanly", "error", err)
+	}
 	if s.store != nil {
 		if err := s.store.Close(); err != nil {
 			s.log.Error("the store was not closed cleanly", "error", err)

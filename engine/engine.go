@@ -49,6 +49,7 @@ type Config struct {
 	Files      blob.Store    // of jobs; nil: this server keeps none
 	LocalFiles blob.Store    // local copies of them; nil: none can be made
 	FilesKept  time.Duration // after a job's end; below 0: for ever
+	Databases  *Databases    // of the sql module; nil: none
 
 	Webhooks  Webhooks                        // nil: webhook_url is refused
 	Approvals map[string]approval.Integration // by name; nil: nobody is asked, as in `orrery run`

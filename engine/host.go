@@ -18,6 +18,9 @@ func (e *Engine) hostFor(j *job.Job, data store.Data, t *turn) starlib.Host {
 	if t != nil { // a nil *turn in the interface would not be nil
 		h.Stores = t
 	}
+	if e.cfg.Databases != nil { // nor is a nil *Databases
+		h.Databases = e.cfg.Databases
+	}
 	return h
 }
 

@@ -26,7 +26,7 @@ var recipes = []string{
 	"01-linear-pipeline", "02-human-approval", "03-parallel", "05-conditional-routing", "06-dispatch-strategies",
 	"07-task-priority", "08-cheapest-worker", "09-data-stores",
 	"10-cancel-running-task", "11-task-progress", "12a-task-files", "13-error-types", "14-sub-blueprints",
-	"17-client-configuration", "18-start-and-end", "19-resource-requirements",
+	"17-client-configuration", "18-start-and-end", "19-resource-requirements", "21-sqlite", "22-postgresql",
 }
 
 // starFiles gives every blueprint file below this folder, with slashes.

@@ -12,12 +12,13 @@ import (
 // Host is the world outside of a run. Nil parts are not available, and a script that uses
 // one gets an error that says so.
 type Host struct {
-	Stores Stores
-	Jobs   Jobs
-	Files  Files
-	Env    func(name string) (value string, ok bool) // only names that the operator allowed
-	Sleep  func(ctx context.Context, d time.Duration) error
-	Now    func() time.Time // read once a run
+	Stores    Stores
+	Jobs      Jobs
+	Files     Files
+	Databases Databases
+	Env       func(name string) (value string, ok bool) // only names that the operator allowed
+	Sleep     func(ctx context.Context, d time.Duration) error
+	Now       func() time.Time // read once a run
 }
 
 // Stores reads the data stores of the run's blueprint.

@@ -189,10 +189,6 @@ func absent(name, need string, functions ...string) *starlarkstruct.Module {
 	return m
 }
 
-func sqlModule() *starlarkstruct.Module {
-	return absent("sql", "this server has no databases configured; the operator names them, and scripts connect by that name", "connect")
-}
-
 func httpModule() *starlarkstruct.Module {
 	return absent("http", "this server lets scripts make no HTTP requests; dispatch a task to a worker that makes them",
 		"get", "post", "put", "patch", "delete", "head", "request")

@@ -18,6 +18,7 @@ var surface = map[string]string{
 	"context":      "actions aggregation_results client current_state data_stores error initial_data job_id state_history step_id storage task_files tracing_context",
 	"actions":      "await_human_approval dispatch_parallel dispatch_task run_blueprint transition_to",
 	"storage":      "get_job_state",
+	"database":     "exec query query_one tx",
 	"task_files":   "delete download exists list read_json read_text upload uri write_json write_text",
 	"client":       "config id params plan",
 	"blueprint":    "add_data_store aggregator_for api_endpoint api_version description handler_for name render_graph",
@@ -60,7 +61,7 @@ func surfaceValues(t *testing.T) map[string]starlark.HasAttrs {
 		t.Fatal(err)
 	}
 	values := map[string]starlark.HasAttrs{
-		"context": ctx, "actions": attr("actions"), "storage": attr("storage"), "task_files": attr("task_files"), "client": attr("client"), "blueprint": &Declared{},
+		"context": ctx, "actions": attr("actions"), "storage": attr("storage"), "task_files": attr("task_files"), "database": &sqlValue{s: s, db: noDatabase{}}, "client": attr("client"), "blueprint": &Declared{},
 		"data_store": &dataStore{}, "re.pattern": regexpValue{re}, "re.match": &matchValue{}, "registration": &decorator{},
 		"logger": logger.(starlark.HasAttrs),
 	}
@@ -104,3 +105,6 @@ func TestPredeclaredNames(t *testing.T) {
 		t.Errorf("predeclared names\n%s\nwant\n%s", got, want)
 	}
 }
+
+// noDatabase stands for a database of which only the names of its methods are asked.
+type noDatabase struct{ Database }

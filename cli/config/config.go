@@ -3,7 +3,9 @@ package config
 import (
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -26,13 +28,14 @@ type Config struct {
 	Port              int    // 0 lets the system choose
 	Store             StoreURL
 	BlueprintsDir     string
-	BlueprintEnv      []string      // variables that scripts may read with env.get
-	TaskFilesDir      string        // "off": none
-	S3                S3            // Endpoint "": files are in TaskFilesDir
-	FilesCleanup      bool          // remove files of ended jobs
-	FilesKept         time.Duration // after the job's end
-	Strict            bool          // refuse to start with a bad blueprint
-	ClientAPI         bool          // ENABLE_CLIENT_API
+	BlueprintEnv      []string          // variables that scripts may read with env.get
+	Databases         map[string]Secret // name -> address, for the sql module
+	TaskFilesDir      string            // "off": none
+	S3                S3                // Endpoint "": files are in TaskFilesDir
+	FilesCleanup      bool              // remove files of ended jobs
+	FilesKept         time.Duration     // after the job's end
+	Strict            bool              // refuse to start with a bad blueprint
+	ClientAPI         bool              // ENABLE_CLIENT_API
 	ClientToken       Secret
 	WorkerToken       Secret
 	ClientsPath       string // "" when there is no such file
@@ -98,6 +101,9 @@ func (c *Config) String() string {
 		if s.show != nil {
 			fmt.Fprintf(&b, "%s=%s\n", s.name, s.show(c))
 		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Databases)) {
+		fmt.Fprintf(&b, "%s%s=%s\n", databaseEnv, strings.ToUpper(name), c.Databases[name])
 	}
 	fmt.Fprintf(&b, "clients=%d workers=%d\n", len(c.Clients), len(c.Workers))
 	return b.String()

@@ -261,3 +261,35 @@ func TestSettingsAreDescribed(t *testing.T) {
 		t.Error("settings are missing")
 	}
 }
+
+func TestDatabases(t *testing.T) {
+	folder := t.TempDir()
+	file := filepath.Join(folder, "orrery.toml")
+	text := "store_url = \"sqlite:" + filepath.Join(folder, "jobs.db") + "\"\n[sql]\nreports = \"sqlite:reports.db\"\nwarehouse = \"postgresql://u:very-secret@h/db\"\n"
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c := load(t, Source{File: file, Environ: []string{"SQL_DATABASE_REPORTS=sqlite:other.db", "SQL_DATABASE_EMPTY="}})
+	if len(c.Databases) != 2 || c.Databases["reports"].Reveal() != "sqlite:other.db" || c.Databases["warehouse"] == "" {
+		t.Errorf("databases are %v", c.Databases)
+	}
+	if strings.Contains(c.String(), "very-secret") || !strings.Contains(c.String(), "SQL_DATABASE_WAREHOUSE=(hidden)") {
+		t.Errorf("the list of settings is\n%s", c.String())
+	}
+	if err := os.Symlink("jobs.db", filepath.Join(folder, "link.db")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(folder, "jobs.db"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for env, part := range map[string]string{
+		"SQL_DATABASE_A=mysql://h":                     "neither sqlite:PATH nor postgresql://",
+		"SQL_DATABASE_1A=sqlite:x":                     "begins with a letter",
+		"SQL_DATABASE_A=sqlite:" + folder + "/jobs.db": "in which the server keeps its jobs",
+		"SQL_DATABASE_A=sqlite:" + folder + "/link.db": "in which the server keeps its jobs",
+	} {
+		if _, err := Load(Source{File: file, Environ: []string{env}}); err == nil || !strings.Contains(err.Error(), part) {
+			t.Errorf("%s: %v, want a fault with %q", env, err, part)
+		}
+	}
+}

@@ -37,6 +37,7 @@ func Load(src Source) (*Config, error) {
 		l.apply(s)
 	}
 	l.tokens()
+	l.databases()
 	l.checkTogether()
 	l.unknownLimits()
 	l.checkOutgoing()
@@ -52,6 +53,7 @@ type loader struct {
 	cfg    *Config
 	env    map[string]string
 	file   map[string]string // by setting name
+	sql    map[string]any    // the table [sql] of the file
 	path   string            // of the settings file
 	lines  string            // its text
 	faults Faults
@@ -99,6 +101,10 @@ func (l *loader) readFile() {
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(values)) {
+		if table, ok := values[key].(map[string]any); ok && key == databaseTable {
+			l.sql = table
+			continue
+		}
 		at := slices.IndexFunc(settings, func(s setting) bool { return s.key() == key && key != "" })
 		if at < 0 {
 			l.fault(l.placeOf(key), "api_port = 8080", "knows no setting %q; the keys are the variables' names in lower case, those of limits in the table [%s]", key, limitsTable)

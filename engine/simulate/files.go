@@ -14,7 +14,7 @@ import (
 	"orrery/engine/blob/dir"
 )
 
-// This file keeps the files of simulated jobs in a temporary folder.
+// This file keeps the files and databases of simulated jobs in a temporary folder.
 
 // shownFile is the longest file that a report shows as text, in bytes.
 const shownFile = 64 << 10
@@ -49,6 +49,11 @@ func (f *folder) remove() {
 		}
 	}
 	_ = os.RemoveAll(f.path)
+}
+
+// database gives the address of a database of the simulation: a file that lasts as long.
+func (f *folder) database(name string) string {
+	return "sqlite:" + filepath.Join(f.path, "sql", name+".db")
 }
 
 // putFiles puts the scenario's files into the job's folder, before the job begins.

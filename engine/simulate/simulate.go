@@ -15,6 +15,7 @@ package simulate
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -84,8 +85,9 @@ type sim struct {
 	began     time.Time // of the present run, for offsets
 	cancelled bool      // the scenario's cancel was sent
 	unfit     map[taskKey]unfit
-	left      map[string]bool  // approvals that the scenario leaves to their deadline
-	files     *folder          // of the jobs
+	left      map[string]bool // approvals that the scenario leaves to their deadline
+	files     *folder         // of the jobs
+	databases *engine.Databases
 	tries     map[string][]Try // by job, in the order of the queue
 	served    map[string][]Try // by job, in the order of hand-out
 	seen      map[tryKey]bool
@@ -106,8 +108,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer s.store.Close()
-	defer s.files.remove()
+	defer s.close()
 	report := &Report{}
 	for range max(s.Scenario.Runs, 1) {
 		run, err := s.run(ctx)
@@ -154,9 +155,13 @@ func (w *World) Run(ctx context.Context, o Options) (*JobReport, map[string]map[
 func (w *World) Now() time.Time { return w.s.clock.Now() }
 
 // Close forgets the store and the files.
-func (w *World) Close() error {
-	w.s.files.remove()
-	return w.s.store.Close()
+func (w *World) Close() error { return w.s.close() }
+
+// close forgets all that the simulation kept.
+func (s *sim) close() error {
+	err := errors.Join(s.databases.Close(), s.store.Close())
+	s.files.remove()
+	return err
 }
 
 // prepare fills in what the options leave out.
@@ -204,12 +209,14 @@ func newSim(o Options) (*sim, error) {
 		Store: s.store, Blueprints: o.Catalog, Dispatcher: s.queue,
 		Clock: s.clock, Log: o.Log, Env: o.Env, Jitter: o.Jitter, Limits: o.Limits,
 	}
+	s.databases = engine.NewDatabases(nil, s.files.database)
+	cfg.Databases = s.databases
 	if !o.NoFiles {
 		cfg.Files, cfg.LocalFiles = s.files.kept, s.files.local
 	}
 	s.engine, err = engine.New(cfg)
 	if err != nil {
-		s.files.remove()
+		err = errors.Join(err, s.close())
 	}
 	return s, err
 }
