@@ -42,13 +42,14 @@ var roleNames = map[string]access{"client": roleClient, "viewer": roleViewer, "a
 
 // Client is somebody who may come in with a token.
 type Client struct {
-	Name   string
-	Token  string // the server keeps its hash only
-	Plan   string
-	Role   string          // client, viewer, approver, operator or admin
-	Params json.RawMessage // an object, for scripts: every setting but the token
-	role   access
-	hash   [sha256.Size]byte // of the token
+	Name     string
+	Token    string            // the server keeps its hash only
+	Hash     [sha256.Size]byte // of the token, where Token is not given
+	Plan     string
+	Role     string          // client, viewer, approver, operator or admin
+	Params   json.RawMessage // an object, for scripts: every setting but the token
+	Attempts *int64          // jobs that it may start in a calendar month; nil: without a bound
+	role     access
 }
 
 // sees reports whether a job of the named owner exists for this client.
@@ -73,18 +74,19 @@ func newKeyring(clients []Client) (keyring, error) {
 		if one.role, ok = roleNames[one.Role]; !ok {
 			return nil, fmt.Errorf("client %q: there is no role %q", one.Name, one.Role)
 		}
-		hash := sha256.Sum256([]byte(one.Token))
+		if one.Token != "" {
+			one.Hash, one.Token = sha256.Sum256([]byte(one.Token)), ""
+		}
 		switch {
-		case one.Name == "" || one.Token == "":
+		case one.Name == "" || one.Hash == [sha256.Size]byte{}:
 			return nil, fmt.Errorf("client %q: a client needs a name and a token", one.Name)
 		case names[one.Name]:
 			return nil, fmt.Errorf("client %q: two clients have this name, so each would see the other's jobs", one.Name)
-		case k[hash] != nil:
-			return nil, fmt.Errorf("client %q: it has the same token as %q", one.Name, k[hash].Name)
+		case k[one.Hash] != nil:
+			return nil, fmt.Errorf("client %q: it has the same token as %q", one.Name, k[one.Hash].Name)
 		}
 		names[one.Name] = true
-		one.hash, one.Token = hash, ""
-		k[hash] = &one
+		k[one.Hash] = &one
 	}
 	return k, nil
 }
@@ -99,7 +101,7 @@ func (k keyring) find(token string) *Client {
 	if who == nil {
 		return nil
 	}
-	if subtle.ConstantTimeCompare(who.hash[:], hash[:]) != 1 {
+	if subtle.ConstantTimeCompare(who.Hash[:], hash[:]) != 1 {
 		return nil
 	}
 	return who

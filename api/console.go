@@ -205,7 +205,7 @@ func (s *Server) pageLogin(c *fiber.Ctx, _ *Client) error {
 	if err := ownForm(c); err != nil {
 		return s.pageFault(c, err)
 	}
-	who := s.keys.find(c.FormValue("token"))
+	who := s.client(c.FormValue("token"))
 	if who == nil || !s.cfg.ClientAPI {
 		return s.render(c, fiber.StatusUnauthorized, "signin", "This token is not known here.")
 	}
@@ -244,7 +244,7 @@ func (s *Server) pageStart(c *fiber.Ctx, _ *Client) error {
 		return s.pageFault(c, err)
 	}
 	defer leave()
-	r.Blueprint, r.Client = name, who.forJob()
+	r.Blueprint, r.Client, r.Attempts = name, who.forJob(), who.Attempts
 	id, _, err := s.jobs.Submit(c.UserContext(), r)
 	if err != nil {
 		return s.pageFault(c, err)

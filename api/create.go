@@ -41,7 +41,7 @@ func (s *Server) createJob(c *fiber.Ctx, who *Client) error {
 	if err != nil {
 		return err
 	}
-	r.Blueprint, r.Client, r.Trace = name, who.forJob(), traceOf(c)
+	r.Blueprint, r.Client, r.Attempts, r.Trace = name, who.forJob(), who.Attempts, traceOf(c)
 	if r.IdempotencyKey = c.Get("Idempotency-Key"); r.IdempotencyKey != "" {
 		if !visible(r.IdempotencyKey, 255) {
 			return problem(codeBadRequest, "Idempotency-Key must be 1 to 255 visible ASCII characters; a UUID is a good one")

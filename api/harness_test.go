@@ -90,6 +90,10 @@ func (f *fakeEngine) Submit(_ context.Context, r engine.Request) (string, bool, 
 	return id, false, nil
 }
 
+func (f *fakeEngine) AttemptsUsed(context.Context, string) (int64, time.Time, error) {
+	return int64(len(f.asked)), epoch.AddDate(0, 1, 0), f.fail
+}
+
 func (f *fakeEngine) last() engine.Request {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -397,7 +401,7 @@ func newBench(t *testing.T, adjust ...func(*Config)) *bench {
 	t.Helper()
 	b := &bench{t: t, engine: newFakeEngine(), prints: &fakePrints{}, desk: &fakeDesk{progress: make(chan store.Progress, 10)}, clock: clock.NewFake(epoch), log: &strings.Builder{}}
 	var err error
-	b.hub, err = workers.New(context.Background(), workers.Config{Clock: b.clock, Records: memory.New(), SharedToken: "w-shared", Tokens: map[string]string{"own": "w-own"}})
+	b.hub, err = workers.New(context.Background(), workers.Config{Clock: b.clock, Records: memory.New(), SharedToken: "w-shared", Tokens: map[string]workers.Digest{"own": workers.DigestOf("w-own")}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -140,19 +140,6 @@ func (s *Server) dashboard(c *fiber.Ctx, _ *Client) error {
 	})
 }
 
-func (s *Server) reloadWorkers(c *fiber.Ctx, who *Client) error {
-	if s.cfg.ReloadWorkers == nil {
-		return problem(codeBadRequest, "this server was started without a workers.toml; set WORKERS_CONFIG_PATH and start it again")
-	}
-	n, err := s.cfg.ReloadWorkers(c.UserContext())
-	if err != nil {
-		// The text names file and line, never a token; the old tokens stay in force.
-		return problem(codeBadRequest, "workers.toml was not taken over, the tokens from before stay in force: "+err.Error())
-	}
-	s.log.Info("workers' tokens were read again", "by", who.Name, "workers", n)
-	return c.JSON(fiber.Map{"status": "reloaded", "workers": n})
-}
-
 // status is for load balancers and people; it needs no token, so it tells nothing of jobs.
 func (s *Server) status(c *fiber.Ctx, _ *Client) error {
 	if s.held.Err() != nil {

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/gofiber/fiber/v2"
+
+	"orrery/engine/quota"
 )
 
 // This file turns every error into RFC 9457 problem JSON with a stable code.
@@ -32,6 +34,7 @@ const (
 	codeOverloaded   = "overloaded"
 	codeNoFiles      = "no_files"
 	codeFilesAway    = "files_unavailable"
+	codeRate         = "rate_limited"
 )
 
 // httpStatus is the one table from code to status. A code that is missing here is a fault
@@ -57,6 +60,7 @@ var httpStatus = map[string]int{
 	codeOverloaded:         http.StatusServiceUnavailable,
 	codeEncoding:           http.StatusUnsupportedMediaType,
 	"quota_exceeded":       http.StatusTooManyRequests,
+	codeRate:               http.StatusTooManyRequests,
 	codeInternal:           http.StatusInternalServerError,
 	codeStopping:           http.StatusServiceUnavailable,
 	"store_full":           http.StatusServiceUnavailable,
@@ -105,7 +109,13 @@ func problemOf(err error) (p *Problem, known bool) {
 	}
 	if code, message, ok := faultOf(err); ok {
 		_, known := httpStatus[code]
-		return problem(code, message), known
+		p := problem(code, message)
+		var full *quota.Exceeded
+		if errors.As(err, &full) {
+			p.Headers = map[string]string{fiber.HeaderRetryAfter: seconds(full.Wait)}
+			p.with("monthly_attempts", full.Most).with("resets_at", full.Resets)
+		}
+		return p, known
 	}
 	var store interface{ Unavailable() bool }
 	if errors.As(err, &store) && store.Unavailable() { // the store has told the operator
@@ -149,7 +159,7 @@ func (s *Server) fail(c *fiber.Ctx, err error) error {
 		body[name] = value
 	}
 	raw, err := json.Marshal(body)
-	if err != nil { // Extra is made of texts and lists of texts
+	if err != nil { // Extra is made of texts, numbers, times and lists of texts
 		return err
 	}
 	switch p.Code {

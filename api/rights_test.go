@@ -84,7 +84,7 @@ func newRealBench(t *testing.T) *bench {
 	}
 	rows := memory.New()
 	catalog.UseStore(rows)
-	b.hub, err = workers.New(ctx, workers.Config{Clock: clock.Real{}, Records: rows, Tokens: map[string]string{"own": "w-own", "second": "w-second"}})
+	b.hub, err = workers.New(ctx, workers.Config{Clock: clock.Real{}, Records: rows, Tokens: map[string]workers.Digest{"own": workers.DigestOf("w-own"), "second": workers.DigestOf("w-second")}})
 	if err != nil {
 		t.Fatal(err)
 	}

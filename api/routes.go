@@ -65,7 +65,9 @@ func (s *Server) table() []route {
 		{get, "/api/v1/dashboard", watchers, s.dashboard},
 		{get, "/api/v1/stores", watchers, s.listStores},
 		{get, "/api/v1/stores/:blueprint/:store", watchers, s.storeEntries},
+		{get, "/api/v1/quota", everyone, s.showQuota},
 		{post, "/api/v1/admin/reload-workers", keepers, s.reloadWorkers},
+		{post, "/api/v1/admin/reload-clients", keepers, s.reloadClients},
 
 		// Without a client's token.
 		{get, "/_public/status", public, s.status},

@@ -32,8 +32,10 @@ type Config struct {
 	ShownToken    string                                         // a public default token that the console may put into its curl lines
 	Version       string                                         // of the program, for /_public/status
 	ReloadWorkers func(context.Context) (workers int, err error) // reads workers.toml again; nil refuses
-	MaxCreates    int                                            // starts of jobs in flight, more are answered 503; 0 is 1,000
-	MaxBacklog    int                                            // jobs whose next step waits; with more, starts are held and then answered 503; 0 is 20,000
+	ReloadClients func(context.Context) (clients int, err error) // reads clients.toml again, and calls SetClients; nil refuses
+	Rates         Rates
+	MaxCreates    int // starts of jobs in flight, more are answered 503; 0 is 1,000
+	MaxBacklog    int // jobs whose next step waits; with more, starts are held and then answered 503; 0 is 20,000
 	Patience      Patience
 }
 
@@ -72,8 +74,10 @@ type Server struct {
 	hub      Hub
 	clock    clock.Clock
 	log      *slog.Logger
-	keys     keyring
-	dev      *Client // who the console is in dev: the first admin
+	doors    atomic.Pointer[doors]
+	requests *pace // of clients; nil: without a limit
+	polls    *pace // of workers
+	beats    *pace // of workers
 	sessions *sessions
 	metrics  *metrics
 	started  time.Time
@@ -100,7 +104,7 @@ func New(d Deps, cfg Config) (*Server, error) {
 	if d.Jobs == nil || d.Blueprints == nil || d.Hub == nil {
 		return nil, errors.New("api: a server needs Jobs, Blueprints and Hub")
 	}
-	keys, err := newKeyring(cfg.Clients)
+	open, err := newDoors(cfg.Clients)
 	if err != nil {
 		return nil, err
 	}
@@ -114,14 +118,15 @@ func New(d Deps, cfg Config) (*Server, error) {
 		cfg.PollHold = workers.MaxHold
 	}
 	cfg.Patience = cfg.Patience.orDefault()
-	dev := devClient(keys, cfg.Clients)
 	cfg.Clients = nil // they hold the tokens as text; the keyring has their hashes
 	var prefix [6]byte
 	rand.Read(prefix[:]) // never fails (crypto/rand, Go 1.24 and later)
 	s := &Server{
 		cfg: cfg, jobs: d.Jobs, prints: d.Blueprints, hub: d.Hub, clock: d.Clock, log: d.Log,
-		files: d.Files, keys: keys, dev: dev, sessions: newSessions(d.Clock), metrics: &metrics{}, started: d.Clock.Now(), idPrefix: hex.EncodeToString(prefix[:]),
+		files: d.Files, sessions: newSessions(d.Clock), metrics: &metrics{}, started: d.Clock.Now(), idPrefix: hex.EncodeToString(prefix[:]),
 	}
+	s.doors.Store(open)
+	s.requests, s.polls, s.beats = newPace(d.Clock, cfg.Rates.Requests, cfg.Rates.Per), newPace(d.Clock, cfg.Rates.Polls, cfg.Rates.Per), newPace(d.Clock, cfg.Rates.Heartbeats, cfg.Rates.Per)
 	s.creates.most, s.backlog.most, s.bodies.most = int64(cmp.Or(cfg.MaxCreates, defaultCreates)), int64(cmp.Or(cfg.MaxBacklog, defaultBacklog)), maxBodies
 	s.uploads.most = maxUploads
 	s.held, s.release = context.WithCancel(context.Background())
@@ -250,7 +255,7 @@ func (s *Server) admit(c *fiber.Ctx, need access) (*Client, error) {
 		return nil, problem(codeForbidden, "the client API of this server is switched off (ENABLE_CLIENT_API=false)")
 	}
 	token := clientToken(c)
-	who := s.keys.find(token)
+	who := s.client(token)
 	switch {
 	case who == nil && token == "":
 		return nil, problem(codeUnauthorized, "no token; send it as X-Client-Token or as Authorization: Bearer")
@@ -259,7 +264,7 @@ func (s *Server) admit(c *fiber.Ctx, need access) (*Client, error) {
 	case !who.may(need):
 		return nil, problem(codeForbidden, fmt.Sprintf("the client %q has the role %q, which may not do this", who.Name, who.Role))
 	}
-	return who, nil
+	return who, s.tooOften(who)
 }
 
 // label gives the request an id: the caller's, when it is short and plain, else a new one.

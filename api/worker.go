@@ -89,8 +89,14 @@ func (s *Server) refused(c *fiber.Ctx, err error) {
 	}
 }
 
+// workerHeartbeat takes a partial update, at both of its paths. What it says counts at once;
+// only the answer comes later when a worker beats too fast.
 func (s *Server) workerHeartbeat(c *fiber.Ctx, _ *Client) error {
-	return s.exchange(c, s.hub.Heartbeat)
+	err := s.exchange(c, s.hub.Heartbeat)
+	if err == nil {
+		s.holdBack(s.beats.queue(c.Params("worker")))
+	}
+	return err
 }
 
 func (s *Server) workerEvent(c *fiber.Ctx, _ *Client) error { return s.exchange(c, s.hub.Event) }
@@ -102,6 +108,9 @@ func (s *Server) workerPoll(c *fiber.Ctx, _ *Client) error {
 	query, err := url.ParseQuery(string(c.Context().QueryArgs().QueryString()))
 	if err != nil {
 		query = nil // as if it had none: a poll is not refused for what it need not say
+	}
+	if s.polls != nil && s.hub.Authenticate(who.WorkerID, who.Token) { // names that nobody proved are not counted
+		s.holdBack(s.polls.queue(who.WorkerID))
 	}
 	task, err := s.hub.Poll(s.held, who, query, s.cfg.PollHold)
 	switch {

@@ -33,6 +33,7 @@ var directions = []direction{
 	{"engine/job", nil},
 	{"engine/clock", nil},
 	{"engine/killpoint", nil},
+	{"engine/quota", nil},
 	{"engine/faultstore", []string{"engine/job", "engine/store"}},
 	{"engine/analysis", []string{"starlib/..."}},
 	{"engine/draw", []string{"engine/analysis"}},

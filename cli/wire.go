@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/tls"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -127,8 +126,9 @@ func (s *server) join(ctx context.Context, how wiring) (err error) {
 	s.http, err = api.New(
 		api.Deps{Jobs: s.engine, Blueprints: prints{s.catalog}, Hub: s.hub, Log: log, Files: api.Files{Store: s.files.kept, Secret: s.engine.FileSecret()}},
 		api.Config{
-			Clients: clients(cfg), ClientAPI: cfg.ClientAPI, Dev: how.dev, PollHold: cfg.WorkerPollTimeout,
-			ShownToken: shownToken(cfg), Version: readVersion().Version, ReloadWorkers: s.reloadWorkers,
+			Clients: clients(cfg.Clients, cfg.ClientToken), ClientAPI: cfg.ClientAPI, Dev: how.dev, PollHold: cfg.WorkerPollTimeout,
+			ShownToken: shownToken(cfg), Version: readVersion().Version, ReloadWorkers: s.reloadWorkers, ReloadClients: s.reloadClients,
+			Rates:      api.Rates{Per: cfg.RatePeriod, Requests: cfg.RateLimit, Polls: cfg.RatePolls, Heartbeats: cfg.RateBeats},
 			MaxCreates: cfg.Limits.Starts, MaxBacklog: cfg.Limits.Backlog,
 			Patience: api.Patience{Header: cfg.Limits.HeaderTime, Body: cfg.Limits.BodyTime, Answer: cfg.Limits.AnswerTime, Idle: cfg.Limits.BetweenTime},
 		})
@@ -155,6 +155,9 @@ func (s *server) run(ctx context.Context) error {
 	working.Go(func() { s.hub.Run(background) })
 	working.Go(func() { s.catalog.Watch(background) })
 	working.Go(func() { s.outside.listen(background, s.engine) })
+	working.Go(func() {
+		config.Watch(background, clock.Real{}, func(path string) { s.reload(background, path) }, s.cfg.ClientsPath, s.cfg.WorkersPath)
+	})
 	working.Go(func() { sandbox.WatchMemory(background, uint64(s.cfg.Limits.HeapBytes), s.log) })
 	if s.emulator != nil {
 		working.Go(func() { s.emulator.Run(background) })
@@ -208,19 +211,6 @@ func retries(n int) int {
 		return -1
 	}
 	return n
-}
-
-// reloadWorkers reads the workers' own tokens again; a file with faults changes nothing.
-func (s *server) reloadWorkers(context.Context) (int, error) {
-	if s.cfg.WorkersPath == "" {
-		return 0, errors.New("there is no file of workers (WORKERS_CONFIG_PATH)")
-	}
-	list, faults := config.LoadWorkers(s.cfg.WorkersPath)
-	if len(faults) > 0 {
-		return 0, faults
-	}
-	s.hub.SetTokens(workerTokens(list))
-	return len(list), nil
 }
 
 // shownToken is the client's token when everybody knows it anyway.
@@ -285,26 +275,6 @@ func openCatalog(ctx context.Context, cfg *config.Config, log *slog.Logger) (*bl
 		return nil, &failure{line: fmt.Sprintf("%s with errors, and STRICT is set: %s", count(len(left), "blueprint file"), listing(left)), detail: b.String()}
 	}
 	return c, nil
-}
-
-// clients gives those who may come in: the file's, and the holder of the one token as admin.
-func clients(cfg *config.Config) []api.Client {
-	var all []api.Client
-	for _, c := range cfg.Clients {
-		all = append(all, api.Client{Name: c.Name, Token: c.Token.Reveal(), Plan: c.Plan, Role: c.Role, Params: c.Params})
-	}
-	if cfg.ClientToken != "" {
-		all = append(all, api.Client{Name: "admin", Token: cfg.ClientToken.Reveal(), Role: "admin", Params: json.RawMessage(`{}`)})
-	}
-	return all
-}
-
-func workerTokens(list []config.Worker) map[string]string {
-	tokens := map[string]string{}
-	for _, w := range list {
-		tokens[w.ID] = w.Token.Reveal()
-	}
-	return tokens
 }
 
 // allowed gives env.get of scripts: the listed names and nothing else.

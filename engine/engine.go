@@ -15,6 +15,7 @@ import (
 	"orrery/engine/blueprint"
 	"orrery/engine/clock"
 	"orrery/engine/job"
+	"orrery/engine/quota"
 	"orrery/engine/store"
 )
 
@@ -94,6 +95,8 @@ type Engine struct {
 	locks     locks   // of jobs
 	shelves   shelves // of data stores
 	local     bool    // the store is part of this process
+	submits   locks   // of jobs that are submitted with an idempotency key
+	quota     *quota.Book
 	mail      mail
 	hot       hotList
 	slow      slowList // handlers that take long
@@ -124,7 +127,7 @@ func New(cfg Config) (*Engine, error) {
 		return nil, errors.New("engine: Store, Blueprints and Dispatcher are needed")
 	}
 	e := &Engine{
-		cfg: cfg.withDefaults(), store: cfg.Store, local: !cfg.Store.Features().Shared, ready: newReadyList(), aside: newAsideLane(),
+		cfg: cfg.withDefaults(), store: cfg.Store, quota: quota.New(cfg.Store), local: !cfg.Store.Features().Shared, ready: newReadyList(), aside: newAsideLane(),
 		timers: make(chan struct{}, 1), outbox: make(chan struct{}, 1),
 	}
 	fresh := make([]byte, 32)

@@ -6,6 +6,7 @@ import (
 
 	"orrery/engine/blueprint"
 	"orrery/engine/job"
+	"orrery/engine/quota"
 	"orrery/engine/store"
 )
 
@@ -24,6 +25,7 @@ const (
 	TooLarge            = "too_large"
 	BadRequest          = "bad_request"
 	Conflict            = "conflict"
+	QuotaExceeded       = "quota_exceeded" // the client's attempts of this month are used up; the cause is a *quota.Exceeded
 )
 
 // Fault is an error with a stable code and a sentence for people.
@@ -54,6 +56,7 @@ func faultf(code, format string, args ...any) *Fault {
 // faultFrom turns errors of the store into faults about a job.
 func faultFrom(err error, id string) error {
 	var illegal *job.Illegal
+	var exceeded *quota.Exceeded
 	switch {
 	case err == nil:
 		return nil
@@ -61,6 +64,8 @@ func faultFrom(err error, id string) error {
 		return err
 	case errors.Is(err, blueprint.ErrUnknown):
 		return &Fault{UnknownBlueprint, err.Error(), err}
+	case errors.As(err, &exceeded):
+		return &Fault{QuotaExceeded, exceeded.Error(), err}
 	case errors.Is(err, store.ErrNotFound):
 		return &Fault{NotFound, fmt.Sprintf("there is no job %s", id), err}
 	case errors.Is(err, store.ErrFull):

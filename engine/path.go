@@ -36,6 +36,7 @@ type Request struct {
 	Trace           map[string]string // W3C trace headers
 	IdempotencyKey  string            // "" none; per client, kept 24 h
 	BodyHash        string            // of the request, to tell a repetition from another one
+	Attempts        *int64            // that the client may use up in a calendar month; nil: without a bound
 
 	// Prepare, if set, is called with the job's id before the job exists: its error is Submit's.
 	Prepare func(ctx context.Context, id string) error
@@ -43,7 +44,7 @@ type Request struct {
 
 // Submit accepts a job: it is durable when Submit returns. repeated says that the
 // idempotency key was known and id is the job of the first time. Errors are Faults:
-// unknown_blueprint, too_large, idempotency_mismatch, store_full.
+// unknown_blueprint, too_large, idempotency_mismatch, quota_exceeded, store_full.
 func (e *Engine) Submit(ctx context.Context, r Request) (id string, repeated bool, err error) {
 	if err := e.acceptWebhook(r); err != nil {
 		return "", false, err
@@ -60,6 +61,7 @@ func (e *Engine) Submit(ctx context.Context, r Request) (id string, repeated boo
 		if id, repeated, err = e.claim(ctx, r, id); err != nil {
 			return "", false, err
 		}
+		defer e.submits.of(id)() // a repetition at the same time waits, and finds the job
 	}
 	killpoint.At("engine.submit-claimed")
 	if repeated { // the job is usually there; its first steps must not run again to find that out
@@ -67,12 +69,7 @@ func (e *Engine) Submit(ctx context.Context, r Request) (id string, repeated boo
 			return id, true, faultFrom(err, id)
 		}
 	}
-	if r.Prepare != nil {
-		if err := r.Prepare(ctx, id); err != nil {
-			return "", false, err
-		}
-	}
-	err = e.create(ctx, bp, job.Created{
+	err = e.createCounted(ctx, r, bp, job.Created{
 		ID: id, Blueprint: bp.Name, Revision: bp.Revision, InitialData: r.InitialData, Client: r.Client,
 		DispatchTimeout: r.DispatchTimeout, ResultTimeout: r.ResultTimeout, WebhookURL: r.WebhookURL, Trace: r.Trace,
 	})

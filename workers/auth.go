@@ -7,6 +7,7 @@ import (
 	"crypto/subtle"
 	"encoding/hex"
 	"encoding/json"
+	"maps"
 	"sync"
 	"time"
 
@@ -22,15 +23,19 @@ const (
 	maxIssued   = 16
 )
 
-type digest = [sha256.Size]byte
+// Digest is the SHA-256 of a token.
+type Digest = [sha256.Size]byte
+
+// DigestOf gives the digest of a token.
+func DigestOf(token string) Digest { return sha256.Sum256([]byte(token)) }
 
 // tokens knows the configured tokens and those that were issued.
 type tokens struct {
 	mu     sync.RWMutex
-	shared *digest // nil: no shared token
-	own    map[string]digest
-	issued map[digest]issue
-	byID   map[string][]digest // oldest first
+	shared *Digest // nil: no shared token
+	own    map[string]Digest
+	issued map[Digest]issue
+	byID   map[string][]Digest // oldest first
 }
 
 // issue is a token given out by /_worker/auth/token, bound to one worker.
@@ -40,29 +45,38 @@ type issue struct {
 	refresh bool
 }
 
-func newTokens(shared string, own map[string]string) *tokens {
-	t := &tokens{issued: map[digest]issue{}, byID: map[string][]digest{}}
-	if shared != "" {
-		d := sha256.Sum256([]byte(shared))
-		t.shared = &d
-	}
-	t.setOwn(own)
+func newTokens(shared string, own map[string]Digest) *tokens {
+	t := &tokens{issued: map[Digest]issue{}, byID: map[string][]Digest{}}
+	t.set(shared, own)
 	return t
 }
 
-func (t *tokens) setOwn(own map[string]string) {
-	next := make(map[string]digest, len(own))
-	for id, token := range own {
-		next[id] = sha256.Sum256([]byte(token))
+// set replaces the configured tokens. It gives the workers whose token changed, and whether
+// the shared one did: whoever proved an older token must prove the new one.
+func (t *tokens) set(shared string, own map[string]Digest) (changed map[string]bool, sharedChanged bool) {
+	var next *Digest
+	if shared != "" {
+		d := DigestOf(shared)
+		next = &d
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for id := range t.byID { // whoever proved an older token must prove the new one
-		if t.own[id] != next[id] {
+	sharedChanged = (t.shared == nil) != (next == nil) || next != nil && *t.shared != *next
+	changed = map[string]bool{}
+	for _, list := range [2]map[string]Digest{t.own, own} {
+		for id := range list {
+			before, had := t.own[id]
+			after, has := own[id]
+			changed[id] = had != has || before != after
+		}
+	}
+	for id := range t.byID {
+		if _, has := own[id]; changed[id] || sharedChanged && !has {
 			t.revoke(id)
 		}
 	}
-	t.own = next
+	t.shared, t.own = next, maps.Clone(own)
+	return changed, sharedChanged
 }
 
 func (t *tokens) revoke(id string) {
@@ -80,7 +94,7 @@ func (t *tokens) individual(id string) bool {
 	return ok
 }
 
-func same(a, b digest) bool { return subtle.ConstantTimeCompare(a[:], b[:]) == 1 }
+func same(a, b Digest) bool { return subtle.ConstantTimeCompare(a[:], b[:]) == 1 }
 
 // check is the one rule: a worker with a token of its own proves itself with that, any other
 // with the shared one; a token issued to the worker counts too.
@@ -194,9 +208,22 @@ func (h *Hub) WebSocketAuth(token string) (Identity, bool) {
 	return Identity{WorkerID: id}, ok
 }
 
-// SetTokens replaces the individual tokens (workers.toml was read again). Tokens issued to
-// workers whose entry changed end at once.
-func (h *Hub) SetTokens(own map[string]string) { h.auth.setOwn(own) }
+// SetTokens replaces the configured tokens (workers.toml was read again). What was proved by a
+// token that changed ends at once: tokens issued for it, and connections.
+func (h *Hub) SetTokens(shared string, own map[string]Digest) {
+	changed, sharedChanged := h.auth.set(shared, own)
+	h.mu.Lock()
+	var over []*Link
+	for l := range h.links {
+		if _, has := own[l.id]; changed[l.id] || sharedChanged && !has {
+			over = append(over, l)
+		}
+	}
+	h.mu.Unlock()
+	for _, l := range over {
+		l.shut(1008, "the token has changed")
+	}
+}
 
 // AuthToken answers POST /_worker/auth/token: an access token bound to the caller's id. Ages
 // that name no worker get one only with an individual token.

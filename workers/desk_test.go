@@ -173,7 +173,7 @@ func newRig(t testing.TB) *rig {
 
 func restart(t testing.TB, c *clock.Fake, rows *records, tasks map[taskKey]job.Task) *rig {
 	t.Helper()
-	h, err := New(t.Context(), Config{Clock: c, Records: rows, SharedToken: shared, Tokens: map[string]string{"own": "own-secret"}})
+	h, err := New(t.Context(), Config{Clock: c, Records: rows, SharedToken: shared, Tokens: map[string]Digest{"own": DigestOf("own-secret")}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -46,7 +46,7 @@ type Config struct {
 	Log         *slog.Logger
 	TTL         time.Duration     // 0: DefaultTTL
 	SharedToken string            // GLOBAL_WORKER_TOKEN; "": individual tokens only
-	Tokens      map[string]string // worker id -> individual token (workers.toml)
+	Tokens      map[string]Digest // worker id -> individual token (workers.toml)
 	TaskSecret  string            // signs tasks (ORCHESTRATOR_SECRET_KEY); "": unsigned
 }
 

@@ -171,7 +171,7 @@ func TestIssuedTokens(t *testing.T) {
 	if r.Authenticate("own", next.Access) {
 		t.Error("it never ends")
 	}
-	r.SetTokens(map[string]string{"own": "changed"})
+	r.SetTokens(shared, map[string]Digest{"own": DigestOf("changed")})
 	if r.Authenticate("own", "own-secret") || !r.Authenticate("own", "changed") {
 		t.Error("the new table is not used")
 	}

@@ -54,10 +54,17 @@ type Config struct {
 	OutgoingAllow     []string  // internal addresses, networks and names that may be called
 	WebhookSecret     Secret    // keys that webhooks are signed with; "" refuses webhooks
 	Approvals         Approvals // ways to people
+	RateLimit         int       // requests of a client in RatePeriod; 0: no limit
+	RatePolls         int       // polls of a worker; more are answered late; 0: no limit
+	RateBeats         int       // heartbeats of a worker; more are answered late; 0: no limit
+	RatePeriod        time.Duration
+	rating            bool // RATE_LIMITING_ENABLED
 	LogLevel          slog.Level
 	LogFormat         string // "text" or "json"
 	InstanceID        string
 	Zone              *time.Location // readable logs and schedules; the API is UTC
+	SharedClient      Shared         // CLIENT_TOKEN, before clients.toml was looked at
+	SharedWorker      Shared         // GLOBAL_WORKER_TOKEN, before workers.toml was looked at
 	Warnings          []string       // each one line, for the log at start
 
 	explicit map[string]bool // settings that somebody set

@@ -187,36 +187,20 @@ func (l *loader) apply(s setting) {
 	}
 }
 
-// tokens reads the two files of those who may come in. A file that lists them replaces the
-// default of the shared token: only one that was set on purpose holds beside it.
+// tokens reads the two files of those who may come in.
 func (l *loader) tokens() {
 	c := l.cfg
+	c.SharedClient = Shared{Token: c.ClientToken, Chosen: c.explicit[nameClientToken] || l.src.Defaults[nameClientToken] != ""}
+	c.SharedWorker = Shared{Token: c.WorkerToken, Chosen: c.explicit[nameWorkerToken] || l.src.Defaults[nameWorkerToken] != ""}
+	c.ClientsPath = l.present(nameClients, c.ClientsPath)
+	c.WorkersPath = l.present(nameWorkers, c.WorkersPath)
 	var faults Faults
-	if c.ClientsPath = l.present(nameClients, c.ClientsPath); c.ClientsPath != "" {
-		c.Clients, faults = LoadClients(c.ClientsPath)
-		l.faults = append(l.faults, faults...)
-		if !c.explicit[nameClientToken] && len(c.Clients) > 0 && l.src.Defaults[nameClientToken] == "" {
-			c.ClientToken = ""
-		}
-	}
-	if c.WorkersPath = l.present(nameWorkers, c.WorkersPath); c.WorkersPath != "" {
-		c.Workers, faults = LoadWorkers(c.WorkersPath)
-		l.faults = append(l.faults, faults...)
-		if !c.explicit[nameWorkerToken] && len(c.Workers) > 0 && l.src.Defaults[nameWorkerToken] == "" {
-			c.WorkerToken = ""
-		}
-	}
-	for _, one := range c.Clients {
-		if one.MonthlyAttempts >= 0 {
-			c.Warnings = append(c.Warnings, fmt.Sprintf("monthly_attempts of the client %q is not counted in this build: its jobs are unlimited", one.Name))
-		}
-		if one.Name == "admin" && c.ClientToken != "" {
-			l.fault(c.ClientsPath, "", "the name [admin] belongs to the holder of %s; name the client otherwise", nameClientToken)
-		}
-		if one.Token == c.ClientToken {
-			l.fault(c.ClientsPath, "", "the client %q has the same token as %s; give one of them another", one.Name, nameClientToken)
-		}
-	}
+	c.Clients, c.ClientToken, faults = c.ReadClients()
+	l.faults = append(l.faults, faults...)
+	c.Workers, c.WorkerToken, faults = c.ReadWorkers()
+	l.faults = append(l.faults, faults...)
+	// A default that gave way stays away: a file that is emptied later must not open the door.
+	c.SharedClient.Token, c.SharedWorker.Token = c.ClientToken, c.WorkerToken
 }
 
 // present gives path when there is such a file, and "" when it is the default and absent.
@@ -258,6 +242,9 @@ func (l *loader) checkTogether() {
 		if c.WorkerToken == DefaultWorkerToken {
 			l.fault(nameWorkerToken, nameWorkerToken+"=\"$(openssl rand -hex 32)\"", why, nameHost, c.Host)
 		}
+	}
+	if !c.rating {
+		c.RateLimit, c.RatePolls, c.RateBeats = 0, 0, 0
 	}
 	if c.InstanceID == "" {
 		host, err := os.Hostname()

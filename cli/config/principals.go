@@ -1,6 +1,8 @@
 package config
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -24,7 +26,7 @@ var Roles = []string{"client", "viewer", "approver", "operator", "admin"}
 // Client is one table of clients.toml.
 type Client struct {
 	Name            string
-	Token           Secret
+	Token           Digest
 	Plan            string
 	Role            string          // one of Roles; "client" when the file says nothing
 	MonthlyAttempts int64           // jobs a calendar month (UTC); -1 without end
@@ -35,8 +37,24 @@ type Client struct {
 // Worker is one table of workers.toml.
 type Worker struct {
 	ID    string
-	Token Secret
+	Token Digest
 }
+
+// Digest is the SHA-256 of a token. The files may hold it instead of the token, and nothing
+// else of a token is kept here.
+type Digest [sha256.Size]byte
+
+// String masks the digest: a token that people made up can be found from it.
+func (Digest) String() string { return "(hidden)" }
+
+// GoString masks the digest for %#v.
+func (d Digest) GoString() string { return d.String() }
+
+// MarshalText masks the digest for JSON and structured logs.
+func (d Digest) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
+
+// DigestOf gives the digest of a token.
+func DigestOf(token string) Digest { return sha256.Sum256([]byte(token)) }
 
 var workerID = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
 
@@ -73,11 +91,11 @@ type tables struct {
 	path, text string
 	names      []string // sorted
 	by         map[string]map[string]any
-	holder     map[Secret]string // who has a token already
+	holder     map[Digest]string // who has a token already
 }
 
 func readTables(path string) (tables, Faults) {
-	t := tables{path: path, by: map[string]map[string]any{}, holder: map[Secret]string{}}
+	t := tables{path: path, by: map[string]map[string]any{}, holder: map[Digest]string{}}
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return t, Faults{{path, "cannot be read: " + err.Error(), ""}}
@@ -102,25 +120,48 @@ func readTables(path string) (tables, Faults) {
 
 func (t tables) at(table, key string) string { return place(t.path, lineOf(t.text, table, key)) }
 
-// token reads the token of one table; two tables with one token would be one person.
-func (t tables) token(name string, faults *Faults) (Secret, bool) {
+// token reads the token of one table, as it is or as its SHA-256; two tables with one token
+// would be one person.
+func (t tables) token(name string, faults *Faults) (Digest, bool) {
 	const example = `token = "the output of openssl rand -hex 32"`
-	raw, given := t.by[name]["token"]
-	text, ok := raw.(string)
+	fault := func(key, problem string) {
+		*faults = append(*faults, Fault{t.at(name, key), fmt.Sprintf(problem, name), example})
+	}
+	plain, asText := t.by[name]["token"]
+	hashed, asHash := t.by[name]["token_sha256"]
+	key := "token"
+	var digest Digest
 	switch {
-	case !given:
-		*faults = append(*faults, Fault{t.at(name, ""), fmt.Sprintf("[%s] has no token", name), example})
-		return "", false
-	case !ok || text == "" || strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' }):
-		*faults = append(*faults, Fault{t.at(name, "token"), fmt.Sprintf("the token of [%s] must be a text of visible ASCII characters", name), example})
-		return "", false
+	case asText && asHash:
+		fault("token_sha256", "[%s] has both token and token_sha256; give one of them")
+		return digest, false
+	case asHash:
+		key = "token_sha256"
+		text, ok := hashed.(string)
+		raw, err := hex.DecodeString(strings.TrimPrefix(text, "sha256:"))
+		if !ok || err != nil || len(raw) != len(digest) {
+			*faults = append(*faults, Fault{t.at(name, key), fmt.Sprintf("token_sha256 of [%s] must be the 64 hexadecimal digits of a SHA-256", name),
+				"token_sha256 = \"$(printf %s \"$TOKEN\" | sha256sum | cut -d' ' -f1)\""})
+			return digest, false
+		}
+		copy(digest[:], raw)
+	case asText:
+		text, ok := plain.(string)
+		if !ok || text == "" || strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' }) {
+			fault(key, "the token of [%s] must be a text of visible ASCII characters")
+			return digest, false
+		}
+		digest = DigestOf(text)
+	default:
+		fault("", "[%s] has no token")
+		return digest, false
 	}
-	if other := t.holder[Secret(text)]; other != "" {
-		*faults = append(*faults, Fault{t.at(name, "token"), fmt.Sprintf("[%s] has the same token as [%s]", name, other), example})
-		return "", false
+	if other := t.holder[digest]; other != "" {
+		*faults = append(*faults, Fault{t.at(name, key), fmt.Sprintf("[%s] has the same token as [%s]", name, other), example})
+		return digest, false
 	}
-	t.holder[Secret(text)] = name
-	return Secret(text), true
+	t.holder[digest] = name
+	return digest, true
 }
 
 func (t tables) client(name string, faults *Faults) (Client, bool) {
@@ -157,6 +198,7 @@ func (t tables) client(name string, faults *Faults) (Client, bool) {
 	params := maps.Clone(table)
 	delete(params, "token")
 	delete(params, "webhook_secret")
+	delete(params, "token_sha256")
 	var err error
 	if c.Params, err = json.Marshal(params); err != nil { // TOML knows inf and nan, JSON does not
 		*faults = append(*faults, Fault{t.at(name, ""), fmt.Sprintf("[%s] holds a value that is no JSON: %v", name, err), "rate = 1.5"})

@@ -96,6 +96,11 @@ var generalSettings = []setting{
 	httpURL("TELEGRAM_API_URL", "https://api.telegram.org", "the Bot API", func(c *Config) *string { return &c.Approvals.TelegramURL }),
 	httpURL("APPROVAL_WEBHOOK_URL", "", "where requests for decisions of the integration \"webhook\" are posted", func(c *Config) *string { return &c.Approvals.WebhookURL }),
 	webhookKeys("APPROVAL_WEBHOOK_SECRET", "", "key that they are signed with (default: WEBHOOK_SECRET)", func(c *Config) *Secret { return &c.Approvals.WebhookSecret }),
+	toggle("RATE_LIMITING_ENABLED", "true", "let the rate limits that are set hold", func(c *Config) *bool { return &c.rating }),
+	rate("RATE_LIMIT_LIMIT", "100", "requests of one client in a period; more are answered 429", func(c *Config) *int { return &c.RateLimit }),
+	rate("RATE_LIMIT_POLL_LIMIT", "60", "polls of one worker in a period; more are answered late", func(c *Config) *int { return &c.RatePolls }),
+	rate("RATE_LIMIT_HEARTBEAT_LIMIT", "120", "heartbeats of one worker in a period; more are answered late", func(c *Config) *int { return &c.RateBeats }),
+	seconds("RATE_LIMIT_PERIOD", "60", "the period of the rate limits", func(c *Config) *time.Duration { return &c.RatePeriod }),
 	{name: "LOG_LEVEL", def: "INFO", example: "INFO", help: "DEBUG, INFO, WARNING or ERROR", set: setLogLevel,
 		show: func(c *Config) string { return c.LogLevel.String() }},
 	{name: "LOG_FORMAT", def: "text", example: "json", help: "text or json", set: setLogFormat,
@@ -109,7 +114,7 @@ var generalSettings = []setting{
 // build. A name that ends in * stands for all that begin so.
 var idle = []string{
 	"REDIS_*", "HISTORY_DATABASE_URI", "SCHEDULES_CONFIG_PATH", "WATCHER_*", "WORKER_HEALTH_CHECK_INTERVAL_SECONDS",
-	"RATE_LIMIT*", "TLS_ENABLED", "TLS_CA_PATH", "TLS_REQUIRE_CLIENT_CERT", "WORKER_AUTH_MODE",
+	"TLS_ENABLED", "TLS_CA_PATH", "TLS_REQUIRE_CLIENT_CERT", "WORKER_AUTH_MODE",
 }
 
 // Setting describes one setting for help texts.
@@ -189,6 +194,13 @@ func seconds(name, def, help string, at func(*Config) *time.Duration) setting {
 			return nil
 		},
 		show: func(c *Config) string { return strconv.FormatFloat(at(c).Seconds(), 'f', -1, 64) }}
+}
+
+// rate is a count in a period; 0 is no limit.
+func rate(name, example, help string, at func(*Config) *int) setting {
+	return setting{name: name, def: "0", example: example, help: help + "; 0 for no limit",
+		set:  func(c *Config, v string) (err error) { *at(c), err = whole(v, 0, 1_000_000); return },
+		show: func(c *Config) string { return strconv.Itoa(*at(c)) }}
 }
 
 func whole(v string, least, most int) (int, error) {

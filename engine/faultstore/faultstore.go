@@ -43,6 +43,7 @@ const (
 	Delivered Method = "Delivered"
 	Postpone  Method = "Postpone"
 	Claim     Method = "Claim"
+	Count     Method = "Count"
 )
 
 // Kind says how a call goes wrong.
@@ -224,4 +225,10 @@ func (s *Store) Calls() map[Method]int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return maps.Clone(s.calls)
+}
+
+// Count passes on store.Counters' method.
+func (s *Store) Count(ctx context.Context, key string, by, most int64, until, now time.Time) (stands int64, taken bool, err error) {
+	err = s.through(Count, func() (err error) { stands, taken, err = s.Store.Count(ctx, key, by, most, until, now); return err })
+	return stands, taken, err
 }

@@ -46,6 +46,7 @@ type Store interface {
 	Workers
 	Values
 	Keys
+	Counters
 	Features() Features
 	Close() error
 }
@@ -246,4 +247,13 @@ type Keys interface {
 	Claim(ctx context.Context, key string, value []byte, ttl time.Duration, now time.Time) (stands []byte, claimed bool, err error)
 	// Claimed gives the value of a key that was claimed and is not past its end.
 	Claimed(ctx context.Context, key string, now time.Time) (stands []byte, claimed bool, err error)
+}
+
+// Counters count what is bounded over a time, such as the jobs of a client in a month.
+type Counters interface {
+	// Count adds by to a counter, unless that would bring it above most, and gives what then
+	// stands; taken is false when nothing was added. An absent counter, or one past its end,
+	// stands at 0 and gets the end given; no counter goes below 0. With by 0 it only looks.
+	// What was added is durable when it returns.
+	Count(ctx context.Context, key string, by, most int64, until, now time.Time) (stands int64, taken bool, err error)
 }

@@ -203,3 +203,23 @@ func (s *Store) Claimed(ctx context.Context, key string, now time.Time) ([]byte,
 	}
 	return bytes.Clone(c.value), true, nil
 }
+
+// Count adds to a counter, which is a claim with a number in it.
+func (s *Store) Count(ctx context.Context, key string, by, most int64, until, now time.Time) (stands int64, taken bool, err error) {
+	if err := s.begin(ctx); err != nil {
+		return 0, false, err
+	}
+	defer s.mu.Unlock()
+	key = store.CounterKey(key)
+	if c, ok := s.claims[key]; ok && c.until.After(now) {
+		if stands, err = store.ParseCount(key, c.value); err != nil {
+			return 0, false, err
+		}
+		until = c.until
+	}
+	next, taken := store.AddCount(stands, by, most)
+	if taken && by != 0 {
+		s.claims[key] = claim{value: store.FormatCount(next), until: until}
+	}
+	return next, taken, nil
+}

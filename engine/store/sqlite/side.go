@@ -185,3 +185,32 @@ func (s *Store) Claimed(ctx context.Context, key string, now time.Time) (stands 
 	}
 	return stands, claimed, nil
 }
+
+// Count adds to a counter, which is a claim with a number in it. The one writer makes it exact.
+func (s *Store) Count(ctx context.Context, key string, by, most int64, until, now time.Time) (stands int64, taken bool, err error) {
+	key = store.CounterKey(key)
+	err = s.write(ctx, len(key), func(w *writer) error {
+		stands = 0
+		r, ok, err := w.c.one("SELECT value, until FROM claims WHERE key=? AND until>?", key, now.UnixMilli())
+		if err != nil {
+			return err
+		}
+		ends := until.UnixMilli()
+		if ok {
+			if stands, err = store.ParseCount(key, r.blob(0)); err != nil {
+				return err
+			}
+			ends = r.int(1)
+		}
+		if stands, taken = store.AddCount(stands, by, most); !taken || by == 0 {
+			return nil
+		}
+		_, err = w.c.exec("INSERT INTO claims(key, until, value) VALUES(?,?,?) ON CONFLICT DO UPDATE SET until=excluded.until, value=excluded.value",
+			key, ends, store.FormatCount(stands))
+		return err
+	})
+	if err != nil {
+		return 0, false, fmt.Errorf("count %q: %w", key, err)
+	}
+	return stands, taken, nil
+}

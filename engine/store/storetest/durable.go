@@ -21,6 +21,7 @@ func Durable(t *testing.T, open func(t testing.TB) (s store.Store, reopen func()
 	}{
 		{"everything is there again", reopenAll},
 		{"work goes on where it stopped", reopenGoesOn},
+		{"counters stand", reopenCount},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var reopen func() store.Store

@@ -34,6 +34,7 @@ func Run(t *testing.T, open func(t testing.TB) store.Store) {
 		{"wakes", wakeTests},
 		{"list", listTests},
 		{"keys", keyTests},
+		{"counters", countTests},
 		{"beside", besideTests},
 		{"life", lifeTests},
 	} {

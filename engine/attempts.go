@@ -1,0 +1,48 @@
+package engine
+
+import (
+	"context"
+	"time"
+
+	"orrery/engine/blueprint"
+	"orrery/engine/job"
+)
+
+// This file counts accepted jobs as attempts of their clients.
+
+// createCounted creates a job as one of its client's attempts. The attempt is taken first, so
+// that a crash in between may cost one and never gives one away.
+func (e *Engine) createCounted(ctx context.Context, r Request, bp *blueprint.Blueprint, c job.Created) error {
+	if r.Attempts == nil {
+		return e.prepareAndCreate(ctx, r, bp, c)
+	}
+	attempt, err := e.quota.Take(ctx, r.Client.ID, *r.Attempts, e.cfg.Clock.Now())
+	if err != nil {
+		return err
+	}
+	err = e.prepareAndCreate(ctx, r, bp, c)
+	if _, open := e.doubts.of(c.ID); err == nil || open {
+		return err // with an open outcome the job may be there
+	}
+	// Nothing was created: it is given back, also when the caller has gone meanwhile.
+	if lost := e.quota.GiveBack(context.WithoutCancel(ctx), attempt); lost != nil {
+		e.cfg.Log.Warn("an attempt of a client could not be given back", "client", r.Client.ID, "error", lost)
+	}
+	return err
+}
+
+func (e *Engine) prepareAndCreate(ctx context.Context, r Request, bp *blueprint.Blueprint, c job.Created) error {
+	if r.Prepare != nil {
+		if err := r.Prepare(ctx, c.ID); err != nil {
+			return err
+		}
+	}
+	return e.create(ctx, bp, c)
+}
+
+// AttemptsUsed tells how many attempts the client has used up in the present calendar month
+// (UTC), and when the next one begins.
+func (e *Engine) AttemptsUsed(ctx context.Context, client string) (used int64, resets time.Time, err error) {
+	used, resets, err = e.quota.Used(ctx, client, e.cfg.Clock.Now())
+	return used, resets, faultFrom(err, "")
+}

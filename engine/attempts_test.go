@@ -1,0 +1,133 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"orrery/engine/faultstore"
+	"orrery/engine/job"
+	"orrery/engine/quota"
+	"orrery/engine/store/memory"
+)
+
+// This file tests that accepted jobs, and nothing else, use up a client's attempts.
+
+// asAnn asks for a job of straight as a client with so many attempts.
+func asAnn(attempts int64, key string) Request {
+	return Request{Blueprint: "straight", Client: job.Client{ID: "ann"}, Attempts: &attempts, IdempotencyKey: key, BodyHash: "h"}
+}
+
+func (r *rig) used(client string, want int64) {
+	r.t.Helper()
+	if n, _, err := r.AttemptsUsed(r.ctx, client); err != nil || n != want {
+		r.t.Errorf("%s has used %d attempts, %v; want %d", client, n, err, want)
+	}
+}
+
+func TestAHundredAtOnceAreCountedExactly(t *testing.T) {
+	r := newRig(t)
+	var accepted, refusals atomic.Int64
+	var all sync.WaitGroup
+	for range 100 {
+		all.Go(func() {
+			_, _, err := r.Submit(r.ctx, asAnn(30, ""))
+			var full *quota.Exceeded
+			switch {
+			case err == nil:
+				accepted.Add(1)
+			case FaultCode(err) == QuotaExceeded && errors.As(err, &full) && full.Wait > 0:
+				refusals.Add(1)
+			default:
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	if accepted.Load() != 30 || refusals.Load() != 70 {
+		t.Errorf("%d accepted, %d refused, want 30 and 70", accepted.Load(), refusals.Load())
+	}
+	counts, err := r.Counts(r.ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var jobs int64
+	for _, n := range counts {
+		jobs += n
+	}
+	if jobs != 30 {
+		t.Errorf("%d jobs are there, want 30", jobs)
+	}
+	r.used("ann", 30)
+	r.reboot()
+	if _, _, err := r.Submit(r.ctx, asAnn(30, "")); FaultCode(err) != QuotaExceeded {
+		t.Errorf("after a restart: %v", err)
+	}
+	if _, _, err := r.Submit(r.ctx, asAnn(31, "")); err != nil {
+		t.Errorf("with a bound that was raised: %v", err)
+	}
+	r.clock.Advance(31 * 24 * time.Hour)
+	if _, _, err := r.Submit(r.ctx, asAnn(1, "")); err != nil {
+		t.Errorf("after the turn of the month: %v", err)
+	}
+	r.used("ann", 1)
+}
+
+func TestARepetitionIsFree(t *testing.T) {
+	r := newRig(t)
+	var ids sync.Map
+	var all sync.WaitGroup
+	for i := range 60 { // three keys, twenty times each, all at once
+		key := fmt.Sprint("k", i%3)
+		all.Go(func() {
+			id, _, err := r.Submit(r.ctx, asAnn(3, key))
+			if err != nil {
+				t.Errorf("%s: %v", key, err)
+			}
+			if first, _ := ids.LoadOrStore(key, id); first != id {
+				t.Errorf("%s gave %s and %s", key, first, id)
+			}
+		})
+	}
+	all.Wait()
+	r.used("ann", 3)
+	if _, _, err := r.Submit(r.ctx, asAnn(3, "k3")); FaultCode(err) != QuotaExceeded {
+		t.Errorf("a fourth key: %v", err)
+	}
+	if _, repeated, err := r.Submit(r.ctx, asAnn(3, "k1")); err != nil || !repeated {
+		t.Errorf("a repetition when all is used up: %v, %v", repeated, err)
+	}
+}
+
+func TestWhatIsNotAcceptedIsNotCounted(t *testing.T) {
+	faults := faultstore.New(memory.New())
+	r := newRig(t, func(c *Config) { c.Store = faults })
+	bad := asAnn(5, "")
+	bad.Blueprint = "nothing"
+	if _, _, err := r.Submit(r.ctx, bad); FaultCode(err) != UnknownBlueprint {
+		t.Fatal(err)
+	}
+	r.used("ann", 0)
+	faults.Fail(faultstore.Commit, 1, faultstore.Before) // nothing was created
+	if _, _, err := r.Submit(r.ctx, asAnn(5, "")); err == nil {
+		t.Fatal("accepted, though nothing was written")
+	}
+	r.used("ann", 0)
+	faults.Fail(faultstore.Commit, 1, faultstore.After) // it was created, which the engine finds out
+	if _, _, err := r.Submit(r.ctx, asAnn(5, "")); err != nil {
+		t.Fatal(err)
+	}
+	r.used("ann", 1)
+	faults.Fail(faultstore.Count, 1, faultstore.Before)
+	if _, _, err := r.Submit(r.ctx, asAnn(5, "")); err == nil {
+		t.Fatal("accepted without a count")
+	}
+	r.used("ann", 1)
+	if _, _, err := r.Submit(r.ctx, Request{Blueprint: "straight", Client: job.Client{ID: "ann"}}); err != nil {
+		t.Fatal(err)
+	}
+	r.used("ann", 1) // a client without a bound is not counted
+}
