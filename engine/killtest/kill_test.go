@@ -88,7 +88,7 @@ func TestRandomKills(t *testing.T) {
 	var accepted []string
 	var senders sync.WaitGroup
 	var people []func() []taken
-	kills := killCount(t)
+	kills, worst := killCount(t), time.Duration(0)
 	for k := range kills {
 		for i := range jobsAKill {
 			n := k*jobsAKill + i
@@ -107,10 +107,13 @@ func TestRandomKills(t *testing.T) {
 		moment := time.NewTimer(time.Duration(50+random.IntN(900)) * time.Millisecond)
 		<-moment.C
 		s.kill()
-		if took := s.start(); took > readyWithin {
+		took := s.start()
+		if took > readyWithin {
 			t.Errorf("kill %d: ready again after %s, want %s at most", k+1, took, readyWithin)
 		}
+		worst = max(worst, took)
 	}
+	t.Logf("%d kills; the slowest start took %s", kills, worst.Round(time.Millisecond))
 	senders.Wait()
 	for _, wait := range people {
 		for _, x := range wait() {
