@@ -136,3 +136,27 @@ func TestThousandBlueprintsAreQuick(t *testing.T) {
 		t.Errorf("1000 blueprints took %v", took)
 	}
 }
+
+// A file over the limit is not read, and is a finding of its directory, not its end.
+func TestLargeFileIsNotRead(t *testing.T) {
+	dir := t.TempDir()
+	for name, text := range map[string]string{"large.star": "#" + strings.Repeat("x", 1<<20), "loads.star": "load(\"//large.star\", \"x\")\n", "good.star": "y = 1\n"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if text, err := Folder(dir)("large.star"); err == nil || text != nil {
+		t.Errorf("%d bytes were read: %v", len(text), err)
+	}
+	result, err := Tree(Folder(dir), []string{"good.star", "large.star", "loads.star"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := false
+	for _, f := range result.Errors() {
+		found = found || f.File == "large.star" && strings.Contains(f.Message, "1048577 bytes; the limit of a blueprint file is 1048576 (SOURCE_LIMIT)")
+	}
+	if !found {
+		t.Errorf("findings: %v", result.Findings)
+	}
+}

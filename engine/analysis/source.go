@@ -27,7 +27,7 @@ type Source func(name string) ([]byte, error)
 func ReadSource(f fs.File) ([]byte, error) {
 	most := guard.Load().FileBytes
 	if info, err := f.Stat(); err == nil && info.Size() > int64(most) {
-		return nil, fmt.Errorf("it has %d bytes; the limit of a blueprint file is %d (%s)", info.Size(), most, guard.CodeSource)
+		return nil, &guard.LimitError{Code: guard.CodeSource, Text: fmt.Sprintf("it has %d bytes; the limit of a blueprint file is %d (%s)", info.Size(), most, guard.CodeSource)}
 	}
 	return io.ReadAll(io.LimitReader(f, int64(most)+1))
 }

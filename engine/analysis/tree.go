@@ -3,6 +3,7 @@
 package analysis
 
 import (
+	"errors"
 	"fmt"
 	"sort"
 	"strings"
@@ -55,6 +56,13 @@ func (a *analyzer) load(name string, depth int) (*module, error) {
 		return m, nil
 	}
 	data, err := a.src(name)
+	var large *guard.LimitError
+	if errors.As(err, &large) { // it was not read, and is a finding like one that was
+		a.files[name] = &file{name: name, ignore: map[int][]string{}}
+		a.reportAt(ruleLoad, name, 1, 1, 0, "the file is not read: "+large.Text, "move parts of it into files that it loads")
+		a.modules[name] = &module{file: a.files[name], frame: &frame{vars: map[string]value{}}, failed: true}
+		return a.modules[name], nil
+	}
 	if err != nil {
 		return nil, fmt.Errorf("analysis: read %s: %w", name, err)
 	}
