@@ -4,6 +4,7 @@ package analysis
 
 import (
 	"fmt"
+	"slices"
 	"sort"
 	"strings"
 
@@ -96,13 +97,10 @@ func join(a, b value) value {
 	case same(a, b):
 		return a
 	}
-	var of []value
-	for _, v := range append(append([]value(nil), alternatives(a)...), alternatives(b)...) {
-		known := false
-		for _, w := range of {
-			known = known || same(v, w)
-		}
-		if !known {
+	was := alternatives(a) // different from each other already
+	of := was[:len(was):len(was)]
+	for _, v := range alternatives(b) {
+		if !slices.ContainsFunc(of, func(w value) bool { return same(v, w) }) {
 			of = append(of, v)
 		}
 	}
