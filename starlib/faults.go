@@ -116,10 +116,13 @@ func catch(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kw
 	if _, ok := args[0].(starlark.Callable); !ok {
 		return nil, fmt.Errorf("%s: the first argument is %s, not a function: write catch(fn, arg), not catch(fn(arg))", b.Name(), args[0].Type())
 	}
+	account := guard.Of(thread)
+	mark := account.Mark()
 	v, err := starlark.Call(thread, args[0], args[1:], kwargs)
 	if err == nil {
 		return caught(thread, true, v, starlark.None)
 	}
+	account.Forget(mark)
 	var limit *LimitError
 	if sc, ok := thread.Local(scopeKey).(*Scope); errors.As(err, &limit) || ok && sc.Stopped != nil && sc.Stopped() {
 		return nil, err

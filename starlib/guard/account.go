@@ -26,6 +26,12 @@ type Account struct {
 	used    atomic.Int64
 	growing [4]*strings.Builder // texts that + lengthens, see concat
 	turn    int
+
+	// What a function's operations need: see fast.go.
+	thread  *starlark.Thread
+	stack   []remembered
+	owner   starlark.Value // whose method is looked up
+	targets []*growing     // for use again
 }
 
 const accountKey = "orrery.account"

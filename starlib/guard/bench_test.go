@@ -90,3 +90,23 @@ func BenchmarkGuards(b *testing.B) {
 		}
 	}
 }
+
+// TestErrorsLeaveNoOperands: what a function remembers when it fails is not taken for the
+// operand of its caller.
+func TestErrorsLeaveNoOperands(t *testing.T) {
+	src := `
+def bad(n):
+    return 100 + (200 * (n + fail("no")))
+def f():
+    x = 7
+    total = 0
+    for i in range(1000):
+        total += x + len([attempt(bad, i), (1 + (2 * attempt(bad, i).count("no")))]) * (1 if attempt(bad, i) == attempt(bad, i) else 100)
+    return total
+result = f()
+`
+	plain, checked := runOracle(t, "operands.star", src, false), runOracle(t, "operands.star", src, true)
+	if plain.err != "" || plain.globals != checked.globals || checked.err != "" {
+		t.Errorf("plain %s %s, checked %s %s", plain.err, plain.globals, checked.err, checked.globals)
+	}
+}

@@ -416,8 +416,8 @@ func getattr(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, 
 // quotes it in the error, with up to four bytes for one.
 const maxKey = 1 << 20
 
-func lookup(thread *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
-	n, k := 0, args[0]
+func looked(thread *starlark.Thread, a *Account, k starlark.Value) (starlark.Value, error) {
+	n := 0
 	switch k := k.(type) {
 	case starlark.String:
 		n = len(k)
@@ -425,7 +425,7 @@ func lookup(thread *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, _
 		n = len(k)
 	case starlark.Tuple:
 		var err error
-		if n, err = Of(thread).textLen(thread, k); err != nil {
+		if n, err = a.textLen(thread, k); err != nil {
 			return nil, err
 		}
 	}

@@ -13,13 +13,26 @@ import (
 
 // Compare is starlark.Compare within the thread's account.
 func Compare(thread *starlark.Thread, op syntax.Token, x, y starlark.Value) (bool, error) {
-	switch x.(type) {
+	switch x := x.(type) {
 	case *starlark.List, starlark.Tuple, *starlark.Dict, *starlarkstruct.Struct, *starlark.Set:
-		c := comparer{thread: thread, a: Of(thread)}
+	case starlark.String:
+		if len(x) <= 4096 {
+			return starlark.Compare(op, x, y)
+		}
+	default:
+		return starlark.Compare(op, x, y)
+	}
+	return compared(thread, Of(thread), op, x, y)
+}
+
+func compared(thread *starlark.Thread, a *Account, op syntax.Token, x, y starlark.Value) (bool, error) {
+	switch x := x.(type) {
+	case *starlark.List, starlark.Tuple, *starlark.Dict, *starlarkstruct.Struct, *starlark.Set:
+		c := comparer{thread: thread, a: a}
 		return c.compare(op, x, y)
 	case starlark.String:
-		if n := starlark.Len(x); n > 4096 {
-			if err := Of(thread).Work(thread, n/64); err != nil {
+		if n := len(x); n > 4096 {
+			if err := a.Work(thread, n/64); err != nil {
 				return false, err
 			}
 		}

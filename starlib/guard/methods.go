@@ -41,6 +41,8 @@ var methods = map[string]map[string]builtin{
 var (
 	guarded       = map[string]map[string]*starlark.Builtin{}
 	guardedMethod = map[string]bool{}
+
+	guardedText, guardedList, guardedDict, guardedSet map[string]*starlark.Builtin // of guarded
 )
 
 func init() {
@@ -61,6 +63,8 @@ func init() {
 			guardedMethod[name] = true
 		}
 	}
+	guarded["list"]["append"] = starlark.NewBuiltin("append", appendOne)
+	guardedText, guardedList, guardedDict, guardedSet = guarded["string"], guarded["list"], guarded["dict"], guarded["set"]
 }
 
 // charged calls the check, then the language's own method on the same receiver.
@@ -78,31 +82,31 @@ func charged(plain *starlark.Builtin, do check) builtin {
 	}
 }
 
+// guardedOf gives the checked methods of a value.
+func guardedOf(x starlark.Value) map[string]*starlark.Builtin {
+	switch x.(type) {
+	case starlark.String:
+		return guardedText
+	case *starlark.List:
+		return guardedList
+	case *starlark.Dict:
+		return guardedDict
+	case *starlark.Set:
+		return guardedSet
+	}
+	return nil
+}
+
 // method gives the checked form of a bound method, and anything else as it is.
 func method(v starlark.Value) starlark.Value {
 	b, ok := v.(*starlark.Builtin)
 	if !ok || b.Receiver() == nil {
 		return v
 	}
-	var kind string
-	switch b.Receiver().(type) {
-	case starlark.String:
-		kind = "string"
-	case *starlark.List:
-		kind = "list"
-	case *starlark.Dict:
-		kind = "dict"
-	case *starlark.Set:
-		kind = "set"
-	case startime.Time:
-		if b.Name() == "format" {
-			return starlark.NewBuiltin(b.Name(), formatTime).BindReceiver(b)
-		}
-		return v
-	default:
-		return v
+	if _, ok := b.Receiver().(startime.Time); ok && b.Name() == "format" {
+		return starlark.NewBuiltin(b.Name(), formatTime).BindReceiver(b)
 	}
-	if g := guarded[kind][b.Name()]; g != nil {
+	if g := guardedOf(b.Receiver())[b.Name()]; g != nil {
 		return g.BindReceiver(b.Receiver())
 	}
 	return v
@@ -259,6 +263,21 @@ func appendList(_ *starlark.Thread, a *Account, b *starlark.Builtin, args starla
 		return a.Alloc(placeBytes(args[len(args)-1]))
 	}
 	return nil // the method says so
+}
+
+// appendOne is x.append(y) without a second bound method: nothing is called as often.
+func appendOne(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	var x starlark.Value
+	if err := starlark.UnpackPositionalArgs(b.Name(), args, kwargs, 1, &x); err != nil {
+		return nil, err
+	}
+	if err := appendList(thread, Of(thread), b, args, kwargs); err != nil {
+		return nil, err
+	}
+	if err := b.Receiver().(*starlark.List).Append(x); err != nil {
+		return nil, fmt.Errorf("%s: %w", b.Name(), err)
+	}
+	return starlark.None, nil
 }
 
 func insertList(thread *starlark.Thread, a *Account, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) error {

@@ -29,6 +29,8 @@ const (
 	opField    = ".op="  // the same for x.f op= v
 	opNegate   = "-x"
 	opInvert   = "~x"
+	opHand     = "hand()" // gives a function its run's hand: see fast.go
+	nameHand   = "(hand)" // the variable that holds it
 	nameNone   = "()None"
 )
 
@@ -96,14 +98,21 @@ var hiddenNames = func() starlark.StringDict {
 	add(opDict, one(madeDict))
 	add(opList, one(madeList))
 	add(opTuple, one(madeTuple))
-	add(opSlice, one(sliced(false)))
-	add(opStride, one(sliced(true)))
+	add(opSlice, one(func(thread *starlark.Thread, a *Account, x starlark.Value) (starlark.Value, error) {
+		a.thread = thread
+		return sliced(a, x, false)
+	}))
+	add(opStride, one(func(thread *starlark.Thread, a *Account, x starlark.Value) (starlark.Value, error) {
+		a.thread = thread
+		return sliced(a, x, true)
+	}))
 	add(opKey, one(entryKey))
 	add(opItem, one(item))
 	add(opMade, one(comprehended))
 	add(opMethod, bound)
 	add(opUnused, unused)
-	add(opLookup, lookup)
+	add(opLookup, one(looked))
+	add(opHand, takeHand)
 	add(opSpread, one(spread))
 	add(opParams, params)
 	add(opFunction, function)

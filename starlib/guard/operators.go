@@ -305,8 +305,14 @@ type growing struct {
 
 var _ starlark.HasSetKey = (*growing)(nil)
 
-// SetKey charges a new key.
-func (g *growing) SetKey(k, v starlark.Value) error { return g.a.setKey(g.thread, g.Dict, k, v, nil) }
+// SetKey charges a new key. It ends the assignment that the value was made for.
+func (g *growing) SetKey(k, v starlark.Value) error {
+	d := g.Dict
+	if g.Dict = nil; len(g.a.targets) < 8 {
+		g.a.targets = append(g.a.targets, g)
+	}
+	return g.a.setKey(g.thread, d, k, v, nil)
+}
 
 func target(thread *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
 	if d, ok := args[0].(*starlark.Dict); ok {
@@ -315,25 +321,39 @@ func target(thread *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, _
 	return args[0], nil
 }
 
+// targetOf is target for functions: what it gives is used again after the assignment.
+func (a *Account) targetOf(x starlark.Value) starlark.Value {
+	d, ok := x.(*starlark.Dict)
+	if !ok {
+		return x
+	}
+	n := len(a.targets) - 1
+	if n < 0 {
+		return &growing{d, a.thread, a}
+	}
+	g := a.targets[n]
+	a.targets = a.targets[:n]
+	g.Dict, g.thread = d, a.thread
+	return g
+}
+
 // sliced charges what x[a:b] made, which is never more than x. A part of a text shares its
 // bytes; with a step it is a copy.
-func sliced(step bool) func(*starlark.Thread, *Account, starlark.Value) (starlark.Value, error) {
-	return func(thread *starlark.Thread, a *Account, x starlark.Value) (starlark.Value, error) {
-		switch v := x.(type) {
-		case *starlark.List, starlark.Tuple:
-			n := starlark.Len(v)
-			if err := a.Work(thread, n/64); err != nil {
-				return nil, err
-			}
-			return x, a.Elements("[:]", n, 16)
-		case starlark.String, starlark.Bytes:
-			if n := starlark.Len(v); step {
-				return x, a.Text("[:]", n)
-			}
-			return x, a.Alloc(16)
+func sliced(a *Account, x starlark.Value, step bool) (starlark.Value, error) {
+	switch v := x.(type) {
+	case *starlark.List, starlark.Tuple:
+		n := starlark.Len(v)
+		if err := a.Work(a.thread, n/64); err != nil {
+			return nil, err
 		}
-		return x, nil
+		return x, a.Elements("[:]", n, 16)
+	case starlark.String, starlark.Bytes:
+		if n := starlark.Len(v); step {
+			return x, a.Text("[:]", n)
+		}
+		return x, a.Alloc(16)
 	}
+	return x, nil
 }
 
 // mutable tells whether a dict may be changed now. Deleting what no dict can hold changes

@@ -152,7 +152,7 @@ func meant(text string) bool {
 
 // attempt calls a function and gives its value, or what went wrong as text.
 func attempt(thread *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
-	v, err := starlark.Call(thread, args[0], nil, nil)
+	v, err := starlark.Call(thread, args[0], args[1:], nil)
 	var limit *LimitError
 	if errors.As(err, &limit) {
 		return nil, err

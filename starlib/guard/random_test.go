@@ -72,8 +72,15 @@ func (a *author) expr(depth int) string {
 func (a *author) statement(indent string) {
 	a.b.WriteString(indent)
 	switch v := a.variable(); a.r.IntN(15) {
-	case 0, 1, 2, 3, 4:
+	case 0, 1:
 		fmt.Fprintf(&a.b, "%s = attempt(lambda: %s)\n", v, a.expr(3))
+	case 2: // a function has a hand, and leaves operands in it when it fails
+		fmt.Fprintf(&a.b, "def g(a, b, c, d, e):\n%s    return %s\n", indent, a.expr(3))
+		fmt.Fprintf(&a.b, "%s%s = [%s, attempt(g, a, b, c, d, e)]\n", indent, v, a.atom())
+	case 3, 4:
+		fmt.Fprintf(&a.b, "def g(a, b, c, d, e):\n%s    return %s\n", indent, a.expr(2))
+		fmt.Fprintf(&a.b, "%s%s = attempt(lambda: %s)\n", indent, v, a.expr(1))
+		fmt.Fprintf(&a.b, "%sif (%s == attempt(g, e, d, c, b, a)) == (%s == 1): %s = (1 + len([attempt(g, a, b, c, d, e), 2])) * 2\n", indent, v, v, a.variable())
 	case 5:
 		fmt.Fprintf(&a.b, "%s %s= %s\n", v, a.pick("+", "-", "*", "|", "%", "//", "&"), a.expr(2))
 	case 6:

@@ -32,8 +32,10 @@ func Rewrite(f *syntax.File, limits Limits) (err error) {
 
 type rewriter struct {
 	limits Limits
-	depth  int // of the tree
-	again  int // loops and functions around: what stands here may run more than once
+	depth  int  // of the tree
+	again  int  // loops and functions around: what stands here may run more than once
+	fast   bool // in a function's body, which has a hand: see fast.go
+	hands  int  // operations of the function that use it
 }
 
 func (r *rewriter) fail(pos syntax.Position, format string, args ...any) {
@@ -87,6 +89,23 @@ func call(name string, pos syntax.Position, args ...syntax.Expr) *syntax.CallExp
 	return &syntax.CallExpr{Fn: hidden(name, pos), Lparen: pos, Args: args, Rparen: pos}
 }
 
+// by makes what takes one value: an operator of the hand, or a call.
+func (r *rewriter) by(name string, op syntax.Token, pos syntax.Position, x syntax.Expr) syntax.Expr {
+	if !r.fast {
+		return call(name, pos, x)
+	}
+	r.hands++
+	return &syntax.BinaryExpr{X: hidden(nameHand, pos), OpPos: pos, Op: op, Y: x}
+}
+
+// both makes an operation on two values: by the hand, which remembers the left one, or a call.
+func (r *rewriter) both(name string, kind, op syntax.Token, pos syntax.Position, x, y syntax.Expr) syntax.Expr {
+	if !r.fast {
+		return call(name, pos, x, y)
+	}
+	return &syntax.BinaryExpr{X: r.by(name, kind, pos, x), OpPos: pos, Op: op, Y: y}
+}
+
 func hidden(name string, pos syntax.Position) *syntax.Ident {
 	return &syntax.Ident{NamePos: pos, Name: name}
 }
@@ -131,12 +150,23 @@ func (r *rewriter) stmt(s syntax.Stmt) syntax.Stmt {
 		s.Body = r.body(s.Body)
 	case *syntax.DefStmt:
 		more := r.params(s.Params)
-		s.Body = r.body(s.Body)
+		r.function(s)
 		if more != nil {
 			s.Body = afterDoc(s.Body, &syntax.ExprStmt{X: more})
 		}
 	}
 	return s
+}
+
+// function rewrites a body, which takes the hand first when it uses it.
+func (r *rewriter) function(s *syntax.DefStmt) {
+	fast, hands := r.fast, r.hands
+	r.fast, r.hands = true, 0
+	s.Body = r.body(s.Body)
+	if r.hands > 0 {
+		s.Body = afterDoc(s.Body, &syntax.AssignStmt{OpPos: s.Def, Op: syntax.EQ, LHS: hidden(nameHand, s.Def), RHS: call(opHand, s.Def)})
+	}
+	r.fast, r.hands = fast, hands
 }
 
 // body rewrites what may run more than once.
@@ -204,6 +234,7 @@ func (r *rewriter) assign(s *syntax.AssignStmt) syntax.Stmt {
 		lhs = paren.X
 	}
 	name, right := augmented[s.Op], s.RHS
+	op := s.Op - syntax.PLUS_EQ + syntax.PLUS
 	if s.Op == syntax.PERCENT_EQ {
 		right = r.passing(right)
 	} else {
@@ -212,13 +243,13 @@ func (r *rewriter) assign(s *syntax.AssignStmt) syntax.Stmt {
 	switch lhs := lhs.(type) {
 	case *syntax.IndexExpr: // container and key are evaluated once, the old value is read first
 		old := call(opPlace, lhs.Lbrack, r.expr(lhs.X), r.expr(lhs.Y))
-		return &syntax.ExprStmt{X: call(name, s.OpPos, old, right)}
+		return &syntax.ExprStmt{X: r.both(name, handAugment, op, s.OpPos, old, right)}
 	case *syntax.DotExpr: // no value has fields that can be set
 		old := call(opField, lhs.Dot, r.expr(lhs))
-		return &syntax.ExprStmt{X: call(name, s.OpPos, old, right)}
+		return &syntax.ExprStmt{X: r.both(name, handAugment, op, s.OpPos, old, right)}
 	case *syntax.Ident:
 		s.Op, s.LHS = syntax.EQ, lhs
-		s.RHS = call(name, s.OpPos, hidden(lhs.Name, lhs.NamePos), right)
+		s.RHS = r.both(name, handAugment, op, s.OpPos, hidden(lhs.Name, lhs.NamePos), right)
 	}
 	return s
 }
@@ -235,7 +266,7 @@ func (r *rewriter) target(e syntax.Expr) syntax.Expr {
 	case *syntax.ListExpr:
 		r.targets(e.List)
 	case *syntax.IndexExpr:
-		e.X, e.Y = call(opTarget, e.Lbrack, r.expr(e.X)), r.expr(e.Y)
+		e.X, e.Y = r.by(opTarget, handTarget, e.Lbrack, r.expr(e.X)), r.expr(e.Y)
 	case *syntax.DotExpr:
 		e.X = r.expr(e.X)
 	}

@@ -41,24 +41,28 @@ func (r *rewriter) expr(e syntax.Expr) syntax.Expr {
 		e.Key, e.Value = r.expr(e.Key), r.expr(e.Value)
 	case *syntax.DictExpr:
 		r.list(e.List)
-		return call(opDict, e.Lbrace, e)
+		return r.by(opDict, handDict, e.Lbrace, e)
 	case *syntax.DotExpr:
 		e.X = r.expr(e.X)
 		if guardedMethod[e.Name.Name] {
+			if r.fast { // the hand finds the checked method at once
+				e.X = r.by(opMethod, handAttr, e.Dot, e.X)
+				return e
+			}
 			return call(opMethod, e.Dot, e)
 		}
 	case *syntax.IndexExpr:
 		e.X, e.Y = r.expr(e.X), r.expr(e.Y)
 		if _, written := e.Y.(*syntax.Literal); !written {
-			e.Y = call(opLookup, e.Lbrack, e.Y)
+			e.Y = r.by(opLookup, handLookup, e.Lbrack, e.Y)
 		}
 	case *syntax.ListExpr:
 		r.list(e.List)
-		return call(opList, e.Lbrack, e)
+		return r.by(opList, handList, e.Lbrack, e)
 	case *syntax.TupleExpr:
 		r.list(e.List)
 		if len(e.List) > 0 {
-			return call(opTuple, position(e), e)
+			return r.by(opTuple, handTuple, position(e), e)
 		}
 	case *syntax.SliceExpr:
 		return r.slice(e)
@@ -123,7 +127,10 @@ func (r *rewriter) binary(e *syntax.BinaryExpr) syntax.Expr {
 			return e
 		}
 	}
-	return call(name, e.OpPos, e.X, e.Y)
+	if by, compares := handComparisons[e.Op]; compares {
+		return r.both(name, handCompare, by, e.OpPos, e.X, e.Y)
+	}
+	return r.both(name, handArith, e.Op, e.OpPos, e.X, e.Y)
 }
 
 // constant tells whether an expression is texts that are joined by +.
@@ -163,12 +170,11 @@ func (r *rewriter) callExpr(e *syntax.CallExpr) {
 }
 
 func (r *rewriter) slice(e *syntax.SliceExpr) syntax.Expr {
-	name := opSlice
-	if e.Step != nil {
-		name = opStride
-	}
 	e.X, e.Lo, e.Hi, e.Step = r.expr(e.X), r.expr(e.Lo), r.expr(e.Hi), r.expr(e.Step)
-	return call(name, e.Lbrack, e)
+	if e.Step != nil {
+		return call(opStride, e.Lbrack, e)
+	}
+	return r.by(opSlice, handSlice, e.Lbrack, e)
 }
 
 func (r *rewriter) comprehension(e *syntax.Comprehension) syntax.Expr {
@@ -186,7 +192,7 @@ func (r *rewriter) comprehension(e *syntax.Comprehension) syntax.Expr {
 	if entry, ok := e.Body.(*syntax.DictEntry); ok {
 		entry.Key, entry.Value = call(opKey, entry.Colon, r.expr(entry.Key)), r.expr(entry.Value)
 	} else {
-		e.Body = call(opItem, e.Lbrack, r.expr(e.Body))
+		e.Body = r.by(opItem, handItem, e.Lbrack, r.expr(e.Body))
 	}
 	return call(opMade, e.Lbrack, e)
 }
@@ -195,9 +201,10 @@ func (r *rewriter) comprehension(e *syntax.Comprehension) syntax.Expr {
 // is always true.
 func (r *rewriter) lambda(e *syntax.LambdaExpr) syntax.Expr {
 	more := r.params(e.Params)
-	r.again++
+	fast := r.fast
+	r.again, r.fast = r.again+1, false
 	e.Body = r.expr(e.Body)
-	r.again--
+	r.again, r.fast = r.again-1, fast
 	if more != nil {
 		e.Body = &syntax.CondExpr{If: e.Lambda, ElsePos: e.Lambda, Cond: more, True: e.Body, False: hidden(nameNone, e.Lambda)}
 	}
