@@ -34,6 +34,13 @@ const (
 
 	mostCPU    = time.Second
 	mostMemory = 200 << 20
+
+	// Good jobs beside a hostile script may take so much longer than alone: a machine that
+	// does other things stops a process now and then, and a collection of garbage takes its
+	// share of two processors.
+	slower      = 20
+	leastBound  = 100 * time.Millisecond // a good job alone takes some 50 µs
+	latencyRuns = 3                      // tries until the machine's own pauses are no excuse
 )
 
 func TestMain(m *testing.M) {
@@ -48,8 +55,9 @@ func TestMain(m *testing.M) {
 type verdict struct {
 	Code, Message, File string
 	Line, Col           int
-	Good                int    // jobs that went well
-	Bad                 string // the first that did not
+	Good                int           // jobs that went well
+	Bad                 string        // the first that did not
+	Alone, Beside       time.Duration // the 99th percentile of good jobs before the script and beside it
 }
 
 var hostileHeader = regexp.MustCompile(`(?m)^# (expect|where|fill): (.*)\n`)
@@ -118,16 +126,25 @@ func hostileChild(name string) {
 		os.Exit(2)
 	}
 	var v verdict
+	job := func() time.Duration {
+		began := time.Now()
+		d := Run(context.Background(), step(good.Blueprints[0], "start"))
+		if v.Good++; d.Failure != nil && v.Bad == "" {
+			v.Bad = d.Failure.Message
+		}
+		return time.Since(began)
+	}
+	var alone, took []time.Duration
+	for range 200 {
+		alone = append(alone, job())
+	}
 	done := make(chan struct{})
 	var beside sync.WaitGroup
 	beside.Go(func() {
 		tick := time.NewTicker(5 * time.Millisecond)
 		defer tick.Stop()
 		for {
-			d := Run(context.Background(), step(good.Blueprints[0], "start"))
-			if v.Good++; d.Failure != nil && v.Bad == "" {
-				v.Bad = d.Failure.Message
-			}
+			took = append(took, job())
 			select {
 			case <-done:
 				return
@@ -138,10 +155,15 @@ func hostileChild(name string) {
 	hostile := runHostile(s)
 	close(done)
 	beside.Wait()
-	hostile.Good, hostile.Bad = v.Good, v.Bad
+	hostile.Good, hostile.Bad, hostile.Alone, hostile.Beside = v.Good, v.Bad, percentile99(alone), percentile99(took)
 	if err := json.NewEncoder(os.Stdout).Encode(hostile); err != nil {
 		os.Exit(2)
 	}
+}
+
+func percentile99(all []time.Duration) time.Duration {
+	slices.Sort(all)
+	return all[(len(all)*99-1)/100]
 }
 
 func runHostile(s hostileScript) verdict {
@@ -182,7 +204,7 @@ func TestHostile(t *testing.T) {
 	}
 	var mu sync.Mutex
 	worst := map[string]string{}
-	var cpuMost time.Duration
+	var cpuMost, besideMost time.Duration
 	var memoryMost int64
 	t.Run("scripts", func(t *testing.T) {
 		for i, name := range names {
@@ -191,9 +213,12 @@ func TestHostile(t *testing.T) {
 			}
 			t.Run(strings.TrimSuffix(filepath.Base(name), ".star"), func(t *testing.T) {
 				t.Parallel()
-				cpu, memory := oneHostile(t, self, name)
+				cpu, memory, beside := oneHostile(t, self, name)
 				mu.Lock()
 				defer mu.Unlock()
+				if beside > besideMost {
+					besideMost, worst["beside"] = beside, name
+				}
 				if cpu > cpuMost {
 					cpuMost, worst["cpu"] = cpu, name
 				}
@@ -203,16 +228,35 @@ func TestHostile(t *testing.T) {
 			})
 		}
 	})
-	t.Logf("%d scripts; most CPU %v (%s), most memory %d MB (%s)", len(names), cpuMost, filepath.Base(worst["cpu"]), memoryMost/1e6, filepath.Base(worst["memory"]))
+	t.Logf("%d scripts; most CPU %v (%s), most memory %d MB (%s), good jobs beside took up to %v (p99, %s)", len(names), cpuMost, filepath.Base(worst["cpu"]),
+		memoryMost/1e6, filepath.Base(worst["memory"]), besideMost, filepath.Base(worst["beside"]))
 }
 
-// oneHostile runs a script in a child and checks what the child and the system say.
-func oneHostile(t *testing.T, self, name string) (cpu time.Duration, memory int64) {
+// oneHostile runs a script in a child and checks what the child and the system say. What
+// the good jobs took is looked at again when it was long: only a script does it every time.
+func oneHostile(t *testing.T, self, name string) (cpu time.Duration, memory int64, beside time.Duration) {
 	t.Helper()
 	s, err := readHostile(name)
 	if err != nil {
 		t.Fatal(err)
 	}
+	v, cpu, memory := hostileProcess(t, self, name)
+	checkHostile(t, s, v, cpu, memory)
+	for try := 1; v.Beside > max(leastBound, slower*v.Alone); try++ {
+		if try == latencyRuns && !raceDetector {
+			t.Errorf("good jobs beside it took %v (the 99th of a hundred), alone %v", v.Beside, v.Alone)
+		}
+		if try == latencyRuns {
+			break
+		}
+		v, _, _ = hostileProcess(t, self, name)
+	}
+	return cpu, memory, v.Beside
+}
+
+// hostileProcess runs a script in a process of its own.
+func hostileProcess(t *testing.T, self, name string) (v verdict, cpu time.Duration, memory int64) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, self)
@@ -222,7 +266,6 @@ func oneHostile(t *testing.T, self, name string) (cpu time.Duration, memory int6
 	if err := cmd.Run(); err != nil {
 		t.Fatalf("the process ended with %v: %.2000s", err, complained.String())
 	}
-	var v verdict
 	if err := json.Unmarshal([]byte(said.String()), &v); err != nil {
 		t.Fatalf("%v: %s", err, said.String())
 	}
@@ -230,6 +273,11 @@ func oneHostile(t *testing.T, self, name string) (cpu time.Duration, memory int6
 	if usage, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
 		memory = usage.Maxrss << 10
 	}
+	return v, cpu, memory
+}
+
+func checkHostile(t *testing.T, s hostileScript, v verdict, cpu time.Duration, memory int64) {
+	t.Helper()
 	// the race detector slows a script five times and more: there the wall clock, which is a
 	// limit too, may be the one that ends it
 	byClock := raceDetector && v.Code == "SCRIPT_TIME_LIMIT" && len(s.expect) > 0
@@ -244,7 +292,7 @@ func oneHostile(t *testing.T, self, name string) (cpu time.Duration, memory int6
 	}
 	t.Logf("%v of CPU time, %d MB", cpu.Round(time.Millisecond), memory/1e6)
 	if raceDetector {
-		return cpu, memory // which takes several times as much of both
+		return // which takes several times as much of both
 	}
 	if cpu >= mostCPU {
 		t.Errorf("it took %v of CPU time", cpu)
@@ -252,5 +300,4 @@ func oneHostile(t *testing.T, self, name string) (cpu time.Duration, memory int6
 	if memory >= mostMemory {
 		t.Errorf("its process took %d MB of memory", memory/1e6)
 	}
-	return cpu, memory
 }
