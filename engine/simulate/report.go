@@ -33,9 +33,10 @@ type JobReport struct {
 	Took   time.Duration `json:"-"` // simulated, from the job's creation to its end
 	Served []Try         `json:"-"` // tries in the order in which the worker got them
 
-	Ignored  []Ignored        `json:"-"` // results that did not count
-	Moves    []Move           `json:"-"` // the ways it took, in order
-	Progress []store.Progress `json:"-"`
+	Ignored  []Ignored         `json:"-"` // results that did not count
+	Moves    []Move            `json:"-"` // the ways it took, in order
+	Progress []store.Progress  `json:"-"`
+	Webhooks []json.RawMessage `json:"-"` // what its client was told; of the job that ran, not of children
 
 	Files map[string]string `json:"-"` // name -> text, or a note for what is no short text
 }
@@ -124,6 +125,9 @@ func (s *sim) reportJob(ctx context.Context, id, stuck string) (*JobReport, erro
 	records, err := s.records(ctx, id, 0)
 	if err != nil {
 		return nil, err
+	}
+	if j.Parent == nil {
+		r.Webhooks = s.hooks
 	}
 	r.Ignored, r.Moves = s.ignored[id], moves(records)
 	if r.Progress, err = s.store.Progress(ctx, id); err != nil {

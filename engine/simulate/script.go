@@ -26,6 +26,7 @@ type Script struct {
 	CancelAfter time.Duration
 
 	DispatchTimeout, ResultTimeout float64 // seconds, of the create body; 0 none
+	WebhookURL                     string  // of the create body; what would be posted there is in JobReport.Webhooks
 }
 
 // Answer is what a worker does with a task.
@@ -49,6 +50,20 @@ type pending struct {
 	at     time.Time
 	task   job.Task
 	answer Answer
+}
+
+// mailbox is the client's side of webhooks: it takes every message and keeps it.
+type mailbox sim
+
+var _ engine.Webhooks = (*mailbox)(nil)
+
+// Accept takes any address: nothing is called.
+func (*mailbox) Accept(string, string) error { return nil }
+
+// Post keeps a message. Settle calls it in its own goroutine, one after the other.
+func (m *mailbox) Post(_ context.Context, _, _, _ string, _ time.Time, body []byte) error {
+	m.hooks = append(m.hooks, slices.Clone(body))
+	return nil
 }
 
 // reply finds the answer to a task.

@@ -95,6 +95,7 @@ type sim struct {
 	depths    map[string]int   // job -> how deep it is below the job that runs
 	stalls    int
 	pending   []pending            // results under way, the next one first
+	hooks     []json.RawMessage    // what the present job's client was told
 	ignored   map[string][]Ignored // by job
 }
 
@@ -141,7 +142,7 @@ func (w *World) Run(ctx context.Context, o Options) (*JobReport, map[string]map[
 	o.NoFiles = w.s.NoFiles
 	o.Catalog, o.Env, o.RealTime, o.Start, o.Log, o.Jitter = w.s.Catalog, w.s.Env, w.s.RealTime, w.s.Start, w.s.Log, w.s.Jitter
 	w.s.Options = o
-	w.s.cancelled = false
+	w.s.cancelled, w.s.hooks = false, nil
 	w.s.replies, w.s.people = newReplies(o.Scenario.Replies), o.Scenario.Approvals
 	run, err := w.s.run(ctx)
 	if err != nil {
@@ -207,7 +208,7 @@ func newSim(o Options) (*sim, error) {
 	}
 	cfg := engine.Config{
 		Store: s.store, Blueprints: o.Catalog, Dispatcher: s.queue,
-		Clock: s.clock, Log: o.Log, Env: o.Env, Jitter: o.Jitter, Limits: o.Limits,
+		Clock: s.clock, Log: o.Log, Env: o.Env, Jitter: o.Jitter, Webhooks: (*mailbox)(s), Limits: o.Limits,
 	}
 	s.databases = engine.NewDatabases(nil, s.files.database)
 	cfg.Databases = s.databases
@@ -252,7 +253,7 @@ func (s *sim) request() engine.Request {
 		r.Client.Plan, r.Client.Params = c.Plan, c.Params
 	}
 	if s.Script != nil {
-		r.DispatchTimeout, r.ResultTimeout = s.Script.DispatchTimeout, s.Script.ResultTimeout
+		r.DispatchTimeout, r.ResultTimeout, r.WebhookURL = s.Script.DispatchTimeout, s.Script.ResultTimeout, s.Script.WebhookURL
 	}
 	return r
 }

@@ -192,7 +192,7 @@ func (j *jobValue) compare(thread *starlark.Thread, name string, want starlark.V
 			want = d
 		}
 		return some(thread, name, got, want)
-	case "tasks", "ignored", "progress", "children":
+	case "tasks", "ignored", "progress", "children", "webhooks":
 		return entries(thread, name, got, want)
 	case "log":
 		return lines(name, got, want)
@@ -273,7 +273,7 @@ func someStores(thread *starlark.Thread, got, want starlark.Value) ([]string, er
 }
 
 // short is the attribute that a bare text in a list of entries speaks of.
-var short = map[string]string{"tasks": "task_type", "ignored": "task_type", "children": "blueprint", "progress": "message"}
+var short = map[string]string{"tasks": "task_type", "ignored": "task_type", "children": "blueprint", "progress": "message", "webhooks": "event"}
 
 // entries compares a list whose entries are named by a text, or by some of their keys.
 func entries(thread *starlark.Thread, name string, got, want starlark.Value) ([]string, error) {

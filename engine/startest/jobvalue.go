@@ -50,12 +50,16 @@ func text(v starlark.Value) string {
 // jobFields are the names of a job's data, in the order in which a mismatch shows them.
 var jobFields = []string{
 	"status", "state", "path", "error", "error_message", "state_history", "initial_data", "tasks", "children",
-	"stores", "files", "progress", "ignored", "log", "took_seconds", "stuck", "blueprint", "id",
+	"stores", "files", "webhooks", "progress", "ignored", "log", "took_seconds", "stuck", "blueprint", "id",
 }
 
 // newJob makes the value of a report. stores is nil for children, which share their parent's world.
 func newJob(r *running, report *simulate.JobReport, stores map[string]map[string]json.RawMessage) (*jobValue, error) {
 	type plain map[string]any
+	webhooks := report.Webhooks
+	if webhooks == nil {
+		webhooks = []json.RawMessage{}
+	}
 	tasks := make([]any, 0, len(report.Dispatched))
 	for _, t := range report.Dispatched {
 		tasks = append(tasks, t)
@@ -85,7 +89,7 @@ func newJob(r *running, report *simulate.JobReport, stores map[string]map[string
 	for name, v := range map[string]any{
 		"status": report.Status, "state": report.FinalState, "path": report.Path, "error": cause, "error_message": report.Reason,
 		"state_history": report.StateHistory, "initial_data": report.InitialData, "tasks": tasks, "stores": stores,
-		"progress": progress, "ignored": ignored, "log": lines, "took_seconds": report.Took.Seconds(), "stuck": report.Stuck,
+		"progress": progress, "ignored": ignored, "webhooks": webhooks, "log": lines, "took_seconds": report.Took.Seconds(), "stuck": report.Stuck,
 		"blueprint": report.Blueprint, "id": report.JobID, "files": report.Files,
 	} {
 		raw, err := json.Marshal(v)

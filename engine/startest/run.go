@@ -181,7 +181,7 @@ func runOne(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, k
 // jobArgs are the keywords of one job.
 type jobArgs struct {
 	data                                  starlark.Value
-	blueprint, cancelDuring               string
+	blueprint, webhook, cancelDuring      string
 	workers, approvals, client, worker    *starlark.Dict
 	files                                 *starlark.Dict
 	cancelAfter, dispatchTime, resultTime starlark.Value
@@ -191,7 +191,7 @@ type jobArgs struct {
 func (a *jobArgs) pairs() []any {
 	return []any{"data?", &a.data, "blueprint?", &a.blueprint, "workers?", &a.workers, "approvals?", &a.approvals,
 		"client?", &a.client, "worker?", &a.worker, "files?", &a.files, "emulate?", &a.emulate, "cancel_during?", &a.cancelDuring,
-		"cancel_after_seconds?", &a.cancelAfter, "dispatch_timeout?", &a.dispatchTime, "result_timeout?", &a.resultTime}
+		"cancel_after_seconds?", &a.cancelAfter, "webhook_url?", &a.webhook, "dispatch_timeout?", &a.dispatchTime, "result_timeout?", &a.resultTime}
 }
 
 // job runs one job and gives it as a value.
@@ -235,7 +235,7 @@ func (r *running) job(thread *starlark.Thread, world *simulate.World, a *jobArgs
 // fill puts the arguments that are data into the options.
 func (a *jobArgs) fill(o *simulate.Options) (err error) {
 	o.Scenario = &simulate.Scenario{}
-	o.Script = &simulate.Script{}
+	o.Script = &simulate.Script{WebhookURL: a.webhook}
 	if a.data != nil && a.data != starlark.None {
 		if _, ok := a.data.(*starlark.Dict); !ok {
 			return fmt.Errorf("data is %s; it must be a dict", a.data.Type())

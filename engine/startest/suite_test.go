@@ -81,6 +81,12 @@ def test_function_and_list():
 def test_unhandled_failure():
     run(workers = {"work": failure("no", code = "PERMANENT_ERROR")}).expect(status = "quarantined", state = "begin")
 
+def test_webhook():
+    job = run(workers = {"work": reply("odd", {"x": 1})}, webhook_url = "https://client.example/hook")
+    job.expect(webhooks = [{"event": "job_finished", "status": "finished", "job_id": job.id, "result": {"x": 1}}])
+    run(workers = {"work": failure("no", code = "PERMANENT_ERROR")}, webhook_url = "https://client.example/hook").expect(webhooks = ["job_quarantined"])
+    run(workers = {"work": reply("odd")}).expect(webhooks = [])
+
 def test_emulated():
     run(emulate = True).expect(status = "failed", state = "failed")
 
@@ -103,8 +109,8 @@ def test_fails():
 			}
 		}
 	}
-	if passed, _ := r.Counts(); passed != 9 {
-		t.Errorf("%d passed, want 9", passed)
+	if passed, _ := r.Counts(); passed != 10 {
+		t.Errorf("%d passed, want 10", passed)
 	}
 }
 
