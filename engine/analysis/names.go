@@ -8,6 +8,8 @@ import (
 
 	"go.starlark.net/starlark"
 	"go.starlark.net/syntax"
+
+	"orrery/starlib/stub"
 )
 
 // Dialect is the Starlark that blueprints are written in: loops and conditions at top level and sets, but no while, recursion or reassignment of globals. It must not be changed.
@@ -57,11 +59,10 @@ var fixedParameters = []string{
 // FixedParameters returns the parameter names of handlers that have a fixed meaning.
 func FixedParameters() []string { return append([]string(nil), fixedParameters...) }
 
+// What values have and calls take is read from the stubs, which a test holds equal to the real ones.
 var (
-	contextAttrs = []string{
-		"job_id", "step_id", "initial_data", "state_history", "client", "data_stores", "task_files", "aggregation_results", "storage", "actions", "error", "current_state", "tracing_context",
-	}
-	blueprintAttrs = []string{"handler_for", "aggregator_for", "add_data_store", "render_graph", "name", "api_endpoint", "api_version", "description"}
+	contextAttrs   = stub.Get("context").Names()
+	blueprintAttrs = stub.Get("blueprint").Names()
 )
 
 // A signature is what a call takes: params in their positional order, of which the first required ones must be given.
@@ -72,30 +73,31 @@ type signature struct {
 	open     bool
 }
 
-// actionSignatures are the five actions of a handler.
-var actionSignatures = map[string]signature{
-	"transition_to": {params: []string{"state", "error_message", "after_seconds"}, required: 1},
-	"dispatch_task": {params: []string{
-		"task_type", "params", "transitions", "dispatch_strategy", "priority", "max_cost", "resource_requirements",
-		"timeout_seconds", "dispatch_timeout_seconds", "result_timeout_seconds", "retry",
-	}, required: 1},
-	"dispatch_parallel":    {params: []string{"tasks", "aggregate_into", "failure", "cancelled"}, required: 2},
-	"run_blueprint":        {params: []string{"blueprint_name", "initial_data", "transitions", "dispatch_timeout", "result_timeout"}, required: 1},
-	"await_human_approval": {params: []string{"integration", "message", "transitions", "timeout_seconds"}, required: 1, open: true},
+// signatureOf reads a signature from a stub.
+func signatureOf(page, name string) signature {
+	m := stub.Get(page).Member(name)
+	return signature{params: m.Keywords(), required: m.Required(), open: m.Open()}
 }
 
+// actionSignatures are the five actions of a handler.
+var actionSignatures = func() map[string]signature {
+	all := map[string]signature{}
+	for _, name := range actionNames() {
+		all[name] = signatureOf("actions", name)
+	}
+	return all
+}()
+
 var (
-	blueprintSignature  = signature{params: []string{"name", "api_endpoint", "api_version", "data_stores", "description", "example", "limits"}, required: 1}
-	handlerSignature    = signature{params: []string{"state", "is_start", "is_end", "status"}, required: 1}
-	aggregatorSignature = signature{params: []string{"state"}, required: 1}
-	whenSignature       = signature{params: []string{"condition"}, required: 1}
-	storeSignature      = signature{params: []string{"name", "initial"}, required: 1}
-	renderSignature     = signature{params: []string{"path", "format"}, required: 1}
+	blueprintSignature  = signatureOf(stub.Predeclared, "blueprint")
+	handlerSignature    = signatureOf("blueprint", "handler_for")
+	aggregatorSignature = signatureOf("blueprint", "aggregator_for")
+	whenSignature       = signatureOf("registration", "when")
+	storeSignature      = signatureOf("blueprint", "add_data_store")
+	renderSignature     = signatureOf("blueprint", "render_graph")
 )
 
 // endStatuses are the values of status= in handler_for.
 var endStatuses = []string{"finished", "failed", "cancelled"}
 
-func actionNames() []string {
-	return []string{"transition_to", "dispatch_task", "dispatch_parallel", "run_blueprint", "await_human_approval"}
-}
+func actionNames() []string { return stub.Get("actions").Names() }

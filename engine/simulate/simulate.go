@@ -199,7 +199,7 @@ func newSim(o Options) (*sim, error) {
 			o.Start = time.Now()
 		}
 		s.fake = clock.NewFake(o.Start)
-		s.clock = s.fake
+		s.clock = jumping{s.fake}
 	}
 	s.store = memory.New()
 	var err error
@@ -220,6 +220,20 @@ func newSim(o Options) (*sim, error) {
 		err = errors.Join(err, s.close())
 	}
 	return s, err
+}
+
+// jumping is a fake clock whose timers fire at once and move it to their date: nobody else
+// would, while a handler sleeps.
+type jumping struct{ *clock.Fake }
+
+var _ clock.Clock = jumping{}
+
+// NewTimer moves the clock and gives a timer that has fired.
+func (j jumping) NewTimer(d time.Duration) clock.Timer {
+	if d > 0 {
+		j.Advance(d)
+	}
+	return j.Fake.NewTimer(0)
 }
 
 // run simulates one job to its end.
