@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -78,5 +79,29 @@ func TestExamplesOfTheReference(t *testing.T) {
 	}
 	if ran < 100 {
 		t.Errorf("%d examples ran, there are more", ran)
+	}
+}
+
+// The stubs of what only test files have are equal to it.
+func TestStubsOfTests(t *testing.T) {
+	for page, want := range map[string][]string{
+		"test": names().Keys(), "expect": expectModule().AttrNames(), "job": (&jobValue{order: jobFields}).AttrNames(),
+	} {
+		slices.Sort(want)
+		if got := slices.Sorted(slices.Values(stub.Get(page).Names())); !slices.Equal(got, want) {
+			t.Errorf("the stub %s has\n%s\nthere are\n%s", page, got, want)
+		}
+	}
+	var job jobArgs
+	var world worldArgs
+	var keywords []string
+	for _, x := range append(job.pairs(), world.pairs()...) {
+		if name, ok := x.(string); ok {
+			keywords = append(keywords, strings.TrimRight(name, "?"))
+		}
+	}
+	slices.Sort(keywords)
+	if got := slices.Sorted(slices.Values(stub.Get("test").Member("run").Keywords())); !slices.Equal(got, keywords) {
+		t.Errorf("the stub of run() takes\n%s\nit takes\n%s", got, keywords)
 	}
 }
