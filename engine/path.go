@@ -305,7 +305,7 @@ func (e *Engine) Returned(ctx context.Context, t job.Task, o Outcome) (Taken, er
 			}
 			return job.TaskFailed{Task: t, Err: failed, Jitter: e.cfg.Jitter(), Others: others, Emulated: o.Emulated}, nil
 		}
-		return job.Returned{Task: t, Status: o.Status, Data: o.Data, Before: data.History, Others: others, Emulated: o.Emulated}, nil
+		return job.Returned{Task: t, Status: o.Status, Data: o.Data, Before: data.History, Metadata: o.Metadata, Others: others, Emulated: o.Emulated}, nil
 	})
 	killpoint.At("engine.result-kept")
 	return taken(t, err)

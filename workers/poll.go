@@ -2,6 +2,7 @@ package workers
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/url"
 	"strconv"
@@ -255,6 +256,16 @@ func (h *Hub) refuse(ctx context.Context, e *entry, t job.Task, cause error) err
 
 func (h *Hub) encode(t *job.Task) ([]byte, error) {
 	wire := protocol.Task{JobID: t.JobID, TaskID: t.ID, Type: t.Type, Params: t.Params, Tracing: t.Trace, Priority: t.Priority}
+	if len(t.Files) > 0 {
+		var files map[string]job.FileNote
+		if err := json.Unmarshal(t.Files, &files); err != nil {
+			return nil, err
+		}
+		wire.Files = make(map[string]protocol.File, len(files))
+		for path, f := range files {
+			wire.Files[path] = protocol.File{URI: f.URI, Size: f.Size, ETag: f.ETag}
+		}
+	}
 	if h.secret != "" {
 		return protocol.SignTask(wire, h.secret)
 	}

@@ -319,3 +319,12 @@ func TestQueueMemory(t *testing.T) {
 	}
 	runtime.KeepAlive(r)
 }
+
+// What an earlier worker said of a file goes along with the task that names it.
+func TestFilesOfParamsGoAlong(t *testing.T) {
+	h := &Hub{}
+	raw, err := h.encode(&job.Task{JobID: "j", ID: "t", Type: "x", Params: json.RawMessage(`{"v":"s3://b/x"}`), Files: json.RawMessage(`{"v":{"uri":"s3://b/x","size":4,"etag":"e"}}`)})
+	if err != nil || !strings.Contains(string(raw), `"params_metadata":{"v":{"uri":"s3://b/x","size":4,"etag":"e"}}`) {
+		t.Errorf("the task is %s, %v", raw, err)
+	}
+}

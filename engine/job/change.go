@@ -84,6 +84,9 @@ type TaskNote struct {
 	Status   string  `json:"status,omitempty"`
 	Priority float64 `json:"priority,omitempty"`
 	Emulated bool    `json:"emulated,omitempty"`
+
+	LeasedAt *Time           `json:"leased_at,omitempty"`     // when the worker got it
+	Files    json.RawMessage `json:"data_metadata,omitempty"` // what the worker said of files in its result
 }
 
 // MessageKind says who an outbox message is for.

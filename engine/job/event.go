@@ -37,6 +37,7 @@ type Returned struct {
 	Status   string
 	Data     json.RawMessage // nil or an object
 	Before   json.RawMessage // state_history before; not needed for branches
+	Metadata json.RawMessage // what the worker said of files in Data, or nil
 	Others   int             // tasks of the job still at workers
 	Emulated bool
 }

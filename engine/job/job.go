@@ -44,6 +44,8 @@ type Job struct {
 	Closed       bool       `json:"closed,omitempty"`              // a person ended it for good; it is never reopened
 	Due          *time.Time `json:"due,omitempty"`                 // when the timer must look at the job: the earlier of Wait.Until and the end of a cancel's grace
 	Recent       []string   `json:"recent,omitempty"`              // the last ten states, for the limit's message
+
+	Files json.RawMessage `json:"files,omitempty"` // []FileNote: what workers said of files in their results, newest last
 }
 
 // Client is who created the job, as scripts see it.
@@ -119,6 +121,7 @@ type Task struct {
 	Due         *time.Time        `json:"due,omitempty"`               // when the timer must look at it
 	LastError   *Error            `json:"last_error,omitempty"`
 	Trace       map[string]string `json:"trace,omitempty"`
+	Files       json.RawMessage   `json:"files,omitempty"` // FileNote by the path of the key in Params
 }
 
 // RetryPolicy says how often and when a failed task is tried again. Seconds throughout.

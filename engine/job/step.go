@@ -225,7 +225,7 @@ func (w *move) newTask(s TaskSpec, into string) Task {
 		JobID: j.ID, N: j.LastTask, State: TaskQueued, Step: j.Step, JobState: w.from,
 		Type: s.Type, Params: s.Params, Transitions: s.Transitions, Strategy: s.Strategy,
 		Priority: s.Priority, MaxCost: s.MaxCost, Resources: s.Resources, Retry: s.Retry,
-		Branch: into != "", Into: into, Queued: w.now, Trace: j.Trace,
+		Branch: into != "", Into: into, Queued: w.now, Trace: j.Trace, Files: filesIn(s.Params, j.Files),
 	}
 	t.Timeout = smaller(s.Timeout, s.ResultTimeout)
 	if t.Timeout == 0 {

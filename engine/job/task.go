@@ -19,6 +19,7 @@ func (w *move) returned(e Returned) error {
 	t := e.Task
 	t.State, t.Due = TaskDone, nil
 	note := note(t, e.Status, e.Emulated)
+	j.Files, note.Files = noteFiles(j.Files, e.Metadata)
 	rec := Record{Kind: RecTaskEnd, Task: &note}
 	if j.CancelAsked != nil {
 		w.c.Tasks = []Task{t}
@@ -108,7 +109,11 @@ func (w *move) leaveFor(target string, rec Record) {
 }
 
 func note(t Task, status string, emulated bool) TaskNote {
-	return TaskNote{N: t.N, ID: t.ID, Type: t.Type, Worker: t.Worker, Attempt: t.Attempt, Status: status, Emulated: emulated}
+	n := TaskNote{N: t.N, ID: t.ID, Type: t.Type, Worker: t.Worker, Attempt: t.Attempt, Status: status, Emulated: emulated}
+	if !t.LeasedAt.IsZero() {
+		n.LeasedAt = &Time{t.LeasedAt}
+	}
+	return n
 }
 
 func (w *move) taskFailed(e TaskFailed) error {

@@ -51,6 +51,7 @@ func (t *text) job(j *job.Job) {
 	t.flagIf("closed", j.Closed)
 	t.dateIf("due", j.Due)
 	t.listIf("recent", j.Recent)
+	t.rawIf("files", j.Files)
 	t.close()
 }
 
@@ -115,6 +116,7 @@ func (t *text) task(k *job.Task) {
 	t.dateIf("due", k.Due)
 	t.failureIf("last_error", k.LastError)
 	t.wordsIf("trace", k.Trace)
+	t.rawIf("files", k.Files)
 	t.close()
 }
 
@@ -182,6 +184,10 @@ func (t *text) note(n *job.TaskNote) {
 	t.strIf("status", n.Status)
 	t.floatIf("priority", n.Priority)
 	t.flagIf("emulated", n.Emulated)
+	if n.LeasedAt != nil {
+		t.stamp("leased_at", *n.LeasedAt)
+	}
+	t.rawIf("data_metadata", n.Files)
 	t.close()
 }
 

@@ -64,9 +64,15 @@ type server struct {
 	base string // http://127.0.0.1:port
 }
 
+// blueprintFile is one more blueprint, and what the server needs for it.
+type blueprintFile struct {
+	name, text string
+	env        []string
+}
+
 // startServer starts a server with a store and blueprints of its own: one set
 // of blueprints for each suffix, and the individual worker tokens given.
-func startServer(t *testing.T, suffixes []string, individual map[string]string) *server {
+func startServer(t *testing.T, suffixes []string, individual map[string]string, files ...blueprintFile) *server {
 	t.Helper()
 	path, err := binary()
 	if err != nil {
@@ -81,6 +87,11 @@ func startServer(t *testing.T, suffixes []string, individual map[string]string) 
 	for _, suffix := range suffixes {
 		writeFile(t, filepath.Join(blueprints, suffix+".star"), strings.ReplaceAll(template, "AGE", suffix))
 	}
+	var more []string
+	for _, f := range files {
+		writeFile(t, filepath.Join(blueprints, f.name), f.text)
+		more = append(more, f.env...)
+	}
 	var tokens strings.Builder
 	for id, token := range individual {
 		fmt.Fprintf(&tokens, "[%s]\ntoken = %q\n", id, token)
@@ -91,11 +102,11 @@ func startServer(t *testing.T, suffixes []string, individual map[string]string) 
 	s := &server{t: t, base: "http://127.0.0.1:" + port}
 	startProcess(t, process{
 		name: "orrery serve", path: path, args: []string{"serve"}, dir: dir,
-		env: []string{
-			"API_HOST=127.0.0.1", "API_PORT=" + port, "STORE_URL=sqlite:" + filepath.Join(dir, "store.db"),
-			"BLUEPRINTS_DIR=" + blueprints, "WORKERS_CONFIG_PATH=" + filepath.Join(dir, "workers.toml"),
-			"CLIENT_TOKEN=" + clientToken, "GLOBAL_WORKER_TOKEN=" + sharedToken, "LOG_LEVEL=INFO",
-		},
+		env: append(more,
+			"API_HOST=127.0.0.1", "API_PORT="+port, "STORE_URL=sqlite:"+filepath.Join(dir, "store.db"),
+			"BLUEPRINTS_DIR="+blueprints, "WORKERS_CONFIG_PATH="+filepath.Join(dir, "workers.toml"),
+			"CLIENT_TOKEN="+clientToken, "GLOBAL_WORKER_TOKEN="+sharedToken, "LOG_LEVEL=INFO",
+		),
 	})
 	waitFor(t, patience, "the server to answer /_public/status", func() (string, bool) {
 		resp, err := http.Get(s.base + "/_public/status")
