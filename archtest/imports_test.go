@@ -49,6 +49,7 @@ var directions = []direction{
 	{"engine/blueprint", []string{"engine/analysis", "starlib/...", "engine/job", "engine/clock", "engine/store"}},
 	{"engine/store/...", []string{"engine/store/...", "engine/job", "engine/clock", "engine/killpoint"}},
 	{"engine/store", []string{"engine/job"}},
+	{"engine/port", []string{"engine/analysis", "engine/starfmt"}},
 	{"engine/simulate", []string{"engine/...", "starlib/..."}},
 	{"engine/starfmt", []string{"engine/analysis", "starlib/..."}},
 	{"engine/startest", []string{"engine/...", "starlib/..."}},

@@ -46,6 +46,7 @@ type grammar struct {
 	Stores     storesCmd     `cmd:"" help:"See what the jobs of blueprints share."`
 	Workers    workersCmd    `cmd:"" help:"See the workers of a running server."`
 	Bench      benchCmd      `cmd:"" help:"Measure this machine: jobs a second, beside the limit."`
+	Port       portCmd       `cmd:"" help:"Turn Python blueprints into Starlark ones."`
 	Version    versionCmd    `cmd:"" help:"Print the version."`
 }
 

@@ -60,8 +60,8 @@ func (e *HostError) Error() string { return e.Call + ": " + e.Err.Error() }
 // Unwrap gives the Host's own error.
 func (e *HostError) Unwrap() error { return e.Err }
 
-// KindUnavailable is the kind of a caught HostError; other errors than those of fail_with
-// have the kind KindError.
+// KindUnavailable is the kind of a caught HostError. Errors of the language have the kinds
+// that languageKind knows; others than those and fail_with's have the kind KindError.
 const (
 	KindUnavailable = "unavailable"
 	KindError       = "error"
@@ -86,7 +86,11 @@ func encode(v starlark.Value, where string, limit, depth int, code string) (json
 	return text, err
 }
 
+// failWith raises an error of a kind, or again the one that catch gave: fail_with(r.error).
 func failWith(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	if r, ok := raisedAgain(args, kwargs); ok {
+		return nil, r
+	}
 	var kind, message string
 	var details starlark.Value = starlark.None
 	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "kind", &kind, "message", &message, "details?", &details); err != nil {
@@ -105,6 +109,36 @@ func failWith(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple,
 		r.Details = text
 	}
 	return nil, r
+}
+
+// raisedAgain reads the only argument as an error that catch gave.
+func raisedAgain(args starlark.Tuple, kwargs []starlark.Tuple) (*Raised, bool) {
+	if len(args) != 1 || len(kwargs) > 0 {
+		return nil, false
+	}
+	e, ok := args[0].(*starlarkstruct.Struct)
+	if !ok {
+		return nil, false
+	}
+	text := func(name string) (string, bool) {
+		v, err := e.Attr(name)
+		if err != nil {
+			return "", false
+		}
+		return starlark.AsString(v)
+	}
+	kind, ok1 := text("kind")
+	message, ok2 := text("message")
+	if !ok1 || !ok2 {
+		return nil, false
+	}
+	r := &Raised{Kind: kind, Message: message}
+	if details, err := e.Attr("details"); err == nil && details != starlark.None {
+		if r.Details, err = border.Encode(details, "details", DefaultLimits().DataBytes); err != nil {
+			return nil, false // the usual way says what is wrong with it
+		}
+	}
+	return r, true
 }
 
 // catch calls a function and gives a value with ok, value and error (kind, message,
@@ -138,6 +172,8 @@ func catch(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kw
 		}
 	case errors.As(err, &host):
 		kind = KindUnavailable
+	default:
+		kind = languageKind(message)
 	}
 	return caught(thread, false, starlark.None, record("kind", starlark.String(kind), "message", starlark.String(message), "details", details))
 }

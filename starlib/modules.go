@@ -18,13 +18,12 @@ import (
 // This file holds the small modules json, math, time and env, and those that this server
 // does not have.
 
-// jsonModule is the language's json with the border's rules, under the names of both
-// languages: encode and dumps, decode and loads.
+// jsonModule is the language's json with the border's rules, and Python's two functions:
+// loads is decode, dumps writes as Python does, with spaces and in ASCII.
 func jsonModule() *starlarkstruct.Module {
 	m := &starlarkstruct.Module{Name: "json", Members: starlark.StringDict{"indent": starlark.NewBuiltin("indent", jsonIndent)}}
-	for _, name := range []string{"encode", "dumps"} {
-		m.Members[name] = starlark.NewBuiltin(name, jsonEncode)
-	}
+	m.Members["encode"] = starlark.NewBuiltin("encode", jsonEncode)
+	m.Members["dumps"] = starlark.NewBuiltin("dumps", jsonDumps)
 	for _, name := range []string{"decode", "loads"} {
 		m.Members[name] = starlark.NewBuiltin(name, jsonDecode)
 	}

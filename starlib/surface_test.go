@@ -98,7 +98,7 @@ func TestSurface(t *testing.T) {
 }
 
 func TestPredeclaredNames(t *testing.T) {
-	want := "StateMachineBlueprint blueprint catch env fail_with has http json logging math random range re sleep sql struct sum time uuid"
+	want := "StateMachineBlueprint blueprint catch env fail_with format has http json logging math pow random range re round sleep sql struct sum time uuid"
 	names := Predeclared().Keys()
 	sort.Strings(names)
 	if got := strings.Join(names, " "); got != want {

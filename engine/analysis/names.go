@@ -18,6 +18,7 @@ var Dialect = &syntax.FileOptions{Set: true, TopLevelControl: true}
 // The names that every blueprint file finds defined, beside those of Starlark itself. A module is true.
 var predeclared = map[string]bool{
 	"StateMachineBlueprint": false, "blueprint": false, "catch": false, "fail_with": false, "sum": false, "sleep": false, "has": false, "struct": false,
+	"round": false, "pow": false, "format": false,
 	"json": true, "re": true, "time": true, "math": true, "random": true, "uuid": true, "logging": true, "env": true, "sql": true, "http": true,
 }
 
