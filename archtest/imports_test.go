@@ -57,7 +57,7 @@ var directions = []direction{
 
 	{"starlib/...", []string{"starlib/...", "engine/job"}},
 
-	{"examples/...", nil},
+	{"examples/...", []string{"workers/client"}},
 	{"archtest", nil},
 }
 

@@ -17,19 +17,20 @@ import (
 
 // Limits of the hub.
 const (
-	DefaultTTL     = 45 * time.Second   // a worker not heard of for this long loses its leases
-	MaxHold        = 30 * time.Second   // of a poll
-	resultHold     = 20 * time.Second   // a result waits this long for a full store
-	graceDispatch  = 5 * time.Second    // a task is this old before "no suitable worker"
-	sweepEvery     = time.Second        // how often leases and queues are looked through
-	saveSeenEvery  = time.Hour          // how old the stored "last seen" may get
-	forgetAfter    = 7 * 24 * time.Hour // a worker unseen for this long leaves the registry
-	keepTaskBytes  = 16 << 10           // tasks with larger params are read again when needed
-	queueBudget    = 32 << 20           // bytes of queued rows kept in memory; beyond it only keys
-	acceptedKept   = 8192               // newest accepted fences, to answer repetitions
-	progressPerSec = 10                 // reports a second and task; more are dropped
-	maxData        = 1 << 20            // bytes of a result's data
-	maxDetails     = 64 << 10           // bytes of an error's details
+	DefaultTTL      = 45 * time.Second   // a worker not heard of for this long loses its leases
+	MaxHold         = 30 * time.Second   // of a poll
+	resultHold      = 20 * time.Second   // a result waits this long for a full store
+	graceDispatch   = 5 * time.Second    // a task is this old before "no suitable worker"
+	sweepEvery      = time.Second        // how often leases and queues are looked through
+	saveSeenEvery   = time.Hour          // how old the stored "last seen" may get
+	forgetAfter     = 7 * 24 * time.Hour // a worker unseen for this long leaves the registry
+	keepTaskBytes   = 16 << 10           // tasks with larger params are read again when needed
+	queueBudget     = 32 << 20           // bytes of queued rows kept in memory; beyond it only keys
+	resultsOnTheWay = 2                  // TTLs for which the result of a task that is no longer listed may be on its way
+	acceptedKept    = 8192               // newest accepted fences, to answer repetitions
+	progressPerSec  = 10                 // reports a second and task; more are dropped
+	maxData         = 1 << 20            // bytes of a result's data
+	maxDetails      = 64 << 10           // bytes of an error's details
 )
 
 // Records is the part of the store that keeps the registry (store.Workers).

@@ -23,7 +23,8 @@ type lease struct {
 	due       *time.Time
 	confirmed bool          // the worker showed that it has the task
 	cancel    bool          // the worker was asked to stop it
-	misses    int           // heartbeats that should have listed it and did not
+	misses    int           // heartbeats in a row that should have listed it and did not
+	unlisted  time.Time     // when the first of them began
 	returning chan struct{} // not nil while a result is being written; closed after it
 	second    time.Time     // of the progress limit
 	reports   int           // progress taken in that second

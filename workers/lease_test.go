@@ -216,8 +216,33 @@ func TestHeartbeatsTellLosses(t *testing.T) {
 	if len(r.desk.lost) != 1 {
 		t.Fatalf("lost %v", r.desk.lost)
 	}
+	// It had the task: its result may wait at the worker behind those for a server that is down.
+	r.beat(callB4, "w")
+	r.clock.Advance(89 * time.Second)
+	r.beat(callB4, "w")
+	if len(r.desk.lost) != 1 {
+		t.Fatalf("lost while the result may be on its way: %v", r.desk.lost)
+	}
+	r.clock.Advance(time.Second)
 	r.beat(callB4, "w")
 	if len(r.desk.lost) != 2 || !strings.Contains(r.desk.lost[1], "true") {
+		t.Errorf("lost %v", r.desk.lost)
+	}
+}
+
+// A worker that registers again after a hand-out has begun anew: what it does not list then is
+// lost, also what it had listed before.
+func TestAWorkerThatBeganAnewHasLostItsTasks(t *testing.T) {
+	r := newRig(t)
+	r.register(callC, "w", "echo")
+	r.offer(1, "echo")
+	task := r.mustTake(callC, "w")
+	r.clock.Advance(time.Second)
+	r.beat(callC, "w", task.TaskID)
+	r.register(callC, "w", "echo")
+	r.beat(callC, "w")
+	r.beat(callC, "w")
+	if len(r.desk.lost) != 1 || !strings.Contains(r.desk.lost[0], "true") {
 		t.Errorf("lost %v", r.desk.lost)
 	}
 }

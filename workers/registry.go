@@ -82,6 +82,7 @@ func (h *Hub) Register(ctx context.Context, c Caller, body []byte) ([]byte, erro
 		lost = lossesOf(w, "its worker started anew: it registered again")
 	}
 	w.known, w.offline, w.emulated, w.age, w.version, w.status = true, false, false, c.Age, c.Version, ""
+	w.registered = h.clock.Now()
 	h.describe(w, reg)
 	w.available = firstAvailable(&reg)
 	h.touch(w)
@@ -222,12 +223,23 @@ func (h *Hub) reconcile(w *worker, hb *protocol.Heartbeat, began time.Time) (can
 		case listed[l.id]:
 			l.confirmed, l.misses = true, 0
 		case began.After(l.at) && l.returning == nil:
-			if l.misses++; l.misses >= 2 {
+			if l.misses++; l.misses == 1 {
+				l.unlisted = began
+			}
+			if l.misses >= 2 && h.gaveUp(w, l, began) {
 				lost = append(lost, loss{e, l.id, "two heartbeats of its worker did not list it"})
 			}
 		}
 	}
 	return cancel, unknown, lost
+}
+
+// gaveUp tells whether a worker that does not list a task any more has evidently not got it.
+// One that has listed it before is likely done with it: SDKs of age C take a task off their
+// list when its handler returns, and send results one after another, so that a result waits
+// behind those for a server that is down. Only a worker that began anew has lost it at once.
+func (h *Hub) gaveUp(w *worker, l *lease, now time.Time) bool {
+	return !l.confirmed || w.registered.After(l.at) || now.Sub(l.unlisted) >= resultsOnTheWay*h.ttl
 }
 
 // gaveOut tells whether a task that no lease knows was one of this server's, and so is to be

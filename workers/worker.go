@@ -14,19 +14,20 @@ import (
 // worker is one worker in memory. A worker that only polled is not known yet: it has no
 // skills and is forgotten when it falls silent.
 type worker struct {
-	id       string
-	reg      protocol.Registration // Raw is dropped
-	age      protocol.Age
-	version  string
-	known    bool // registered, or taken in from its heartbeat
-	emulated bool
-	offline  bool
-	status   string
-	load     *float64
-	usage    json.RawMessage
-	seen     time.Time
-	saved    time.Time // when seen was stored last
-	dirty    bool      // to be stored by the next sweep
+	id         string
+	reg        protocol.Registration // Raw is dropped
+	age        protocol.Age
+	version    string
+	known      bool // registered, or taken in from its heartbeat
+	emulated   bool
+	offline    bool
+	status     string
+	load       *float64
+	usage      json.RawMessage
+	seen       time.Time
+	registered time.Time // in the life of this process
+	saved      time.Time // when seen was stored last
+	dirty      bool      // to be stored by the next sweep
 
 	available      []string
 	namesAvailable bool // it has sent available_skills at least once

@@ -16,8 +16,10 @@
 // tried again (see Transient, Permanent and Invalid).
 //
 // The wire form is that of the newest published SDK; package protocol has the
-// words. A link is the connection to one orchestrator; a Worker has one now and
-// keeps everything that belongs to it apart, so that it can have several.
+// words. A link is the connection to one orchestrator. A Worker may have several
+// (ORCHESTRATORS_CONFIG): it registers with all of them, sends its heartbeats to
+// all, and polls them by its mode (see Failover and RoundRobin). A task's result
+// goes to the orchestrator that it came from.
 package client
 
 import (
@@ -39,10 +41,11 @@ type Worker struct {
 	configErr error
 	log       *slog.Logger
 	handlers  map[string]Handler
-	link      *link
+	links     []*link // in order of priority
 
 	slots chan struct{} // one token for each task that may run
-	nudge chan struct{} // a heartbeat is due now
+
+	arrived chan struct{} // an orchestrator has taken the worker in
 
 	mu      sync.Mutex
 	running map[string]*execution // by task id
@@ -58,10 +61,12 @@ func New(cfg Config) *Worker {
 		cfg: cfg, configErr: err, log: cfg.Logger.With("worker_id", cfg.ID),
 		handlers: map[string]Handler{},
 		slots:    make(chan struct{}, cfg.MaxConcurrent),
-		nudge:    make(chan struct{}, 1),
+		arrived:  make(chan struct{}, 1),
 		running:  map[string]*execution{},
 	}
-	w.link = newLink(cfg, w.log)
+	for _, o := range cfg.Orchestrators {
+		w.links = append(w.links, newLink(cfg, o, w.log))
+	}
 	return w
 }
 
@@ -99,15 +104,11 @@ func (w *Worker) Run(ctx context.Context) error {
 	if len(w.handlers) == 0 {
 		return fmt.Errorf("client: no task type has a handler; call Handle before Run")
 	}
-	if !w.register(ctx) {
-		return nil
-	}
 	// What serves running tasks outlives ctx until they are done.
 	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var loops sync.WaitGroup
-	loops.Go(func() { w.heartbeats(serving) })
-	if w.cfg.webSockets() {
-		loops.Go(func() { w.socketLoop(serving) })
+	for _, l := range w.links {
+		loops.Go(func() { w.serve(ctx, serving, l) })
 	}
 	w.polls(ctx)
 	err := w.drain(serving)
@@ -121,7 +122,13 @@ func (w *Worker) drain(serving context.Context) error {
 	w.mu.Lock()
 	w.offline = true
 	w.mu.Unlock()
-	w.heartbeat(serving, false)
+	var goodbyes sync.WaitGroup
+	for _, l := range w.links {
+		if l.registered.Load() {
+			goodbyes.Go(func() { w.heartbeat(serving, l, false) })
+		}
+	}
+	goodbyes.Wait()
 
 	done := make(chan struct{})
 	go func() {
@@ -156,7 +163,13 @@ func (w *Worker) drain(serving context.Context) error {
 func (w *Worker) full() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return len(w.running) >= w.cfg.MaxConcurrent
+	busy := 0
+	for _, e := range w.running {
+		if !e.over {
+			busy++
+		}
+	}
+	return busy >= w.cfg.MaxConcurrent
 }
 
 // runningTasks returns the ids of running tasks in a stable order.

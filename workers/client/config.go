@@ -24,6 +24,12 @@ import (
 // Config says where the orchestrator is and what the worker offers. Whatever is
 // zero comes from the environment variable named beside it, else the default.
 type Config struct {
+	// Orchestrators are those that the worker serves, ORCHESTRATORS_CONFIG, a JSON
+	// list of {"url", "token", "priority", "weight"}; without it there is the one
+	// of URL and Token.
+	Orchestrators []Orchestrator
+	Mode          Mode // MULTI_ORCHESTRATOR_MODE [FAILOVER]
+
 	URL   string // ORCHESTRATOR_URL [http://localhost:8080]
 	Token string // WORKER_INDIVIDUAL_TOKEN, else WORKER_TOKEN; needed
 	ID    string // WORKER_ID [worker-<uuid>]
@@ -51,13 +57,34 @@ type Config struct {
 	Logger     *slog.Logger // [slog.Default()]
 }
 
+// Orchestrator is one server that a worker serves.
+type Orchestrator struct {
+	URL      string `json:"url"`
+	Token    string `json:"token"`    // [Config.Token]
+	Priority int    `json:"priority"` // [10]; the lowest is the first in Failover
+	Weight   int    `json:"weight"`   // [1]; a share of the turns in RoundRobin
+}
+
+// Mode says in which order a worker asks several orchestrators for tasks. In all
+// modes one that can not be reached is passed over until it answers again.
+type Mode string
+
+const (
+	// Failover asks the first in the order of priority, and glances at the others
+	// so that nothing stays there when the first one is back.
+	Failover Mode = "FAILOVER"
+	// RoundRobin asks one after the other, by weight.
+	RoundRobin Mode = "ROUND_ROBIN"
+)
+
 func (c Config) webSockets() bool { return c.WebSockets == "true" }
 
 // fill completes c and reports every fault at once.
 func (c Config) fill() (Config, error) {
 	var e environment
-	c.URL = strings.TrimRight(e.text(c.URL, "http://localhost:8080", "ORCHESTRATOR_URL"), "/")
 	c.Token = e.text(c.Token, "", "WORKER_INDIVIDUAL_TOKEN", "WORKER_TOKEN")
+	c.Orchestrators = e.orchestrators(c)
+	c.Mode = Mode(strings.ToUpper(e.text(string(c.Mode), string(Failover), "MULTI_ORCHESTRATOR_MODE")))
 	c.ID = e.text(c.ID, "worker-"+uuid.NewString(), "WORKER_ID")
 	c.Type = e.text(c.Type, "go-worker", "WORKER_TYPE")
 	c.MaxConcurrent = e.count(c.MaxConcurrent, 10, "MAX_CONCURRENT_TASKS")
@@ -87,7 +114,9 @@ func (c Config) fill() (Config, error) {
 		c.Extra = extraFromEnvironment()
 	}
 	if c.HTTPClient == nil {
-		c.HTTPClient = &http.Client{Transport: http.DefaultTransport.(*http.Transport).Clone()}
+		transport := http.DefaultTransport.(*http.Transport).Clone()
+		transport.TLSClientConfig = e.tls()
+		c.HTTPClient = &http.Client{Transport: transport}
 	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()
@@ -104,11 +133,21 @@ func (e *environment) fault(format string, args ...any) {
 }
 
 func (e *environment) check(c Config) {
-	if u, err := url.Parse(c.URL); err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
-		e.fault("ORCHESTRATOR_URL is %q; it must be like http://localhost:8080", c.URL)
+	seen := map[string]bool{}
+	for _, o := range c.Orchestrators {
+		if u, err := url.Parse(o.URL); err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || seen[o.URL] {
+			e.fault("ORCHESTRATOR_URL, or a url of ORCHESTRATORS_CONFIG, is %q; each must stand once and be like http://localhost:8080", o.URL)
+		}
+		seen[o.URL] = true
+		if o.Token == "" {
+			e.fault("no token for %s; set WORKER_TOKEN to the server's GLOBAL_WORKER_TOKEN, or WORKER_INDIVIDUAL_TOKEN to this worker's own", o.URL)
+		}
+		if o.Weight < 1 || o.Weight > 1000 {
+			e.fault("ORCHESTRATORS_CONFIG gives %s the weight %d; it must be from 1 to 1000", o.URL, o.Weight)
+		}
 	}
-	if c.Token == "" {
-		e.fault("no token; set WORKER_TOKEN to the server's GLOBAL_WORKER_TOKEN, or WORKER_INDIVIDUAL_TOKEN to this worker's own")
+	if c.Mode != Failover && c.Mode != RoundRobin {
+		e.fault("MULTI_ORCHESTRATOR_MODE is %q; it must be FAILOVER or ROUND_ROBIN", c.Mode)
 	}
 	if !protocol.ValidID(c.ID) {
 		e.fault("WORKER_ID is %q; it must be 1 to 128 letters, digits, _ or -", c.ID)

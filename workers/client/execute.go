@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+	"sync"
 
 	"orrery/workers/protocol"
 )
@@ -17,6 +18,7 @@ import (
 // execution is a running task.
 type execution struct {
 	stop context.CancelCauseFunc
+	over bool // the handler has returned, and its result could not be sent at once
 }
 
 // start runs a task beside the polls. Its context does not end with the
@@ -31,17 +33,27 @@ func (w *Worker) start(ctx context.Context, t *Task) {
 		w.log.Warn("the server handed out a task that runs here already, ignored", "task_id", t.ID)
 		return
 	}
-	w.running[t.ID] = &execution{stop: stop}
+	e := &execution{stop: stop}
+	w.running[t.ID] = e
 	w.mu.Unlock()
 	w.changed()
 	w.tasks.Go(func() {
 		defer stop(nil)
 		result := w.outcome(taskCtx, t)
-		w.deliver(context.WithoutCancel(ctx), t, result)
+		var once sync.Once
+		free := func() { once.Do(func() { <-w.slots }) }
+		w.deliver(context.WithoutCancel(ctx), t, result, func() {
+			// A server that is down must not keep the worker from the others. The task is
+			// still listed in heartbeats, so that its own server does not give it away.
+			w.mu.Lock()
+			e.over = true
+			w.mu.Unlock()
+			free()
+		})
 		w.mu.Lock()
 		delete(w.running, t.ID)
 		w.mu.Unlock()
-		<-w.slots
+		free()
 		w.changed()
 	})
 }
@@ -105,21 +117,22 @@ func (w *Worker) call(ctx context.Context, t *Task) (data map[string]any, err er
 	return h(ctx, t)
 }
 
-// deliver sends a result until the server has it, at most ResultAttempts times.
-func (w *Worker) deliver(ctx context.Context, t *Task, m message) {
+// deliver sends a result until the server has it, at most ResultAttempts times. late
+// is called before every wait.
+func (w *Worker) deliver(ctx context.Context, t *Task, m message, late func()) {
 	log := w.log.With("task_id", t.ID, "job_id", t.JobID)
-	body, err := w.signed(m)
+	body, err := w.signed(t.link, m)
 	if err != nil {
 		m = message{"job_id": t.JobID, "task_id": t.ID, "status": protocol.ResultFailure, "data": message{}}
 		m["error"] = failureOf(Permanent(fmt.Errorf("what the handler of %s returned cannot be sent: %w", t.Type, err)))
-		if body, err = w.signed(m); err != nil {
+		if body, err = w.signed(t.link, m); err != nil {
 			log.Error("the result cannot be written, the server will hand the task out again", "error", err)
 			return
 		}
 	}
 	wait := newBackoff(w.cfg.RetryDelay)
 	for attempt := 1; ; attempt++ {
-		got, err := w.link.do(ctx, http.MethodPost, "/tasks/result", body, requestTimeout)
+		got, err := t.link.do(ctx, http.MethodPost, "/tasks/result", body, requestTimeout)
 		if err == nil {
 			logIgnored(log, got.body)
 			return
@@ -129,6 +142,7 @@ func (w *Worker) deliver(ctx context.Context, t *Task, m message) {
 			return
 		}
 		log.Warn("the result was not taken, will send it again", "attempt", attempt, "error", err)
+		late()
 		wait.wait(ctx, err)
 	}
 }

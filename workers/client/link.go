@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/coder/websocket"
@@ -33,16 +34,28 @@ const (
 )
 
 type link struct {
-	cfg Config
-	log *slog.Logger
+	cfg   Config
+	url   string
+	given string // the configured token
+	log   *slog.Logger
+	nudge chan struct{} // a heartbeat is due now
+	wait  *backoff      // of polls
+
+	registered atomic.Bool // at least once
+	quiet      time.Time   // no polls before; used by the loop of polls alone
+	weight     int
+	current    int // of the weighted turns
 
 	mu     sync.Mutex
 	token  string          // the configured one, or an access token that replaced it
 	socket *websocket.Conn // nil while none is open
 }
 
-func newLink(cfg Config, log *slog.Logger) *link {
-	return &link{cfg: cfg, log: log, token: cfg.Token}
+func newLink(cfg Config, o Orchestrator, log *slog.Logger) *link {
+	return &link{
+		cfg: cfg, url: o.URL, given: o.Token, token: o.Token, weight: o.Weight, log: log.With("url", o.URL),
+		nudge: make(chan struct{}, 1), wait: newBackoff(cfg.RetryDelay),
+	}
 }
 
 func (l *link) headers() http.Header {
@@ -91,7 +104,7 @@ func (l *link) do(ctx context.Context, method, path string, body []byte, timeout
 }
 
 func (l *link) once(ctx context.Context, method, path string, body []byte) (answer, error) {
-	req, err := http.NewRequestWithContext(ctx, method, l.cfg.URL+workerPathStart+path, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, method, l.url+workerPathStart+path, bytes.NewReader(body))
 	if err != nil {
 		return answer{}, err
 	}
@@ -123,7 +136,7 @@ func (l *link) once(ctx context.Context, method, path string, body []byte) (answ
 
 // renewToken trades the configured token for an access token.
 func (l *link) renewToken(ctx context.Context) error {
-	l.useToken(l.cfg.Token)
+	l.useToken(l.given)
 	got, err := l.once(ctx, http.MethodPost, "/auth/token", []byte("{}"))
 	if err != nil {
 		return err

@@ -22,14 +22,14 @@ type message map[string]any
 
 // signed adds sender, clock and signature and encodes the message. The key is
 // the configured token, also while an access token is used for the requests.
-func (w *Worker) signed(m message) ([]byte, error) {
+func (w *Worker) signed(l *link, m message) ([]byte, error) {
 	m["worker_id"] = w.cfg.ID
 	m["timestamp"] = time.Now().Unix()
 	plain, err := json.Marshal(m)
 	if err != nil {
 		return nil, fmt.Errorf("the message has no JSON form: %w", err)
 	}
-	signature, err := protocol.Sign(plain, w.cfg.Token)
+	signature, err := protocol.Sign(plain, l.given)
 	if err != nil {
 		return nil, err
 	}

@@ -19,14 +19,17 @@ func (b *backoff) reset() { b.next = b.first }
 // wait sleeps after err: what the server asked for, else the present step with
 // a random part, so that many workers do not come back at the same moment. It
 // returns false when ctx ended first.
-func (b *backoff) wait(ctx context.Context, err error) bool {
+func (b *backoff) wait(ctx context.Context, err error) bool { return pause(ctx, b.step(err)) }
+
+// step gives how long to wait after err, and makes the next one longer.
+func (b *backoff) step(err error) time.Duration {
 	d := b.next/2 + rand.N(b.next/2+1)
 	b.next = min(2*b.next, maxBackoff)
 	var refused *requestError
 	if errors.As(err, &refused) {
 		d = max(d, refused.retryAfter)
 	}
-	return pause(ctx, d)
+	return d
 }
 
 // pause sleeps for d; false when ctx ended first.

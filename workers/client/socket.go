@@ -19,17 +19,17 @@ const (
 )
 
 // socketLoop keeps a WebSocket open until ctx ends.
-func (w *Worker) socketLoop(ctx context.Context) {
+func (w *Worker) socketLoop(ctx context.Context, l *link) {
 	wait := newBackoff(w.cfg.RetryDelay)
 	for {
-		opened, err := w.socketOnce(ctx)
+		opened, err := w.socketOnce(ctx, l)
 		if ctx.Err() != nil {
 			return
 		}
 		if opened {
 			wait.reset()
 		}
-		w.log.Info("no WebSocket, will connect again; cancels come by heartbeat meanwhile", "error", err)
+		l.log.Info("no WebSocket, will connect again; cancels come by heartbeat meanwhile", "error", err)
 		if !wait.wait(ctx, err) {
 			return
 		}
@@ -37,11 +37,11 @@ func (w *Worker) socketLoop(ctx context.Context) {
 }
 
 // socketOnce opens a WebSocket and reads it until it breaks.
-func (w *Worker) socketOnce(ctx context.Context) (opened bool, err error) {
-	address := "ws" + strings.TrimPrefix(w.cfg.URL, "http") + workerPathStart + "/ws/" + w.cfg.ID
+func (w *Worker) socketOnce(ctx context.Context, l *link) (opened bool, err error) {
+	address := "ws" + strings.TrimPrefix(l.url, "http") + workerPathStart + "/ws/" + w.cfg.ID
 	dialing, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
-	conn, resp, err := websocket.Dial(dialing, address, &websocket.DialOptions{HTTPClient: w.cfg.HTTPClient, HTTPHeader: w.link.headers()})
+	conn, resp, err := websocket.Dial(dialing, address, &websocket.DialOptions{HTTPClient: w.cfg.HTTPClient, HTTPHeader: l.headers()})
 	if err != nil {
 		if resp != nil && resp.StatusCode == http.StatusTooManyRequests {
 			err = &requestError{error: err, retryAfter: retryAfter(resp)}
@@ -49,8 +49,8 @@ func (w *Worker) socketOnce(ctx context.Context) (opened bool, err error) {
 		return false, err
 	}
 	conn.SetReadLimit(maxFrameBytes)
-	w.link.setSocket(conn)
-	defer w.link.setSocket(nil)
+	l.setSocket(conn)
+	defer l.setSocket(nil)
 	defer conn.CloseNow()
 	reading, stop := context.WithCancel(ctx)
 	defer stop()
@@ -98,8 +98,8 @@ func (w *Worker) obey(frame []byte) {
 // sendOnSocket tells whether the text went out over an open WebSocket. A write
 // that is cut short breaks the connection for all tasks, so it does not end with
 // the context of one.
-func (w *Worker) sendOnSocket(ctx context.Context, text []byte) bool {
-	conn := w.link.openSocket()
+func (l *link) sendOnSocket(ctx context.Context, text []byte) bool {
+	conn := l.openSocket()
 	if conn == nil {
 		return false
 	}

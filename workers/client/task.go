@@ -34,6 +34,7 @@ type Task struct {
 	raw    json.RawMessage
 	status string
 	worker *Worker
+	link   *link // to the orchestrator that it came from
 	broken error // why the task cannot be done, found before its handler runs
 }
 
@@ -60,14 +61,14 @@ func (t *Task) Progress(ctx context.Context, fraction float64, text string) erro
 // it is open, else over HTTP.
 func (t *Task) Event(ctx context.Context, kind string, payload map[string]any) error {
 	w := t.worker
-	body, err := w.signed(w.eventMessage(t, uuid.NewString(), kind, payload))
+	body, err := w.signed(t.link, w.eventMessage(t, uuid.NewString(), kind, payload))
 	if err != nil {
 		return err
 	}
-	if w.sendOnSocket(ctx, body) {
+	if t.link.sendOnSocket(ctx, body) {
 		return nil
 	}
-	_, err = w.link.do(ctx, http.MethodPost, "/events", body, requestTimeout)
+	_, err = t.link.do(ctx, http.MethodPost, "/events", body, requestTimeout)
 	return err
 }
 
@@ -75,7 +76,7 @@ func (t *Task) Event(ctx context.Context, kind string, payload map[string]any) e
 // handler's context tells the same without asking, a heartbeat later at most
 // when there is no WebSocket.
 func (t *Task) Cancelled(ctx context.Context) (bool, error) {
-	got, err := t.worker.link.do(ctx, http.MethodGet, "/tasks/"+url.PathEscape(t.ID)+"/cancelled", nil, requestTimeout)
+	got, err := t.link.do(ctx, http.MethodGet, "/tasks/"+url.PathEscape(t.ID)+"/cancelled", nil, requestTimeout)
 	if err != nil {
 		return false, err
 	}
@@ -90,7 +91,7 @@ func (t *Task) Cancelled(ctx context.Context) (bool, error) {
 
 // decodeTask reads the answer to a poll. A task that names itself but cannot be
 // done is returned as broken, so that the server hears about it.
-func (w *Worker) decodeTask(body []byte) (*Task, error) {
+func (w *Worker) decodeTask(l *link, body []byte) (*Task, error) {
 	var wire struct {
 		JobID    string            `json:"job_id"`
 		TaskID   string            `json:"task_id"`
@@ -106,7 +107,7 @@ func (w *Worker) decodeTask(body []byte) (*Task, error) {
 	}
 	t := &Task{
 		ID: wire.TaskID, JobID: wire.JobID, Type: wire.Type, Priority: wire.Priority, Tracing: wire.Tracing,
-		Params: map[string]any{}, raw: wire.Params, worker: w,
+		Params: map[string]any{}, raw: wire.Params, worker: w, link: l,
 	}
 	if t.Tracing == nil {
 		t.Tracing = map[string]string{}
