@@ -211,6 +211,9 @@ func (v *sqlValue) rows(b *starlark.Builtin, args starlark.Tuple, kwargs []starl
 	out := make([]starlark.Value, len(answer.Values))
 	for i, cells := range answer.Values {
 		row := starlark.NewDict(len(cells))
+		if err := v.s.account.Dict(); err != nil {
+			return nil, err
+		}
 		for k, cell := range cells {
 			value, err := v.value(cell, answer.Columns[k])
 			if err == nil {

@@ -107,6 +107,9 @@ func (a *Account) Integer(call string, bits int) error {
 	return a.Alloc(bits/8 + 64)
 }
 
+// Dict charges an empty dict that Go code makes for a script.
+func (a *Account) Dict() error { return a.Alloc(dictBytes) }
+
 // length gives the number of elements, counted when the value does not know it, and charges
 // the work of going through them.
 func (a *Account) length(thread *starlark.Thread, call string, x starlark.Value) (int, error) {

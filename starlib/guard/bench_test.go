@@ -44,6 +44,10 @@ var loops = []struct{ name, src string }{
 	{"set-key", "def run(n):\n    d = {1: 1}\n    for i in range(n):\n        d[1] = i\n"},
 	{"dict", "def run(n):\n    for i in range(n):\n        {}\n"},
 	{"comprehension", "def run(n):\n    for i in range(n // 100 + 1):\n        [j for j in range(100)]\n"},
+	{"call", "def f(x):\n    return x + x\ndef run(n):\n    for i in range(n):\n        f(i)\n"},
+	{"percent", "def run(n):\n    for i in range(n):\n        \"%d items, %s in all\" % (i, i)\n"},
+	{"join", "def run(n):\n    x = [\"ab\", \"cd\", \"ef\"]\n    for i in range(n):\n        \", \".join(x)\n"},
+	{"not-in", "def run(n):\n    x = [\"ab\", \"cd\", \"ef\"]\n    y = \"gh\"\n    for i in range(n):\n        y not in x\n"},
 	{"handler", usualHandler},
 }
 

@@ -39,7 +39,8 @@ func item(_ *starlark.Thread, a *Account, x starlark.Value) (starlark.Value, err
 // placeBytes is what a place in a list takes, with what was not charged when it was made: a
 // bound method.
 func placeBytes(x starlark.Value) int {
-	if _, ok := x.(*starlark.Builtin); ok {
+	switch x.(type) {
+	case *starlark.Builtin, *appending:
 		return appendBytes + 160
 	}
 	return appendBytes

@@ -185,7 +185,13 @@ func contains(thread *starlark.Thread, a *Account, op syntax.Token, x, y starlar
 	case *starlark.List, starlark.Tuple:
 		c := comparer{thread: thread, a: a}
 		list := y.(starlark.Indexable)
+		text, isText := x.(starlark.String)
 		for i := 0; i < list.Len() && !in; i++ {
+			if other, ok := list.Index(i).(starlark.String); ok && isText && len(other) < 64 {
+				c.done++
+				in = other == text
+				continue
+			}
 			same, err := c.equal(list.Index(i), x, 1)
 			if err != nil {
 				return nil, err

@@ -151,10 +151,32 @@ func (h *hand) Binary(op syntax.Token, x starlark.Value, _ starlark.Side) (starl
 func (p *inArith) Binary(op syntax.Token, y starlark.Value, _ starlark.Side) (starlark.Value, error) {
 	a := (*Account)(p)
 	x := a.pop()
-	if harmless(op, x, y) {
-		return starlark.Binary(op, x, y)
+	if z := smallArith(op, x, y); z != nil {
+		return z, nil
 	}
 	return binary(a.thread, a, op, x, y)
+}
+
+// smallArith adds, subtracts and multiplies small integers without the way through the
+// language's switches; nil for everything else.
+func smallArith(op syntax.Token, x, y starlark.Value) starlark.Value {
+	u, ok := x.(starlark.Int)
+	if !ok {
+		return nil
+	}
+	v, ok := y.(starlark.Int)
+	if !ok || !small(u) || !small(v) {
+		return nil
+	}
+	switch op {
+	case syntax.PLUS:
+		return u.Add(v)
+	case syntax.MINUS:
+		return u.Sub(v)
+	case syntax.STAR:
+		return u.Mul(v)
+	}
+	return nil
 }
 
 // Binary ends a comparison.
@@ -164,6 +186,15 @@ func (p *inCompare) Binary(op syntax.Token, y starlark.Value, _ starlark.Side) (
 	if op == syntax.IN || op == syntax.NOT_IN {
 		return contains(a.thread, a, op, x, y)
 	}
+	if u, ok := x.(starlark.Int); ok {
+		if v, ok := y.(starlark.Int); ok {
+			if u, ok := u.Int64(); ok {
+				if v, ok := v.Int64(); ok {
+					return starlark.Bool(ordered(op, u, v)), nil
+				}
+			}
+		}
+	}
 	ok, err := compared(a.thread, a, op, x, y)
 	if err != nil {
 		return nil, err
@@ -171,12 +202,28 @@ func (p *inCompare) Binary(op syntax.Token, y starlark.Value, _ starlark.Side) (
 	return starlark.Bool(ok), nil
 }
 
+func ordered(op syntax.Token, u, v int64) bool {
+	switch op {
+	case syntax.EQL:
+		return u == v
+	case syntax.NEQ:
+		return u != v
+	case syntax.LT:
+		return u < v
+	case syntax.LE:
+		return u <= v
+	case syntax.GT:
+		return u > v
+	}
+	return u >= v
+}
+
 // Binary ends x op= y.
 func (p *inAugment) Binary(op syntax.Token, y starlark.Value, _ starlark.Side) (starlark.Value, error) {
 	a := (*Account)(p)
 	x := a.pop()
-	if harmless(op, x, y) {
-		return starlark.Binary(op, x, y)
+	if z := smallArith(op, x, y); z != nil {
+		return z, nil
 	}
 	return augment(a.thread, a, op, x, y)
 }
@@ -185,6 +232,10 @@ func (p *inAugment) Binary(op syntax.Token, y starlark.Value, _ starlark.Side) (
 // not find keeps the owner: the interpreter asks for its type and names, for the error.
 func (m *withMember) Attr(name string) (starlark.Value, error) {
 	x := m.owner
+	if list, ok := x.(*starlark.List); ok && name == "append" {
+		m.owner = nil
+		return &appending{list, (*Account)(m)}, nil
+	}
 	if g := guardedOf(x)[name]; g != nil {
 		m.owner = nil
 		return g.BindReceiver(x), nil

@@ -145,23 +145,27 @@ func joinText(thread *starlark.Thread, a *Account, b *starlark.Builtin, args sta
 	if len(args) != 1 {
 		return nil
 	}
-	iter := starlark.Iterate(args[0])
-	if iter == nil {
-		return nil
-	}
-	defer iter.Done()
 	total, n := 0, 0
-	var x starlark.Value
-	for iter.Next(&x) && total <= a.limits.TextBytes {
-		if n > 0 {
+	add := func(x starlark.Value) bool {
+		if n++; n > 1 {
 			total += len(self(b))
 		}
-		n++
-		s, ok := starlark.AsString(x)
-		if !ok {
-			break
-		}
+		s, ok := x.(starlark.String)
 		total += len(s)
+		return ok && total <= a.limits.TextBytes
+	}
+	switch list := args[0].(type) {
+	case *starlark.List:
+		for i := 0; i < list.Len() && add(list.Index(i)); i++ {
+		}
+	case starlark.Iterable:
+		for x := range starlark.Elements(list) {
+			if !add(x) {
+				break
+			}
+		}
+	default:
+		return nil
 	}
 	if err := a.Text(b.Name(), total); err != nil {
 		return err

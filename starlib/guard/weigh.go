@@ -137,6 +137,8 @@ func (f *freezer) value(v starlark.Value, depth int) error {
 	case *starlark.Function:
 		f.left -= 32 // it is slower to look into than a list
 		parts = held(v)
+	case *appending:
+		return f.value(v.list, depth+1)
 	case *starlark.Builtin:
 		if v.Receiver() != nil {
 			return f.value(v.Receiver(), depth+1)
