@@ -33,7 +33,10 @@ const (
 
 // table lists every route. Order matters where a path of one line fits another: the fixed
 // ones come before the line that takes any endpoint of a blueprint.
-func (s *Server) table() []route {
+func (s *Server) table() []route { return slices.Concat(s.clientRoutes(), s.openRoutes()) }
+
+// clientRoutes are those that need a client's token.
+func (s *Server) clientRoutes() []route {
 	return []route{
 		// Jobs. A client sees its own only; the handlers ask for that.
 		{get, "/api/v1/jobs", everyone, s.listJobs},
@@ -62,13 +65,21 @@ func (s *Server) table() []route {
 		{get, "/api/v1/blueprints/:name/graph", everyone, s.blueprintGraph},
 		{get, "/api/v1/workers", watchers, s.listWorkers},
 		{get, "/api/v1/deliveries", watchers, s.listDeliveries},
+		{get, "/api/v1/schedules", watchers, s.listSchedules},
 		{get, "/api/v1/dashboard", watchers, s.dashboard},
 		{get, "/api/v1/stores", watchers, s.listStores},
 		{get, "/api/v1/stores/:blueprint/:store", watchers, s.storeEntries},
 		{get, "/api/v1/quota", everyone, s.showQuota},
 		{post, "/api/v1/admin/reload-workers", keepers, s.reloadWorkers},
 		{post, "/api/v1/admin/reload-clients", keepers, s.reloadClients},
+		{post, "/api/v1/admin/reload-schedules", keepers, s.reloadSchedules},
+	}
+}
 
+// openRoutes are those where something else than a client's token counts, and the line that
+// takes any endpoint of a blueprint, which comes last.
+func (s *Server) openRoutes() []route {
+	return []route{
 		// Without a client's token.
 		{get, "/_public/status", public, s.status},
 		{get, "/_public/metrics", local | watchers, s.metricsText},

@@ -25,18 +25,19 @@ import (
 
 // Config is what a server is told.
 type Config struct {
-	Clients       []Client
-	ClientAPI     bool                                           // serve /api; workers and the public paths are served always
-	Dev           bool                                           // the console signs in by itself for requests of this machine
-	PollHold      time.Duration                                  // how long a worker's poll is held; 0 is 30 s
-	ShownToken    string                                         // a public default token that the console may put into its curl lines
-	Version       string                                         // of the program, for /_public/status
-	ReloadWorkers func(context.Context) (workers int, err error) // reads workers.toml again; nil refuses
-	ReloadClients func(context.Context) (clients int, err error) // reads clients.toml again, and calls SetClients; nil refuses
-	Rates         Rates
-	MaxCreates    int // starts of jobs in flight, more are answered 503; 0 is 1,000
-	MaxBacklog    int // jobs whose next step waits; with more, starts are held and then answered 503; 0 is 20,000
-	Patience      Patience
+	Clients         []Client
+	ClientAPI       bool                                           // serve /api; workers and the public paths are served always
+	Dev             bool                                           // the console signs in by itself for requests of this machine
+	PollHold        time.Duration                                  // how long a worker's poll is held; 0 is 30 s
+	ShownToken      string                                         // a public default token that the console may put into its curl lines
+	Version         string                                         // of the program, for /_public/status
+	ReloadWorkers   func(context.Context) (workers int, err error) // reads workers.toml again; nil refuses
+	ReloadClients   func(context.Context) (clients int, err error) // reads clients.toml again, and calls SetClients; nil refuses
+	Rates           Rates
+	MaxCreates      int // starts of jobs in flight, more are answered 503; 0 is 1,000
+	MaxBacklog      int // jobs whose next step waits; with more, starts are held and then answered 503; 0 is 20,000
+	Patience        Patience
+	ReloadSchedules func(context.Context) (schedules int, err error) // reads schedules.toml again; nil refuses
 }
 
 // Patience says how long slow clients are borne; 0 takes the default of each.
@@ -59,6 +60,7 @@ type Deps struct {
 	Jobs       Engine
 	Blueprints Blueprints
 	Hub        Hub
+	Schedules  Schedules // nil: there are none
 	Files      Files
 	Clock      clock.Clock
 	Log        *slog.Logger
@@ -66,21 +68,22 @@ type Deps struct {
 
 // Server serves HTTP. Make it with New.
 type Server struct {
-	app      *fiber.App
-	cfg      Config
-	lines    []route // the table
-	jobs     Engine
-	prints   Blueprints
-	hub      Hub
-	clock    clock.Clock
-	log      *slog.Logger
-	doors    atomic.Pointer[doors]
-	requests *pace // of clients; nil: without a limit
-	polls    *pace // of workers
-	beats    *pace // of workers
-	sessions *sessions
-	metrics  *metrics
-	started  time.Time
+	app       *fiber.App
+	cfg       Config
+	lines     []route // the table
+	jobs      Engine
+	prints    Blueprints
+	hub       Hub
+	clock     clock.Clock
+	log       *slog.Logger
+	doors     atomic.Pointer[doors]
+	requests  *pace // of clients; nil: without a limit
+	polls     *pace // of workers
+	beats     *pace // of workers
+	sessions  *sessions
+	metrics   *metrics
+	started   time.Time
+	schedules Schedules
 
 	creates gate // starts of jobs in flight
 	backlog backlog
@@ -122,7 +125,7 @@ func New(d Deps, cfg Config) (*Server, error) {
 	var prefix [6]byte
 	rand.Read(prefix[:]) // never fails (crypto/rand, Go 1.24 and later)
 	s := &Server{
-		cfg: cfg, jobs: d.Jobs, prints: d.Blueprints, hub: d.Hub, clock: d.Clock, log: d.Log,
+		cfg: cfg, jobs: d.Jobs, prints: d.Blueprints, hub: d.Hub, schedules: d.Schedules, clock: d.Clock, log: d.Log,
 		files: d.Files, sessions: newSessions(d.Clock), metrics: &metrics{}, started: d.Clock.Now(), idPrefix: hex.EncodeToString(prefix[:]),
 	}
 	s.doors.Store(open)

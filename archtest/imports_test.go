@@ -50,6 +50,7 @@ var directions = []direction{
 	{"engine/store/...", []string{"engine/store/...", "engine/job", "engine/clock", "engine/killpoint"}},
 	{"engine/store", []string{"engine/job"}},
 	{"engine/port", []string{"engine/analysis", "engine/starfmt"}},
+	{"engine/scheduler", []string{"engine", "engine/clock", "engine/job", "engine/store"}},
 	{"engine/simulate", []string{"engine/...", "starlib/..."}},
 	{"engine/starfmt", []string{"engine/analysis", "starlib/..."}},
 	{"engine/startest", []string{"engine/...", "starlib/..."}},
@@ -153,6 +154,7 @@ var homes = map[string][]string{
 	"github.com/alecthomas/kong":       {"cli/..."},
 	"github.com/BurntSushi/toml":       {"cli/..."},
 	"golang.org/x/term":                {"cli/..."},
+	"github.com/adhocore/gronx":        {"engine/scheduler/..."},
 	"github.com/fsnotify/fsnotify":     {"engine/blueprint/..."},
 
 	// Databases of scripts.

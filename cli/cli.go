@@ -41,6 +41,7 @@ type grammar struct {
 	Render     renderCmd     `cmd:"" help:"Draw the graph of a blueprint file."`
 	Jobs       jobsCmd       `cmd:"" help:"Start, look at and steer jobs of a running server."`
 	Approvals  approvalsCmd  `cmd:"" help:"See and take the decisions that jobs wait for."`
+	Schedules  schedulesCmd  `cmd:"" help:"See what starts by the clock, and check a file of schedules."`
 	Deliveries deliveriesCmd `cmd:"" help:"See and repeat what could not be delivered to the outside."`
 	Blueprints blueprintsCmd `cmd:"" help:"See the blueprints of a running server."`
 	Stores     storesCmd     `cmd:"" help:"See what the jobs of blueprints share."`

@@ -14,19 +14,20 @@ type serveCmd struct {
 	Listen string `help:"host:port to listen on." placeholder:"ADDR"`
 	Strict bool   `help:"Refuse to start with a bad blueprint."`
 
-	BlueprintsDir      *string `help:"Folder of the blueprints." placeholder:"DIR"`
-	BlueprintEnv       *string `help:"Variables that scripts may read, with commas." placeholder:"NAMES"`
-	StoreURL           *string `name:"store-url" help:"Where jobs are kept: sqlite:PATH or memory:." placeholder:"URL"`
-	ClientsConfigPath  *string `help:"File of the clients." placeholder:"FILE"`
-	WorkersConfigPath  *string `help:"File of the workers' own tokens." placeholder:"FILE"`
-	WorkerTTLSeconds   *string `name:"worker-ttl-seconds" help:"How long a silent worker counts as alive." placeholder:"S"`
-	WorkerTimeout      *string `name:"worker-timeout-seconds" help:"How long an attempt of a task may take." placeholder:"S"`
-	CancelGraceSeconds *string `help:"How long a worker may take to stop." placeholder:"S"`
-	JobMaxRetries      *string `help:"Tries of a task after the first." placeholder:"N"`
-	TLSCertPath        *string `name:"tls-cert-path" help:"Certificate; with it the server speaks HTTPS." placeholder:"FILE"`
-	TLSKeyPath         *string `name:"tls-key-path" help:"Private key of the certificate." placeholder:"FILE"`
-	LogLevel           *string `help:"DEBUG, INFO, WARNING or ERROR." placeholder:"LEVEL"`
-	LogFormat          *string `help:"text or json." placeholder:"FORMAT"`
+	BlueprintsDir       *string `help:"Folder of the blueprints." placeholder:"DIR"`
+	BlueprintEnv        *string `help:"Variables that scripts may read, with commas." placeholder:"NAMES"`
+	StoreURL            *string `name:"store-url" help:"Where jobs are kept: sqlite:PATH or memory:." placeholder:"URL"`
+	ClientsConfigPath   *string `help:"File of the clients." placeholder:"FILE"`
+	WorkersConfigPath   *string `help:"File of the workers' own tokens." placeholder:"FILE"`
+	SchedulesConfigPath *string `help:"File of the schedules." placeholder:"FILE"`
+	WorkerTTLSeconds    *string `name:"worker-ttl-seconds" help:"How long a silent worker counts as alive." placeholder:"S"`
+	WorkerTimeout       *string `name:"worker-timeout-seconds" help:"How long an attempt of a task may take." placeholder:"S"`
+	CancelGraceSeconds  *string `help:"How long a worker may take to stop." placeholder:"S"`
+	JobMaxRetries       *string `help:"Tries of a task after the first." placeholder:"N"`
+	TLSCertPath         *string `name:"tls-cert-path" help:"Certificate; with it the server speaks HTTPS." placeholder:"FILE"`
+	TLSKeyPath          *string `name:"tls-key-path" help:"Private key of the certificate." placeholder:"FILE"`
+	LogLevel            *string `help:"DEBUG, INFO, WARNING or ERROR." placeholder:"LEVEL"`
+	LogFormat           *string `help:"text or json." placeholder:"FORMAT"`
 }
 
 func (serveCmd) Help() string {
@@ -60,8 +61,9 @@ func (c *serveCmd) flags() map[string]string {
 	set := map[string]string{}
 	for name, value := range map[string]*string{
 		"BLUEPRINTS_DIR": c.BlueprintsDir, "BLUEPRINT_ENV": c.BlueprintEnv, "STORE_URL": c.StoreURL,
-		"CLIENTS_CONFIG_PATH": c.ClientsConfigPath, "WORKERS_CONFIG_PATH": c.WorkersConfigPath,
-		"WORKER_TTL_SECONDS": c.WorkerTTLSeconds, "WORKER_TIMEOUT_SECONDS": c.WorkerTimeout,
+		"CLIENTS_CONFIG_PATH": c.ClientsConfigPath, "SCHEDULES_CONFIG_PATH": c.SchedulesConfigPath,
+		"WORKERS_CONFIG_PATH": c.WorkersConfigPath,
+		"WORKER_TTL_SECONDS":  c.WorkerTTLSeconds, "WORKER_TIMEOUT_SECONDS": c.WorkerTimeout,
 		"CANCEL_GRACE_SECONDS": c.CancelGraceSeconds, "JOB_MAX_RETRIES": c.JobMaxRetries,
 		"TLS_CERT_PATH": c.TLSCertPath, "TLS_KEY_PATH": c.TLSKeyPath,
 		"LOG_LEVEL": c.LogLevel, "LOG_FORMAT": c.LogFormat,

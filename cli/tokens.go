@@ -68,12 +68,15 @@ func (s *server) reloadWorkers(context.Context) (int, error) {
 // held before goes on holding.
 func (s *server) reload(ctx context.Context, path string) {
 	again := s.reloadWorkers
-	if path == s.cfg.ClientsPath {
+	switch path {
+	case s.cfg.ClientsPath:
 		again = s.reloadClients
+	case s.cfg.SchedulesPath:
+		again = s.reloadSchedules
 	}
 	n, err := again(ctx)
 	if err != nil {
-		s.log.Error("a changed file was not taken over; the tokens from before stay in force", "file", path, "error", err)
+		s.log.Error("a changed file was not taken over; what held before stays in force", "file", path, "error", err)
 		return
 	}
 	s.log.Info("a changed file was taken over", "file", path, "entries", n)

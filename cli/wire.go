@@ -23,6 +23,7 @@ import (
 	"orrery/engine/blueprint"
 	"orrery/engine/clock"
 	"orrery/engine/sandbox"
+	"orrery/engine/scheduler"
 	"orrery/engine/store"
 	"orrery/engine/store/memory"
 	"orrery/engine/store/sqlite"
@@ -51,6 +52,7 @@ type server struct {
 	http      *api.Server
 	emulator  *emulate.Emulator // nil without emulation
 	outside   *outside
+	scheduler *scheduler.Scheduler
 }
 
 // garbagePercent lets the heap grow to four times what is live before it is collected: the
@@ -122,12 +124,13 @@ func (s *server) join(ctx context.Context, how wiring) (err error) {
 	}
 	s.outside.warnApprovals(s.catalog.Current(), log)
 	s.catalog.OnSwap(func(now *blueprint.Snapshot) { s.outside.warnApprovals(now, log) })
+	s.scheduler = s.newScheduler()
 	s.hub.Attach(s.engine)
 	s.http, err = api.New(
-		api.Deps{Jobs: s.engine, Blueprints: prints{s.catalog}, Hub: s.hub, Log: log, Files: api.Files{Store: s.files.kept, Secret: s.engine.FileSecret()}},
+		api.Deps{Jobs: s.engine, Blueprints: prints{s.catalog}, Hub: s.hub, Schedules: s.scheduler, Log: log, Files: api.Files{Store: s.files.kept, Secret: s.engine.FileSecret()}},
 		api.Config{
 			Clients: clients(cfg.Clients, cfg.ClientToken), ClientAPI: cfg.ClientAPI, Dev: how.dev, PollHold: cfg.WorkerPollTimeout,
-			ShownToken: shownToken(cfg), Version: readVersion().Version, ReloadWorkers: s.reloadWorkers, ReloadClients: s.reloadClients,
+			ShownToken: shownToken(cfg), Version: readVersion().Version, ReloadWorkers: s.reloadWorkers, ReloadSchedules: s.reloadSchedules, ReloadClients: s.reloadClients,
 			Rates:      api.Rates{Per: cfg.RatePeriod, Requests: cfg.RateLimit, Polls: cfg.RatePolls, Heartbeats: cfg.RateBeats},
 			MaxCreates: cfg.Limits.Starts, MaxBacklog: cfg.Limits.Backlog,
 			Patience: api.Patience{Header: cfg.Limits.HeaderTime, Body: cfg.Limits.BodyTime, Answer: cfg.Limits.AnswerTime, Idle: cfg.Limits.BetweenTime},
@@ -156,8 +159,9 @@ func (s *server) run(ctx context.Context) error {
 	working.Go(func() { s.catalog.Watch(background) })
 	working.Go(func() { s.outside.listen(background, s.engine) })
 	working.Go(func() {
-		config.Watch(background, clock.Real{}, func(path string) { s.reload(background, path) }, s.cfg.ClientsPath, s.cfg.WorkersPath)
+		config.Watch(background, clock.Real{}, func(path string) { s.reload(background, path) }, s.cfg.ClientsPath, s.cfg.WorkersPath, s.cfg.SchedulesPath)
 	})
+	working.Go(func() { s.scheduler.Run(background) })
 	working.Go(func() { sandbox.WatchMemory(background, uint64(s.cfg.Limits.HeapBytes), s.log) })
 	if s.emulator != nil {
 		working.Go(func() { s.emulator.Run(background) })

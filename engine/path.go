@@ -12,7 +12,6 @@ import (
 	"orrery/engine/killpoint"
 	"orrery/engine/sandbox"
 	"orrery/engine/store"
-	"orrery/starlib"
 )
 
 // This file is the life of one job, in order: Submit, step (load, decide, next, commit),
@@ -53,8 +52,8 @@ func (e *Engine) Submit(ctx context.Context, r Request) (id string, repeated boo
 	if err != nil {
 		return "", false, faultFrom(err, "")
 	}
-	if n, most := len(r.InitialData), e.stepLimits(bp).InitialBytes; n > most {
-		return "", false, faultf(TooLarge, "initial_data has %d bytes; the limit is %d (%s): put large data into a file and pass its name", n, most, starlib.CodeInitial)
+	if err := e.acceptData(bp, r); err != nil {
+		return "", false, err
 	}
 	id = job.NewID(e.cfg.Clock.Now(), shardFor(bp))
 	if r.IdempotencyKey != "" {

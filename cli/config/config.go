@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"orrery/engine/scheduler"
 )
 
 // This file holds the checked configuration, as the rest of the program sees it.
@@ -40,6 +42,8 @@ type Config struct {
 	WorkerToken       Secret
 	ClientsPath       string // "" when there is no such file
 	WorkersPath       string // "" when there is no such file
+	SchedulesPath     string // "" when there is no such file
+	Schedules         []scheduler.Schedule
 	Clients           []Client
 	Workers           []Worker
 	WorkerTimeout     time.Duration // one attempt of a task

@@ -41,6 +41,7 @@ func Load(src Source) (*Config, error) {
 	l.checkTogether()
 	l.unknownLimits()
 	l.checkOutgoing()
+	l.schedules()
 	l.warnIdle()
 	if len(l.faults) > 0 {
 		return nil, l.faults

@@ -33,6 +33,7 @@ const (
 	nameWorkerToken = "GLOBAL_WORKER_TOKEN"
 	nameClients     = "CLIENTS_CONFIG_PATH"
 	nameWorkers     = "WORKERS_CONFIG_PATH"
+	nameSchedules   = "SCHEDULES_CONFIG_PATH"
 	nameTLSCert     = "TLS_CERT_PATH"
 	nameTLSKey      = "TLS_KEY_PATH"
 	nameWebhookKey  = "WEBHOOK_SECRET"
@@ -73,6 +74,7 @@ var generalSettings = []setting{
 	secret(nameWorkerToken, []string{"WORKER_TOKEN"}, DefaultWorkerToken, "token that all workers share", func(c *Config) *Secret { return &c.WorkerToken }),
 	text(nameClients, "clients.toml", "/etc/orrery/clients.toml", "file of the clients", func(c *Config) *string { return &c.ClientsPath }),
 	text(nameWorkers, "workers.toml", "/etc/orrery/workers.toml", "file of the workers' own tokens", func(c *Config) *string { return &c.WorkersPath }),
+	text(nameSchedules, "schedules.toml", "/etc/orrery/schedules.toml", "file of the schedules", func(c *Config) *string { return &c.SchedulesPath }),
 	seconds("WORKER_TIMEOUT_SECONDS", "300", "how long an attempt of a task may take", func(c *Config) *time.Duration { return &c.WorkerTimeout }),
 	seconds("WORKER_POLL_TIMEOUT_SECONDS", "30", "how long a worker's poll is held (at most 30)", func(c *Config) *time.Duration { return &c.WorkerPollTimeout }),
 	seconds("WORKER_TTL_SECONDS", "45", "how long a silent worker counts as alive", func(c *Config) *time.Duration { return &c.WorkerTTL }),
@@ -106,14 +108,14 @@ var generalSettings = []setting{
 	{name: "LOG_FORMAT", def: "text", example: "json", help: "text or json", set: setLogFormat,
 		show: func(c *Config) string { return c.LogFormat }},
 	text("INSTANCE_ID", "", "orrery-1", "name of this process in logs; the machine's by default", func(c *Config) *string { return &c.InstanceID }),
-	{name: "TZ", def: "Local", example: "Europe/Madrid", help: "time zone of readable logs", set: setZone,
+	{name: "TZ", def: "Local", example: "Europe/Madrid", help: "time zone of schedules and readable logs", set: setZone,
 		show: func(c *Config) string { return c.Zone.String() }},
 }
 
 // idle are variables of the original, and of the contract, that change nothing in this
 // build. A name that ends in * stands for all that begin so.
 var idle = []string{
-	"REDIS_*", "HISTORY_DATABASE_URI", "SCHEDULES_CONFIG_PATH", "WATCHER_*", "WORKER_HEALTH_CHECK_INTERVAL_SECONDS",
+	"REDIS_*", "HISTORY_DATABASE_URI", "WATCHER_*", "WORKER_HEALTH_CHECK_INTERVAL_SECONDS",
 	"TLS_ENABLED", "TLS_CA_PATH", "TLS_REQUIRE_CLIENT_CERT", "WORKER_AUTH_MODE",
 }
 
