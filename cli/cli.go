@@ -38,6 +38,7 @@ type grammar struct {
 	Test       testCmd       `cmd:"" help:"Run the tests that stand beside blueprints (*_test.star)."`
 	Fmt        fmtCmd        `cmd:"" help:"Give blueprint files their one form, that of buildifier."`
 	Docs       docsCmd       `cmd:"" help:"Print the reference: modules, functions, rules."`
+	Lsp        lspCmd        `cmd:"" help:"Serve an editor: the Language Server Protocol on standard input and output."`
 	Render     renderCmd     `cmd:"" help:"Draw the graph of a blueprint file."`
 	Jobs       jobsCmd       `cmd:"" help:"Start, look at and steer jobs of a running server."`
 	Approvals  approvalsCmd  `cmd:"" help:"See and take the decisions that jobs wait for."`

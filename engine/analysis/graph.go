@@ -86,6 +86,7 @@ func (g *Graph) State(name string) *State {
 type Result struct {
 	Graphs   []*Graph  // in the order of files, then of creation
 	Findings []Finding // in the order of file, line, column, rule; without those that a comment switches off
+	Refs     []Ref     // every place that names a state, in the order of file, line, column
 
 	suppressed []Finding
 }

@@ -153,7 +153,9 @@ func (a *analyzer) finish(names []string) *Result {
 	}
 	a.checkNames()
 	a.checkBlueprintCalls()
-	return a.result(graphs)
+	r := a.result(graphs)
+	r.Refs = a.refs()
+	return r
 }
 
 // checkNames reports names and endpoints that two blueprints share.

@@ -263,13 +263,13 @@ func parseFunction(page string, def *syntax.DefStmt) (*Member, error) {
 	for i := range m.Params {
 		d, ok := docs[m.Params[i].Name]
 		if !ok {
-			return nil, fmt.Errorf("Args does not speak of %s", m.Params[i].Name)
+			return nil, fmt.Errorf("its Args do not speak of %s", m.Params[i].Name)
 		}
 		delete(docs, m.Params[i].Name)
 		m.Params[i].Type, m.Params[i].Doc = d.Type, d.Doc
 	}
 	for name := range docs {
-		return nil, fmt.Errorf("Args speaks of %s, which is no parameter", name)
+		return nil, fmt.Errorf("its Args speak of %s, which is no parameter", name)
 	}
 	if m.Summary == "" || m.Kind == "" || m.Returns == "" || m.Errors == "" {
 		return nil, fmt.Errorf("a summary, Kind, Returns or Errors is missing")
