@@ -45,6 +45,7 @@ var directions = []direction{
 	{"engine/blob/...", []string{"engine/blob"}},
 	{"engine/blob", nil},
 	{"engine/database", nil},
+	{"engine/historydb", []string{"engine", "engine/database"}},
 	{"engine/sandbox", []string{"engine/blueprint", "starlib/...", "engine/job", "engine/clock"}},
 	{"engine/blueprint", []string{"engine/analysis", "starlib/...", "engine/job", "engine/clock", "engine/store"}},
 	{"engine/store/...", []string{"engine/store/...", "engine/job", "engine/clock", "engine/killpoint"}},

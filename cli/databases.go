@@ -26,3 +26,11 @@ func databases(cfg *config.Config, dev bool) *engine.Databases {
 		return "sqlite:" + filepath.Join(standInFolder, name+".db")
 	})
 }
+
+// historySink gives what the engine feeds; a nil *Sink in the interface would not be nil.
+func (s *server) historySink() engine.HistorySink {
+	if s.history == nil {
+		return nil
+	}
+	return s.history
+}

@@ -22,6 +22,7 @@ import (
 	"orrery/engine/analysis"
 	"orrery/engine/blueprint"
 	"orrery/engine/clock"
+	"orrery/engine/historydb"
 	"orrery/engine/sandbox"
 	"orrery/engine/scheduler"
 	"orrery/engine/store"
@@ -46,6 +47,7 @@ type server struct {
 	store     store.Store
 	files     *files
 	databases *engine.Databases
+	history   *historydb.Sink // nil: there is no copy
 	catalog   *blueprint.Catalog
 	hub       *workers.Hub
 	engine    *engine.Engine
@@ -96,6 +98,11 @@ func (s *server) join(ctx context.Context, how wiring) (err error) {
 	}
 	s.catalog.UseStore(s.store)
 	s.databases = databases(cfg, how.dev)
+	if uri := cfg.HistoryURI.Reveal(); uri != "" {
+		if s.history, err = historydb.Open(uri, log); err != nil {
+			return fmt.Errorf("HISTORY_DATABASE_URI: %w", err)
+		}
+	}
 	if s.files, err = openFiles(ctx, cfg, log.Warn); err != nil {
 		return err
 	}
@@ -117,7 +124,7 @@ func (s *server) join(ctx context.Context, how wiring) (err error) {
 		MaxRetries: retries(cfg.JobMaxRetries), WorkerTimeout: cfg.WorkerTimeout.Seconds(), CancelGrace: cfg.CancelGrace, Runners: cfg.Runners,
 		Callers: cfg.Limits.CallSteps, Limits: cfg.Limits.Job,
 		Webhooks: s.outside.webhooks, Approvals: s.outside.approvals, PublicURL: s.publicURL(),
-		Databases: s.databases, Files: s.files.kept, LocalFiles: s.files.local, FilesKept: filesKept(cfg),
+		History: s.historySink(), Databases: s.databases, Files: s.files.kept, LocalFiles: s.files.local, FilesKept: filesKept(cfg),
 	})
 	if err != nil {
 		return err
@@ -191,6 +198,11 @@ func (s *server) close() {
 		s.listener.Close() // closed already after a shutdown
 	}
 	s.files.close()
+	if s.history != nil {
+		if err := s.history.Close(); err != nil {
+			s.log.Error("the copy of the history was not closed cleanly", "error", err)
+		}
+	}
 	if err := s.databases.Close(); err != nil {
 		s.log.Error("a database was not closed cleanly", "error", err)
 	}

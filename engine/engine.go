@@ -51,6 +51,7 @@ type Config struct {
 	LocalFiles blob.Store    // local copies of them; nil: none can be made
 	FilesKept  time.Duration // after a job's end; below 0: for ever
 	Databases  *Databases    // of the sql module; nil: none
+	History    HistorySink   // gets a copy of all history; nil: nobody
 
 	Webhooks  Webhooks                        // nil: webhook_url is refused
 	Approvals map[string]approval.Integration // by name; nil: nobody is asked, as in `orrery run`
@@ -111,6 +112,8 @@ type Engine struct {
 	planned   atomic.Int64  // when the timers wake, in milliseconds since 1970
 	unwritten atomic.Bool   // hand-outs came after the timers looked last
 	outbox    chan struct{} // a message was posted
+	copies    chan struct{} // there is history to copy
+	copier    copier        // of the one goroutine that copies
 	flights   flights
 	againMu   sync.Mutex
 	again     time.Time // when the earliest message that was put off is due
@@ -128,7 +131,7 @@ func New(cfg Config) (*Engine, error) {
 	}
 	e := &Engine{
 		cfg: cfg.withDefaults(), store: cfg.Store, quota: quota.New(cfg.Store), local: !cfg.Store.Features().Shared, ready: newReadyList(), aside: newAsideLane(),
-		timers: make(chan struct{}, 1), outbox: make(chan struct{}, 1),
+		timers: make(chan struct{}, 1), outbox: make(chan struct{}, 1), copies: make(chan struct{}, 1),
 	}
 	fresh := make([]byte, 32)
 	rand.Read(fresh)
@@ -157,6 +160,9 @@ func (e *Engine) Start(ctx context.Context) error {
 	e.goes(func() { e.runOutbox(ctx) })
 	if e.cfg.Files != nil {
 		e.goes(func() { e.runSweep(ctx) })
+	}
+	if e.cfg.History != nil {
+		e.goes(func() { e.runCopy(ctx) })
 	}
 	return nil
 }

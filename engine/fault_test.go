@@ -124,8 +124,8 @@ func checkInvariants(t *testing.T, r *rig, id string) {
 	if steps != 6 || children != 1 || len(taken) != 7 {
 		t.Errorf("I3: %d steps (want 6); I6: resumed %d times (want 1); I4: %d results (want 7)", steps, children, len(taken))
 	}
-	if !bytes.Equal(sorted(t, b.state), sorted(t, data.History)) {
-		t.Errorf("I8: history folds to %s, state_history is %s", b.state, data.History)
+	if !bytes.Equal(sorted(t, b.history), sorted(t, data.History)) {
+		t.Errorf("I8: history folds to %s, state_history is %s", b.history, data.History)
 	}
 	if open, err := r.rows.OpenTasks(r.ctx, id); err != nil || len(open) != 0 {
 		t.Errorf("open tasks of an ended job: %v, %v", open, err)

@@ -316,5 +316,5 @@ func (e *Engine) resultAt(ctx context.Context, j *job.Job, data store.Data, reco
 			return nil, err
 		}
 	}
-	return orEmpty(b.state), nil
+	return orEmpty(b.history), nil
 }

@@ -244,6 +244,7 @@ func after(d store.Data, c *job.Change) store.Data {
 
 // commit makes a change durable and starts what follows from it.
 func (e *Engine) commit(ctx context.Context, c *job.Change, before store.Data, t *turn) error {
+	e.mark(c)
 	killpoint.At("engine.before-commit")
 	err := e.put(ctx, c, t)
 	killpoint.At("engine.after-commit")
@@ -277,6 +278,7 @@ func (e *Engine) follow(c *job.Change, before store.Data) {
 	}
 	if len(c.Outbox) > 0 {
 		nudge(e.outbox)
+		nudge(e.copies)
 	}
 	e.watch.changed(c.Job.ID)
 }

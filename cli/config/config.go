@@ -32,6 +32,7 @@ type Config struct {
 	BlueprintsDir     string
 	BlueprintEnv      []string          // variables that scripts may read with env.get
 	Databases         map[string]Secret // name -> address, for the sql module
+	HistoryURI        Secret            // of the copy of the history; "" for none
 	TaskFilesDir      string            // "off": none
 	S3                S3                // Endpoint "": files are in TaskFilesDir
 	FilesCleanup      bool              // remove files of ended jobs

@@ -19,6 +19,7 @@ import (
 const (
 	databaseTable = "sql"
 	databaseEnv   = "SQL_DATABASE_"
+	historyURI    = "HISTORY_DATABASE_URI"
 )
 
 // databases joins both sources and checks every address; none is opened.
@@ -39,6 +40,16 @@ func (l *loader) databases() {
 		if upper, ok := strings.CutPrefix(env, databaseEnv); ok && address != "" {
 			name := strings.ToLower(upper)
 			c.Databases[name], from[name] = Secret(address), env
+		}
+	}
+	if uri := c.HistoryURI.Reveal(); uri != "" {
+		const example = historyURI + "=sqlite:history.db"
+		kind, path, err := database.Parse(uri)
+		switch {
+		case err != nil:
+			l.fault(historyURI, example, "%v", err)
+		case kind == database.SQLite && c.Store.Path != "" && database.SameFile(path, c.Store.Path):
+			l.fault(historyURI, example, "this is the file in which the server keeps its jobs (STORE_URL); the copy needs a file of its own")
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Databases)) {

@@ -68,6 +68,7 @@ var generalSettings = []setting{
 		show: func(c *Config) string { return strconv.Itoa(c.S3.Concurrency) }},
 	toggle("S3_AUTO_CLEANUP", "true", "remove the files of jobs that ended FILES_RETENTION_SECONDS ago", func(c *Config) *bool { return &c.FilesCleanup }),
 	seconds("FILES_RETENTION_SECONDS", "604800", "how long files stay after their job's end", func(c *Config) *time.Duration { return &c.FilesKept }),
+	secret("HISTORY_DATABASE_URI", nil, "", "database that gets a copy of all history: sqlite:PATH or postgresql://...", func(c *Config) *Secret { return &c.HistoryURI }),
 	toggle("STRICT", "false", "refuse to start with a bad blueprint", func(c *Config) *bool { return &c.Strict }),
 	toggle("ENABLE_CLIENT_API", "true", "serve clients at /api", func(c *Config) *bool { return &c.ClientAPI }),
 	secret(nameClientToken, nil, DefaultClientToken, "token of the one admin client", func(c *Config) *Secret { return &c.ClientToken }),
@@ -115,7 +116,7 @@ var generalSettings = []setting{
 // idle are variables of the original, and of the contract, that change nothing in this
 // build. A name that ends in * stands for all that begin so.
 var idle = []string{
-	"REDIS_*", "HISTORY_DATABASE_URI", "WATCHER_*", "WORKER_HEALTH_CHECK_INTERVAL_SECONDS",
+	"REDIS_*", "WATCHER_*", "WORKER_HEALTH_CHECK_INTERVAL_SECONDS",
 	"TLS_ENABLED", "TLS_CA_PATH", "TLS_REQUIRE_CLIENT_CERT", "WORKER_AUTH_MODE",
 }
 

@@ -99,6 +99,7 @@ const (
 	MsgChildEnded    MessageKind = "child_ended"    // Body: ChildEnd; To: the parent's id
 	MsgApproval      MessageKind = "approval"       // Body: ApprovalRequest; To: the integration
 	MsgApprovalEnded MessageKind = "approval_ended" // Body: ApprovalEnd; To: the integration
+	MsgHistory       MessageKind = "history"        // the job has records for the copy of the history; no Body
 	MsgWebhook       MessageKind = "webhook"        // Body: WebhookNote; To: the URL
 )
 
