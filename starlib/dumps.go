@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf16"
 
@@ -28,9 +29,15 @@ func jsonDumps(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple
 	if err == nil {
 		err = account.Text(b.Name(), 4*len(text)) // a character of two bytes becomes six
 	}
-	if err == nil && sorted {
-		if err = account.Alloc(16 * len(text)); err == nil {
-			text, err = sortKeys(text)
+	if err == nil {
+		err = account.Work(thread, len(text)/8)
+	}
+	if err == nil && sorted { // a member takes 48 bytes, and at least five of the text
+		if err = account.Alloc(12 * len(text)); err == nil {
+			err = account.Work(thread, len(text)) // what stands deep is moved once a level
+		}
+		if err == nil {
+			text = sortKeys(text)
 		}
 	}
 	if err != nil {
@@ -49,21 +56,99 @@ func jsonDumps(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple
 		[]starlark.Tuple{{starlark.String("indent"), starlark.String(strings.Repeat(" ", max(0, min(width, 16))))}})
 }
 
-// sortKeys writes objects with their keys in order; numbers keep their text.
-func sortKeys(text json.RawMessage) (json.RawMessage, error) {
-	dec := json.NewDecoder(bytes.NewReader(text))
-	dec.UseNumber()
-	var v any
-	if err := dec.Decode(&v); err != nil {
-		return nil, err
+// sortKeys writes objects with their keys in order. The text is the border's: compact, right,
+// and not deep.
+func sortKeys(text json.RawMessage) json.RawMessage {
+	w := sorter{in: text, out: make([]byte, 0, len(text))}
+	w.value()
+	return w.out
+}
+
+// sorter copies JSON. The members of an object are copied as they come, and put in order
+// when its end is there: nothing is kept of values but their places.
+type sorter struct {
+	in, out []byte
+	at      int
+}
+
+// part is one of an object: its key, and where it stands in the output.
+type part struct {
+	key      string
+	from, to int
+}
+
+func (w *sorter) copy(n int) {
+	w.out = append(w.out, w.in[w.at:w.at+n]...)
+	w.at += n
+}
+
+func (w *sorter) value() {
+	switch w.in[w.at] {
+	case '{':
+		w.object()
+	case '[':
+		for w.copy(1); w.in[w.at] != ']'; {
+			if w.in[w.at] == ',' {
+				w.copy(1)
+			}
+			w.value()
+		}
+		w.copy(1)
+	case '"':
+		w.copy(w.quoted())
+	default:
+		n := 1
+		for w.at+n < len(w.in) && strings.IndexByte(",]}", w.in[w.at+n]) < 0 {
+			n++
+		}
+		w.copy(n)
 	}
-	var out bytes.Buffer
-	enc := json.NewEncoder(&out) // which sorts the keys of maps
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(v); err != nil {
-		return nil, err
+}
+
+// quoted gives the length of the text that begins here, with its quotes.
+func (w *sorter) quoted() int {
+	for i := w.at + 1; ; i++ {
+		switch w.in[i] {
+		case '\\':
+			i++
+		case '"':
+			return i + 1 - w.at
+		}
 	}
-	return bytes.TrimSpace(out.Bytes()), nil
+}
+
+func (w *sorter) object() {
+	w.copy(1)
+	var members []part
+	first := len(w.out)
+	for w.in[w.at] != '}' {
+		if w.in[w.at] == ',' {
+			w.at++
+		}
+		n := w.quoted()
+		raw := w.in[w.at : w.at+n]
+		key := string(raw[1 : n-1])
+		if bytes.IndexByte(raw, '\\') >= 0 {
+			_ = json.Unmarshal(raw, &key) // the border wrote it
+		}
+		from := len(w.out)
+		w.copy(n + 1) // the colon too
+		w.value()
+		members = append(members, part{key, from, len(w.out)})
+	}
+	byKey := func(a, b part) int { return strings.Compare(a.key, b.key) }
+	if !slices.IsSortedFunc(members, byKey) {
+		slices.SortFunc(members, byKey)
+	}
+	body := bytes.Clone(w.out[first:])
+	w.out = w.out[:first]
+	for i, m := range members {
+		if i > 0 {
+			w.out = append(w.out, ',')
+		}
+		w.out = append(w.out, body[m.from-first:m.to-first]...)
+	}
+	w.copy(1)
 }
 
 // spaced writes compact JSON with Python's spaces and escapes.
@@ -80,9 +165,10 @@ func spaced(text string, spaces, ascii bool) string {
 		switch {
 		case ascii && r > 0xffff:
 			hi, lo := utf16.EncodeRune(r)
-			fmt.Fprintf(&b, `\u%04x\u%04x`, hi, lo)
+			escape(&b, hi)
+			escape(&b, lo)
 		case ascii && r > 0x7e:
-			fmt.Fprintf(&b, `\u%04x`, r)
+			escape(&b, r)
 		default:
 			b.WriteRune(r)
 		}
@@ -91,6 +177,14 @@ func spaced(text string, spaces, ascii bool) string {
 		}
 	}
 	return b.String()
+}
+
+func escape(b *strings.Builder, r rune) {
+	const digits = "0123456789abcdef"
+	b.WriteString(`\u`)
+	for shift := 12; shift >= 0; shift -= 4 {
+		b.WriteByte(digits[r>>shift&15])
+	}
 }
 
 // escaped reports whether an odd number of backslashes stands before a place.

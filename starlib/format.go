@@ -20,6 +20,9 @@ import (
 // formatSpec is [[fill]align][sign][#][0][width][,][.precision][type].
 var formatSpec = regexp.MustCompile(`^(?s:(?:(.)?([<>=^]))?)([-+ ]?)(#?)(0?)(\d*)([,_]?)(?:\.(\d+))?([a-zA-Z%]?)$`)
 
+// maxSpec is far more than any specification that says something.
+const maxSpec = 100
+
 // layout is a parsed specification.
 type layout struct {
 	fill, align, sign string
@@ -49,8 +52,14 @@ func formatValue(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tup
 	if n, ok := v.(starlark.Int); ok {
 		need = max(need, 2*n.BigInt().BitLen()) // digits and what stands between them
 	}
-	if err := guard.Of(thread).Text(b.Name(), need); err != nil {
+	account := guard.Of(thread)
+	if err := account.Text(b.Name(), need); err != nil {
 		return nil, err
+	}
+	if s, ok := v.(starlark.String); ok { // its characters are counted
+		if err := account.Work(thread, len(s)/32); err != nil {
+			return nil, err
+		}
 	}
 	text, err := l.write(thread, v)
 	if err != nil {
@@ -60,6 +69,9 @@ func formatValue(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tup
 }
 
 func parseLayout(spec string) (*layout, error) {
+	if len(spec) > maxSpec {
+		return nil, fmt.Errorf("a format specification has at most %d characters, and this has %d", maxSpec, len(spec))
+	}
 	m := formatSpec.FindStringSubmatch(spec)
 	if m == nil {
 		return nil, fmt.Errorf("%q is no format specification; one is such as 5, <10, 08.3f or ,", spec)
@@ -130,8 +142,13 @@ func (l *layout) text(s string) (string, error) {
 		return "", fmt.Errorf("text takes fill, align, width and precision only")
 	}
 	if l.precision >= 0 {
-		if r := []rune(s); len(r) > l.precision {
-			s = string(r[:l.precision])
+		n := 0
+		for i := range s {
+			if n == l.precision {
+				s = s[:i]
+				break
+			}
+			n++
 		}
 	}
 	align := l.align
@@ -288,9 +305,11 @@ func (l *layout) number(negative bool, prefix, whole, rest string, step int) str
 		align = ">"
 	}
 	if align == "=" && l.fill == "0" && l.group != "" { // the zeros are grouped too
-		for l.grouped(whole, step) != "" && utf8.RuneCountInString(sign+l.grouped("0"+whole, step)+rest) <= l.width {
-			whole = "0" + whole
+		digits, room := len(whole), l.width-utf8.RuneCountInString(sign)-utf8.RuneCountInString(rest)
+		for digits+1+digits/step <= room { // one more, and what stands between them
+			digits++
 		}
+		whole = strings.Repeat("0", digits-len(whole)) + whole
 	}
 	return l.pad(align, sign, l.grouped(whole, step)+rest)
 }

@@ -64,9 +64,13 @@ var languageKinds = []struct{ part, kind string }{
 	{"local variable", "NameError"},
 }
 
+// maxKindText bounds the messages that are looked through, in bytes: what the language says is
+// short, unless a script's text is quoted in it.
+const maxKindText = 64 << 10
+
 // languageKind gives the kind of an error that the interpreter or a builtin raised.
 func languageKind(message string) string {
-	if strings.HasPrefix(message, "fail: ") { // the script's own words
+	if strings.HasPrefix(message, "fail: ") || len(message) > maxKindText { // the script's own words
 		return KindError
 	}
 	for _, k := range languageKinds {

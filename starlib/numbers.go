@@ -151,7 +151,8 @@ func powInt(thread *starlark.Thread, call string, x, n starlark.Int) (starlark.V
 	if err := account.Work(thread, bits/16); err != nil {
 		return nil, err
 	}
-	return starlark.MakeBigInt(new(big.Int).Exp(base, big.NewInt(exp), nil)), nil
+	result := new(big.Int).Exp(base, big.NewInt(exp), nil) // at most twice as long as reckoned
+	return starlark.MakeBigInt(result), account.Integer(call, result.BitLen())
 }
 
 // powMod has the sign of mod, as the language's % has.
@@ -160,7 +161,8 @@ func powMod(thread *starlark.Thread, call string, x, n, m *big.Int) (starlark.Va
 	if bits := max(x.BitLen(), n.BitLen(), m.BitLen()); bits > 4096 {
 		return nil, account.Integer(call, math.MaxInt32)
 	}
-	if err := account.Work(thread, n.BitLen()*max(1, m.BitLen()/64)); err != nil {
+	words := m.BitLen()/64 + 1
+	if err := account.Work(thread, n.BitLen()*(1+words*words/16)); err != nil { // a step is about 50 ns
 		return nil, err
 	}
 	result := new(big.Int).Exp(x, n, new(big.Int).Abs(m))
