@@ -108,7 +108,7 @@ func (s *server) join(ctx context.Context, how wiring) (err error) {
 	}
 	s.hub, err = workers.New(ctx, workers.Config{
 		Clock: clock.Real{}, Records: s.store, Log: log, TTL: cfg.WorkerTTL,
-		SharedToken: cfg.WorkerToken.Reveal(), Tokens: workerTokens(cfg.Workers),
+		SharedToken: cfg.WorkerToken.Reveal(), Tokens: workerTokens(cfg.Workers), Aging: cfg.PriorityAging,
 	})
 	if err != nil {
 		return err

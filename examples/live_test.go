@@ -36,13 +36,20 @@ type bench struct {
 // engine is made of.
 func newBench(t *testing.T, file, taskType string, mods ...func(*engine.Config)) *bench {
 	t.Helper()
+	return newBenchWith(t, file, taskType, workers.Config{}, mods...)
+}
+
+// newBenchWith is newBench with a hub of its own kind.
+func newBenchWith(t *testing.T, file, taskType string, hub workers.Config, mods ...func(*engine.Config)) *bench {
+	t.Helper()
 	b := &bench{
 		t: t, ctx: t.Context(), clock: clock.NewFake(time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)),
 		caller: workers.Caller{WorkerID: "w1", Token: "secret", Age: protocol.AgeC18},
 	}
 	kept := memory.New()
 	var err error
-	b.hub, err = workers.New(b.ctx, workers.Config{Clock: b.clock, Records: kept, SharedToken: "secret"})
+	hub.Clock, hub.Records, hub.SharedToken = b.clock, kept, "secret"
+	b.hub, err = workers.New(b.ctx, hub)
 	b.must(err)
 	cfg := engine.Config{Store: kept, Clock: b.clock, Blueprints: book{compile(t, file)}, Dispatcher: b.hub, CancelGrace: grace}
 	for _, mod := range mods {

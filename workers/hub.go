@@ -48,6 +48,7 @@ type Config struct {
 	TTL         time.Duration     // 0: DefaultTTL
 	SharedToken string            // GLOBAL_WORKER_TOKEN; "": individual tokens only
 	Tokens      map[string]Digest // worker id -> individual token (workers.toml)
+	Aging       time.Duration     // a waiting task gains a whole priority in this time; 0: priorities stand as they are
 	TaskSecret  string            // signs tasks (ORCHESTRATOR_SECRET_KEY); "": unsigned
 }
 
@@ -58,6 +59,7 @@ type Hub struct {
 	records Records
 	log     *slog.Logger
 	ttl     time.Duration
+	aging   time.Duration
 	secret  string
 	desk    engine.Desk
 	started time.Time
@@ -90,7 +92,7 @@ var _ engine.Dispatcher = (*Hub)(nil)
 // New makes a Hub and reads the registry from the store.
 func New(ctx context.Context, cfg Config) (*Hub, error) {
 	h := &Hub{
-		clock: cfg.Clock, records: cfg.Records, log: cfg.Log, ttl: cfg.TTL, secret: cfg.TaskSecret,
+		clock: cfg.Clock, records: cfg.Records, log: cfg.Log, ttl: cfg.TTL, aging: cfg.Aging, secret: cfg.TaskSecret,
 		started: cfg.Clock.Now(), done: make(chan struct{}), news: make(chan struct{}, 1),
 		auth:    newTokens(cfg.SharedToken, cfg.Tokens),
 		workers: map[string]*worker{}, skilled: map[string]map[*worker]struct{}{}, served: map[string]bool{},

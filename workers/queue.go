@@ -20,16 +20,16 @@ type taskKey struct {
 
 // entry is a task that is queued or leased. Only small fields are always in memory.
 type entry struct {
-	key      taskKey
-	class    *class
-	priority float64
-	queued   time.Time
-	handOut  int
-	attempt  int
-	pos      int       // in the class's heap; -1 when not queued
-	task     *job.Task // the row; nil when it must be read again
-	bytes    int       // counted against queueBudget
-	lease    *lease    // nil while queued
+	key     taskKey
+	class   *class
+	rank    float64 // its priority, and what it has waited with aging
+	queued  time.Time
+	handOut int
+	attempt int
+	pos     int       // in the class's heap; -1 when not queued
+	task    *job.Task // the row; nil when it must be read again
+	bytes   int       // counted against queueBudget
+	lease   *lease    // nil while queued
 
 	prev, next *entry // of the same job
 }
@@ -45,8 +45,8 @@ type load struct {
 // before is the order of a queue: priority, then first dispatch, then job and number, so
 // that it does not depend on the order in which tasks are offered.
 func (e *entry) before(o *entry) bool {
-	if e.priority != o.priority {
-		return e.priority > o.priority
+	if e.rank != o.rank {
+		return e.rank > o.rank
 	}
 	return cmp.Or(e.queued.Compare(o.queued), cmp.Compare(e.key.job, o.key.job), cmp.Compare(e.key.n, o.key.n)) < 0
 }
@@ -123,9 +123,22 @@ func (h *Hub) Offer(t job.Task) {
 	}
 }
 
+// rank is where a task stands in its queue. With aging a waiting task gains a whole priority
+// in every such time. All gain alike, so that the order of two tasks never changes while they
+// wait, and when they were dispatched says it all: the later one lacks what the earlier gained.
+func (h *Hub) rank(t *job.Task) float64 {
+	if h.aging <= 0 {
+		return t.Priority
+	}
+	return t.Priority - t.Queued.Sub(agingSince).Seconds()/h.aging.Seconds()
+}
+
+// agingSince only keeps the numbers small, for the sake of their precision.
+var agingSince = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+
 // add makes an entry for a task that has none.
 func (h *Hub) add(t *job.Task) *entry {
-	e := &entry{key: taskKey{t.JobID, t.N}, priority: t.Priority, queued: t.Queued, handOut: t.HandOut, attempt: t.Attempt, pos: -1}
+	e := &entry{key: taskKey{t.JobID, t.N}, rank: h.rank(t), queued: t.Queued, handOut: t.HandOut, attempt: t.Attempt, pos: -1}
 	e.class = h.classOf(t)
 	e.bytes = 1024 + len(t.Params) + len(t.Resources)
 	if len(t.Params) <= keepTaskBytes && h.kept+e.bytes <= queueBudget {

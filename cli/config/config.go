@@ -54,14 +54,15 @@ type Config struct {
 	JobMaxRetries     int           // tries after the first
 	Runners           int           // pure steps at once; 0 lets the engine choose
 	Limits            Limits
-	TLSCert, TLSKey   string    // both or none
-	PublicURL         string    // where people reach this server; "" when only this machine does
-	OutgoingAllow     []string  // internal addresses, networks and names that may be called
-	WebhookSecret     Secret    // keys that webhooks are signed with; "" refuses webhooks
-	Approvals         Approvals // ways to people
-	RateLimit         int       // requests of a client in RatePeriod; 0: no limit
-	RatePolls         int       // polls of a worker; more are answered late; 0: no limit
-	RateBeats         int       // heartbeats of a worker; more are answered late; 0: no limit
+	TLSCert, TLSKey   string        // both or none
+	PublicURL         string        // where people reach this server; "" when only this machine does
+	OutgoingAllow     []string      // internal addresses, networks and names that may be called
+	WebhookSecret     Secret        // keys that webhooks are signed with; "" refuses webhooks
+	Approvals         Approvals     // ways to people
+	PriorityAging     time.Duration // a waiting task gains a whole priority in this time; 0: never
+	RateLimit         int           // requests of a client in RatePeriod; 0: no limit
+	RatePolls         int           // polls of a worker; more are answered late; 0: no limit
+	RateBeats         int           // heartbeats of a worker; more are answered late; 0: no limit
 	RatePeriod        time.Duration
 	rating            bool // RATE_LIMITING_ENABLED
 	LogLevel          slog.Level

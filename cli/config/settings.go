@@ -99,6 +99,8 @@ var generalSettings = []setting{
 	httpURL("TELEGRAM_API_URL", "https://api.telegram.org", "the Bot API", func(c *Config) *string { return &c.Approvals.TelegramURL }),
 	httpURL("APPROVAL_WEBHOOK_URL", "", "where requests for decisions of the integration \"webhook\" are posted", func(c *Config) *string { return &c.Approvals.WebhookURL }),
 	webhookKeys("APPROVAL_WEBHOOK_SECRET", "", "key that they are signed with (default: WEBHOOK_SECRET)", func(c *Config) *Secret { return &c.Approvals.WebhookSecret }),
+	{name: "PRIORITY_AGING_SECONDS", def: "0", example: "60", help: "a waiting task gains a whole priority in so many seconds, so that urgent ones can not keep it waiting for ever; 0 for never",
+		set: setAging, show: func(c *Config) string { return strconv.FormatFloat(c.PriorityAging.Seconds(), 'f', -1, 64) }},
 	toggle("RATE_LIMITING_ENABLED", "true", "let the rate limits that are set hold", func(c *Config) *bool { return &c.rating }),
 	rate("RATE_LIMIT_LIMIT", "100", "requests of one client in a period; more are answered 429", func(c *Config) *int { return &c.RateLimit }),
 	rate("RATE_LIMIT_POLL_LIMIT", "60", "polls of one worker in a period; more are answered late", func(c *Config) *int { return &c.RatePolls }),
@@ -197,6 +199,15 @@ func seconds(name, def, help string, at func(*Config) *time.Duration) setting {
 			return nil
 		},
 		show: func(c *Config) string { return strconv.FormatFloat(at(c).Seconds(), 'f', -1, 64) }}
+}
+
+func setAging(c *Config, v string) error {
+	f, err := strconv.ParseFloat(v, 64)
+	if err != nil || math.IsNaN(f) || f < 0 || f > 366*24*3600 {
+		return fmt.Errorf("%q is no number of seconds from 0 to 366 days", v)
+	}
+	c.PriorityAging = time.Duration(f * float64(time.Second))
+	return nil
 }
 
 // rate is a count in a period; 0 is no limit.
