@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"orrery/engine/approval"
 	"orrery/engine/job"
@@ -204,6 +205,27 @@ func TestAskingIsTriedAgain(t *testing.T) {
 	r.pass(pauses[1])
 	if len(p.asked) != 3 || p.asked[1].Doubt || !p.asked[2].Doubt || r.kept(id) != "approval sent" {
 		t.Errorf("asked %+v, kept %s", p.asked, r.kept(id))
+	}
+}
+
+// A chat takes so many messages a minute: that is no failure, however long it lasts.
+func TestBusyIntegrationIsWaitedFor(t *testing.T) {
+	r, p := peopleRig(t)
+	p.fail = func(n int) error {
+		if n <= 30 {
+			return failed{notSent: true, wait: 20 * time.Second}
+		}
+		return nil
+	}
+	id := r.begin("ask", `{}`)
+	for range 30 {
+		if got := r.kept(id); got != "approval retrying" {
+			t.Fatalf("kept: %s", got)
+		}
+		r.pass(20 * time.Second)
+	}
+	if got := r.kept(id); got != "approval sent" || len(p.asked) != 31 {
+		t.Errorf("kept: %s, asked %d times", got, len(p.asked))
 	}
 }
 

@@ -52,7 +52,7 @@ func deliveryOf(m *job.Message) Delivery {
 		d.State = DeliverySent
 	default:
 		d.Next = timePtr(&m.Due)
-		if m.Attempts > 0 {
+		if m.Error != "" {
 			d.State = DeliveryRetried
 		}
 	}

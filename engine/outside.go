@@ -203,14 +203,18 @@ func (e *Engine) afterFailure(m job.Message, cause error) func(context.Context) 
 	if !errors.Is(cause, errLater) {
 		var asks interface{ RetryAfter() time.Duration }
 		var ends interface{ Final() bool }
-		m.Attempts++
 		m.Error = cause.Error()
-		final = m.Attempts > len(pauses) || errors.As(cause, &ends) && ends.Final()
-		if !final {
-			wait = time.Duration(float64(pauses[m.Attempts-1]) * e.cfg.Jitter())
+		if errors.As(cause, &asks) && asks.RetryAfter() > 0 {
+			wait = asks.RetryAfter()
 		}
-		if errors.As(cause, &asks) {
-			wait = max(wait, asks.RetryAfter())
+		// An integration that is only busy (a chat takes so many messages a minute) is waited
+		// for; the receiver of a webhook may not keep us waiting without end.
+		if busy := wait > time.Second && m.Kind != job.MsgWebhook; !busy {
+			m.Attempts++
+			final = m.Attempts > len(pauses) || errors.As(cause, &ends) && ends.Final()
+			if !final {
+				wait = max(wait, time.Duration(float64(pauses[m.Attempts-1])*e.cfg.Jitter()))
+			}
 		}
 	}
 	if final {

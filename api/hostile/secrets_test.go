@@ -32,6 +32,8 @@ var canaries = map[string]string{
 	"a wrong token at the page":   "canary-login-7f26",
 	"a body that was refused":     "canary-refused-body-7f27",
 	"an idempotency key's sister": "canary-forwarded-7f28",
+	"a bot's token":               "canary-bot-token-7f2a",
+	"a key of webhooks":           "Y2FuYXJ5LXdlYmhvb2sta2V5LTdmMmItMDEyMzQ1Njc=",
 }
 
 const jobCanary = "canary-job-data-7f29"
@@ -140,7 +142,9 @@ func TestNoSecretLeaks(t *testing.T) {
 		}
 		return path
 	}
-	s := start(t, "LOG_LEVEL=DEBUG", "BLUEPRINT_ENV=HOSTILE_ENV_SECRET",
+	s := start(t, "LOG_LEVEL=DEBUG", "WEBHOOK_SECRET=whsec_"+canaries["a key of webhooks"],
+		"TELEGRAM_BOT_TOKEN="+canaries["a bot's token"], "TELEGRAM_CHAT_ID=5", "TELEGRAM_API_URL=http://127.0.0.1:1", // nobody listens there
+		"BLUEPRINT_ENV=HOSTILE_ENV_SECRET",
 		"HOSTILE_ENV_SECRET="+canaries["a variable for scripts"], "S3_SECRET_KEY="+canaries["another variable"],
 		"CLIENT_TOKEN="+canaries["the one token"], "GLOBAL_WORKER_TOKEN="+canaries["the shared worker token"],
 		"CLIENTS_CONFIG_PATH="+write("clients.toml", "[ann]\ntoken = \""+canaries["the client's token"]+"\"\nrole = \"viewer\"\n"),
@@ -155,6 +159,9 @@ func TestNoSecretLeaks(t *testing.T) {
 	places, own := s.shown(ids, viewer)
 	s.stop()
 	places["the log"] = s.log()
+	if !strings.Contains(places["the log"], "the Bot API does not answer") {
+		t.Error("no bot failed, so nothing was proved of its errors")
+	}
 	if !strings.Contains(places["the log"], "level=DEBUG") {
 		t.Error("the log holds no DEBUG lines, so nothing was proved of them")
 	}

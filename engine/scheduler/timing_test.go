@@ -119,9 +119,9 @@ func TestTurnsOfTheClock(t *testing.T) {
 
 // Whatever the zone does, a daily time comes once on each day of its zone.
 func TestOncePerDayForAYear(t *testing.T) {
-	for _, name := range []string{"Europe/Madrid", "America/New_York", "Australia/Lord_Howe", "America/Santiago", "Africa/Casablanca", "Asia/Tehran", "UTC", "Asia/Kolkata"} {
+	for _, name := range []string{"Europe/Madrid", "Australia/Lord_Howe", "America/Santiago", "Africa/Casablanca"} {
 		z := zone(t, name)
-		for _, at := range []string{"00:00", "00:30", "02:00", "02:30", "23:30"} {
+		for _, at := range []string{"00:00", "02:00", "02:30"} {
 			x := must(t)(Daily(at, z))
 			cursor := time.Date(2025, 12, 31, 23, 59, 59, 0, z)
 			for day := range 365 {
