@@ -14,10 +14,11 @@ import (
 // This file is `orrery port`: Python blueprints become Starlark ones.
 
 type portCmd struct {
-	Files  []string `arg:"" name:"file" help:"Python files; imports among them become loads."`
-	Out    string   `short:"o" help:"Folder for the .star files (default: beside each source)." placeholder:"DIR"`
-	Check  bool     `help:"Write nothing; only report."`
-	Format string   `enum:"text,json" default:"text" help:"text or json."`
+	Files   []string `arg:"" optional:"" name:"file" help:"Python files; imports among them become loads."`
+	Project string   `help:"Port a whole project: its blueprints, configuration and environment, with a PORTING.md." placeholder:"DIR"`
+	Out     string   `short:"o" help:"Folder for the .star files (default: beside each source; of a project, its folder orrery)." placeholder:"DIR"`
+	Check   bool     `help:"Write nothing; only report."`
+	Format  string   `enum:"text,json" default:"text" help:"text or json."`
 }
 
 func (portCmd) Help() string {
@@ -29,11 +30,20 @@ orrery check, else 1.
 Examples:
   orrery port flow.py
   orrery port flows/*.py -o blueprints
-  orrery port flow.py --check --format json`
+  orrery port flow.py --check --format json
+  orrery port --project ../our-orchestrator -o ported`
 }
 
 // Run converts and reports.
 func (c *portCmd) Run(p *program) error {
+	switch {
+	case c.Project != "" && len(c.Files) > 0:
+		return usagef("--project takes a folder and no files beside it")
+	case c.Project != "":
+		return c.runProject(p)
+	case len(c.Files) == 0:
+		return usagef("port needs a Python file, or --project DIR")
+	}
 	root, files, err := readPython(c.Files)
 	if err != nil {
 		return err
@@ -93,7 +103,7 @@ func readPython(paths []string) (root string, files []port.File, err error) {
 		case err != nil:
 			return "", nil, usagef("%s can not be read: %v", path, err)
 		case info.IsDir():
-			return "", nil, usagef("%s is a folder; give the files in it, or the whole project by --project", path)
+			return "", nil, usagef("%s is a folder; give the files in it, or the whole folder by --project", path)
 		case filepath.Ext(path) != ".py":
 			return "", nil, usagef("%s is no Python file (.py)", path)
 		}

@@ -33,8 +33,11 @@ type registration struct {
 // makes reports whether a call makes a blueprint.
 func (c *converter) makes(n *Node) bool {
 	path := c.dotted(n.At("func"))
-	if !n.is("Call") || path == "" {
+	if !n.is("Call") {
 		return false
+	}
+	if id := n.At("func").Word("id"); path == "" { // an excerpt that leaves the import out
+		return (id == "StateMachineBlueprint" || id == "Blueprint") && c.classes[id] == nil && len(c.functions[id]) == 0
 	}
 	return strings.HasSuffix(path, ".StateMachineBlueprint") || strings.HasSuffix(path, ".Blueprint") && !strings.HasPrefix(path, "flask") && !strings.HasPrefix(path, "sanic")
 }

@@ -3,7 +3,9 @@ package port
 import (
 	"context"
 	"errors"
+	"fmt"
 	"path"
+	"regexp"
 	"strings"
 
 	"orrery/engine/analysis"
@@ -23,6 +25,7 @@ type Result struct {
 	Star       string             `json:"starlark"` // the name of the new file
 	Text       string             `json:"-"`        // empty when a piece was refused
 	Lines      int                `json:"lines"`    // of Python
+	Other      bool               `json:"-"`        // it has no blueprint: a worker or a script, to be left as it is
 	Blueprints []string           `json:"blueprints"`
 	Entries    []Entry            `json:"entries"`
 	Findings   []analysis.Finding `json:"findings"` // errors of `orrery check`; the file is complete, but does not load
@@ -57,17 +60,33 @@ func newSet(sources []*source) *set {
 	for _, src := range sources {
 		s.modules[moduleName(src.name)] = src
 	}
+	// Only what blueprints import, directly or by others, is a library of theirs.
+	var todo []*source
 	for _, src := range sources {
+		if declares.MatchString(src.text) {
+			todo = append(todo, src)
+		}
+	}
+	for len(todo) > 0 {
+		src := todo[0]
+		todo = todo[1:]
 		for _, n := range src.tree.List("body") {
-			if n.is("ImportFrom", "Import") {
-				for _, target := range s.importTargets(src, n) {
+			if !n.is("ImportFrom", "Import") {
+				continue
+			}
+			for _, target := range s.importTargets(src, n) {
+				if !s.loaded[target.name] {
 					s.loaded[target.name] = true
+					todo = append(todo, target)
 				}
 			}
 		}
 	}
 	return s
 }
+
+// declares finds files that seem to make a blueprint or to register handlers.
+var declares = regexp.MustCompile(`\b(StateMachine)?Blueprint\s*\(|\.(handler_for|aggregator_for|handler|aggregator)\b`)
 
 func moduleName(name string) string {
 	name = strings.TrimSuffix(strings.TrimSuffix(name, ".py"), "/__init__")
@@ -85,13 +104,11 @@ func (s *set) convert(src *source) *Result {
 		return r
 	}
 	r.Lines = strings.Count(src.text, "\n") + 1
-	c := newConverter(s, src)
-	text := c.file()
+	c, text := s.run(src, nil)
 	if c.collides() { // once more, with other names for what would hide a module
-		again := newConverter(s, src)
-		again.renames = c.clashes()
-		c, text = again, again.file()
+		c, text = s.run(src, c.clashes())
 	}
+	r.Other = c.other
 	r.Entries, r.Blueprints = append(r.Entries, c.entries...), append(r.Blueprints, c.blueprintNames()...)
 	sortEntries(r.Entries)
 	for _, e := range r.Entries {
@@ -106,6 +123,23 @@ func (s *set) convert(src *source) *Result {
 	}
 	r.Text = formatted
 	return r
+}
+
+// run converts once. Any Python may come: what this package did not think of refuses the
+// file instead of ending the program.
+func (s *set) run(src *source, renames map[string]string) (c *converter, text string) {
+	c = newConverter(s, src)
+	if renames != nil {
+		c.renames = renames
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			at := &Node{Line: 1 + strings.Count(src.text[:min(c.cursor, len(src.text))], "\n"), text: src.text, Start: c.cursor, End: min(len(src.text), c.cursor+lineRest(src.text[c.cursor:]))}
+			c.refuse(at, fmt.Sprintf("orrery port failed here (%v)", p), "please report this with the file")
+			text = ""
+		}
+	}()
+	return c, c.file()
 }
 
 func lineOf(text string, line int) string {

@@ -46,6 +46,7 @@ type converter struct {
 	attempts    int      // bodies of try around, that have become defs
 	handling    string   // the error of the except clause under way
 	held        []string // comments before an elif
+	other       bool     // the file has no blueprint
 	firstCode   int      // the line before which constants of the converter go
 }
 

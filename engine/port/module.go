@@ -13,6 +13,7 @@ func (c *converter) file() string {
 	body := c.src.tree.List("body")
 	c.survey(body)
 	if len(c.order) == 0 && !c.hasHandlers && !c.set.loaded[c.src.name] {
+		c.other = true
 		c.refuse(firstStatement(c.src), "no blueprint in this file", "workers run unchanged, with their own SDK; scripts stay scripts")
 		return ""
 	}

@@ -72,7 +72,7 @@ func (c *converter) text(n *Node) (string, int) {
 			}
 		}
 		one := c.src.text[s.start:s.end]
-		if !simpleLiteral(one) {
+		if !simpleLiteral(one) || singleQuoted(one) {
 			return quoteLong(n.Word("v"), n.Source()), bindAtom
 		}
 		b.WriteString(plainPrefix(one))
@@ -83,7 +83,7 @@ func (c *converter) text(n *Node) (string, int) {
 // literal copies one literal, or writes its value anew when Starlark would read it in
 // another way.
 func (c *converter) literal(source, value string) string {
-	if simpleLiteral(source) {
+	if simpleLiteral(source) && !singleQuoted(source) {
 		return plainPrefix(source)
 	}
 	return quoteLong(value, source)
@@ -99,6 +99,13 @@ func simpleLiteral(source string) bool {
 		return !pythonOnly.MatchString(source) && !strings.Contains(source, `\v`) || !strings.Contains(source, `\`)
 	}
 	return false
+}
+
+// singleQuoted reports whether the formatter would have to change the quotes of a literal
+// with other than ASCII text, which it does not do well.
+func singleQuoted(source string) bool {
+	at := strings.IndexAny(source, `"'`)
+	return source[at] == '\'' && strings.ContainsFunc(source, func(r rune) bool { return r > 0x7e })
 }
 
 // plainPrefix takes the u of a text literal away, which says nothing.

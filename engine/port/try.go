@@ -25,6 +25,10 @@ func (c *converter) tryStmt(n *Node) {
 		c.refuse(n, "except* has no counterpart", "use except")
 		return
 	}
+	if c.fn == nil {
+		c.refuse(n, "the top level of a blueprint has no try", "move it into a function")
+		return
+	}
 	if len(final) > 0 && len(handlers) > 0 { // the finally stands around the rest
 		inner := *n
 		inner.lists = map[string][]*Node{"body": n.List("body"), "handlers": handlers, "orelse": orelse}
