@@ -245,7 +245,7 @@ func (s *Server) pageStart(c *fiber.Ctx, _ *Client) error {
 	}
 	defer leave()
 	r.Blueprint, r.Client, r.Attempts = name, who.forJob(), who.Attempts
-	id, _, err := s.jobs.Submit(c.UserContext(), r)
+	id, _, err := s.submit(c.UserContext(), r)
 	if err != nil {
 		return s.pageFault(c, err)
 	}

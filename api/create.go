@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -15,6 +16,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"orrery/engine"
+	"orrery/engine/observe"
 )
 
 // This file starts jobs: POST /api/{version}/{endpoint}.
@@ -49,7 +51,7 @@ func (s *Server) createJob(c *fiber.Ctx, who *Client) error {
 		sum := sha256.Sum256(append([]byte(name+"\x00"), raw...))
 		r.BodyHash = hex.EncodeToString(sum[:])
 	}
-	id, repeated, err := s.jobs.Submit(c.UserContext(), r)
+	id, repeated, err := s.submit(c.UserContext(), r)
 	if err != nil {
 		return err
 	}
@@ -58,6 +60,19 @@ func (s *Server) createJob(c *fiber.Ctx, who *Client) error {
 	}
 	c.Set(fiber.HeaderLocation, "/api/v1/jobs/"+id)
 	return c.Status(fiber.StatusAccepted).JSON(accepted{"accepted", id})
+}
+
+// submit hands a request over. With tracing it is the job's first span, below the client's.
+func (s *Server) submit(ctx context.Context, r engine.Request) (id string, repeated bool, err error) {
+	if s.tracer == nil {
+		return s.jobs.Submit(ctx, r)
+	}
+	ctx, span := s.tracer.Start(ctx, "create "+r.Blueprint, observe.Server, r.Trace, observe.Text("orrery.blueprint", r.Blueprint))
+	r.Trace = span.Headers()
+	id, repeated, err = s.jobs.Submit(ctx, r)
+	span.Set(observe.Text("orrery.job.id", id))
+	span.End(engine.FaultCode(err))
+	return id, repeated, err
 }
 
 type accepted struct {

@@ -18,6 +18,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"orrery/engine/clock"
+	"orrery/engine/observe"
 	"orrery/workers"
 )
 
@@ -62,6 +63,7 @@ type Deps struct {
 	Hub        Hub
 	Schedules  Schedules // nil: there are none
 	Files      Files
+	Tracer     *observe.Tracer // nil: no traces
 	Clock      clock.Clock
 	Log        *slog.Logger
 }
@@ -74,6 +76,7 @@ type Server struct {
 	jobs      Engine
 	prints    Blueprints
 	hub       Hub
+	tracer    *observe.Tracer
 	clock     clock.Clock
 	log       *slog.Logger
 	doors     atomic.Pointer[doors]
@@ -125,7 +128,7 @@ func New(d Deps, cfg Config) (*Server, error) {
 	var prefix [6]byte
 	rand.Read(prefix[:]) // never fails (crypto/rand, Go 1.24 and later)
 	s := &Server{
-		cfg: cfg, jobs: d.Jobs, prints: d.Blueprints, hub: d.Hub, schedules: d.Schedules, clock: d.Clock, log: d.Log,
+		cfg: cfg, jobs: d.Jobs, prints: d.Blueprints, hub: d.Hub, schedules: d.Schedules, tracer: d.Tracer, clock: d.Clock, log: d.Log,
 		files: d.Files, sessions: newSessions(d.Clock), metrics: &metrics{}, started: d.Clock.Now(), idPrefix: hex.EncodeToString(prefix[:]),
 	}
 	s.doors.Store(open)

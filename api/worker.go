@@ -144,7 +144,7 @@ func (s *Server) workerResult(c *fiber.Ctx, _ *Client) error {
 		return err
 	}
 	who := caller(c, nil)
-	out, err := s.hub.Result(c.UserContext(), who, raw)
+	out, err := s.hub.Result(s.tracer.Remote(c.UserContext(), traceOf(c)), who, raw)
 	switch {
 	case errors.Is(err, workers.ErrStoreFull) && !who.Age.RetriesResultOnServerError():
 		s.log.Error("a result could not be stored; the worker sends it again", "error", err)

@@ -34,6 +34,7 @@ var directions = []direction{
 	{"engine/clock", nil},
 	{"engine/killpoint", nil},
 	{"engine/quota", nil},
+	{"engine/observe/...", nil},
 	{"engine/faultstore", []string{"engine/job", "engine/store"}},
 	{"engine/analysis", []string{"starlib/..."}},
 	{"engine/draw", []string{"engine/analysis"}},
@@ -147,6 +148,9 @@ var homes = map[string][]string{
 	"github.com/golang/freetype":       {"engine/draw/..."},
 	"golang.org/x/image":               {"engine/draw/..."},
 	"go.starlark.net":                  {"starlib/...", "engine/sandbox/...", "engine/blueprint/...", "engine/analysis/...", "engine/startest/...", "engine/starfmt/...", "engine/lsp/...", "examples"},
+	"go.opentelemetry.io/otel":         {"engine/observe/..."},
+	"go.opentelemetry.io/proto":        {"engine/observe/collector"}, // for tests
+	"google.golang.org/protobuf":       {"engine/observe/collector"},
 	"github.com/gofiber":               {"api/..."},
 	"github.com/valyala/fasthttp":      {"api/..."},
 	"github.com/fasthttp/websocket":    {"api/..."},

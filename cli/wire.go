@@ -23,6 +23,7 @@ import (
 	"orrery/engine/blueprint"
 	"orrery/engine/clock"
 	"orrery/engine/historydb"
+	"orrery/engine/observe"
 	"orrery/engine/sandbox"
 	"orrery/engine/scheduler"
 	"orrery/engine/store"
@@ -51,6 +52,7 @@ type server struct {
 	catalog   *blueprint.Catalog
 	hub       *workers.Hub
 	engine    *engine.Engine
+	tracer    *observe.Tracer // nil: no traces
 	http      *api.Server
 	emulator  *emulate.Emulator // nil without emulation
 	outside   *outside
@@ -113,6 +115,9 @@ func (s *server) join(ctx context.Context, how wiring) (err error) {
 	if err != nil {
 		return err
 	}
+	if s.tracer, err = observe.New(ctx, os.LookupEnv, readVersion().Version, log); err != nil {
+		return err
+	}
 	if s.outside, err = newOutside(cfg, log); err != nil {
 		return err
 	}
@@ -120,7 +125,7 @@ func (s *server) join(ctx context.Context, how wiring) (err error) {
 		s.outside.standInFor(how.people)
 	}
 	s.engine, err = engine.New(engine.Config{
-		Store: s.store, Blueprints: s.catalog, Dispatcher: s.hub, Log: log, Env: allowed(cfg.BlueprintEnv, os.LookupEnv),
+		Store: s.store, Blueprints: s.catalog, Dispatcher: s.hub, Log: log, Tracer: s.tracer, Env: allowed(cfg.BlueprintEnv, os.LookupEnv),
 		MaxRetries: retries(cfg.JobMaxRetries), WorkerTimeout: cfg.WorkerTimeout.Seconds(), CancelGrace: cfg.CancelGrace, Runners: cfg.Runners,
 		Callers: cfg.Limits.CallSteps, Limits: cfg.Limits.Job,
 		Webhooks: s.outside.webhooks, Approvals: s.outside.approvals, PublicURL: s.publicURL(),
@@ -134,7 +139,7 @@ func (s *server) join(ctx context.Context, how wiring) (err error) {
 	s.scheduler = s.newScheduler()
 	s.hub.Attach(s.engine)
 	s.http, err = api.New(
-		api.Deps{Jobs: s.engine, Blueprints: prints{s.catalog}, Hub: s.hub, Schedules: s.scheduler, Log: log, Files: api.Files{Store: s.files.kept, Secret: s.engine.FileSecret()}},
+		api.Deps{Jobs: s.engine, Blueprints: prints{s.catalog}, Hub: s.hub, Schedules: s.scheduler, Log: log, Tracer: s.tracer, Files: api.Files{Store: s.files.kept, Secret: s.engine.FileSecret()}},
 		api.Config{
 			Clients: clients(cfg.Clients, cfg.ClientToken), ClientAPI: cfg.ClientAPI, Dev: how.dev, PollHold: cfg.WorkerPollTimeout,
 			ShownToken: shownToken(cfg), Version: readVersion().Version, ReloadWorkers: s.reloadWorkers, ReloadSchedules: s.reloadSchedules, ReloadClients: s.reloadClients,
@@ -205,6 +210,9 @@ func (s *server) close() {
 	}
 	if err := s.databases.Close(); err != nil {
 		s.log.Error("a database was not closed cleanly", "error", err)
+	}
+	if err := s.tracer.Close(context.Background()); err != nil {
+		s.log.Warn("tracing was not ended cleanly", "error", err)
 	}
 	if s.store != nil {
 		if err := s.store.Close(); err != nil {

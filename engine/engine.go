@@ -15,6 +15,7 @@ import (
 	"orrery/engine/blueprint"
 	"orrery/engine/clock"
 	"orrery/engine/job"
+	"orrery/engine/observe"
 	"orrery/engine/quota"
 	"orrery/engine/store"
 )
@@ -36,6 +37,7 @@ type Config struct {
 	Blueprints Catalog
 	Dispatcher Dispatcher
 
+	Tracer        *observe.Tracer // nil: no traces
 	Clock         clock.Clock
 	Log           *slog.Logger
 	Env           func(name string) (string, bool) // what scripts may read; nil: nothing

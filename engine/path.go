@@ -147,8 +147,9 @@ func (e *Engine) decide(ctx context.Context, bp *blueprint.Blueprint, j *job.Job
 			return job.Decided{}, err
 		}
 	}
+	ctx, span, own := e.traceStep(ctx, bp, j)
 	d := sandbox.Run(ctx, sandbox.Step{
-		Blueprint: bp, Job: j, Initial: data.Initial, History: data.History, Results: results,
+		Blueprint: bp, Job: own, Initial: data.Initial, History: data.History, Results: results,
 		Host: e.hostFor(j, data, t), Limits: e.cfg.Limits.Step, Logger: e.cfg.Log, Retries: e.cfg.MaxRetries, Pure: pure,
 	})
 	if sandbox.Departed(d.Failure) {
@@ -159,7 +160,8 @@ func (e *Engine) decide(ctx context.Context, bp *blueprint.Blueprint, j *job.Job
 	if d.Failure != nil && d.Failure.Code == job.CodeTransient { // a read failed in passing: nothing is decided
 		return job.Decided{}, errors.Join(ctx.Err(), d.Failure)
 	}
-	event := job.Decided{Decision: d, Before: data.History, ChildShard: job.NewShard()}
+	endStep(span, &d)
+	event := job.Decided{Decision: d, Before: data.History, ChildShard: job.NewShard(), Trace: span.Headers()}
 	if d.Kind == job.RunChild {
 		child, err := e.childBlueprint(ctx, d.Child.Blueprint, j.Revision)
 		if !final(err) {
@@ -199,6 +201,7 @@ func (e *Engine) applyIn(ctx context.Context, j job.Job, data store.Data, bp *bl
 	if err != nil {
 		return err
 	}
+	e.traceTasks(ev, c)
 	all := e.together(ctx, bp, c, data, t)
 	err = e.commit(ctx, all, data, t)
 	if len(all.Reads)+len(all.Writes) > 0 && len(c.Reads)+len(c.Writes) == 0 && errors.Is(err, store.ErrConflict) {
@@ -229,6 +232,7 @@ func (e *Engine) together(ctx context.Context, bp *blueprint.Blueprint, c *job.C
 		if err != nil {
 			return c
 		}
+		e.traceTasks(event, next)
 		c = c.Then(next)
 	}
 	return c
@@ -286,6 +290,7 @@ func (e *Engine) follow(c *job.Change, before store.Data) {
 // Returned takes the result of a leased task; it is durable when it returns.
 func (e *Engine) Returned(ctx context.Context, t job.Task, o Outcome) (Taken, error) {
 	killpoint.At("engine.result-came")
+	ctx, span := e.traceResult(ctx, t, o)
 	err := e.change(ctx, t.JobID, func(j *job.Job, data store.Data) (job.Event, error) {
 		if err := e.isTaken(ctx, j, t, o.Status == "failure"); err != nil {
 			return nil, err
@@ -309,5 +314,6 @@ func (e *Engine) Returned(ctx context.Context, t job.Task, o Outcome) (Taken, er
 		return job.Returned{Task: t, Status: o.Status, Data: o.Data, Before: data.History, Metadata: o.Metadata, Others: others, Emulated: o.Emulated}, nil
 	})
 	killpoint.At("engine.result-kept")
+	span.End(codeOf(o))
 	return taken(t, err)
 }

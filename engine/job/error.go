@@ -27,6 +27,16 @@ const (
 	CodeReopenedElsewhere = "REOPENED"            // not a failure: a terminal job was reopened
 )
 
+// KnownCode reports whether a code is one of those that this program acts upon. A worker may
+// send any text as a code.
+func KnownCode(code string) bool {
+	switch code {
+	case CodeTransient, CodePermanent, CodeInvalidInput, CodeIntegrity, CodeSecurity, CodeDependency, CodeContract:
+		return true
+	}
+	return false
+}
+
 // Error says why a job, step or task failed. It is shown to people as it stands.
 type Error struct {
 	Code     string `json:"code"`

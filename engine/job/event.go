@@ -29,6 +29,8 @@ type Decided struct {
 	Decision   Decision
 	Before     json.RawMessage // state_history before the step
 	ChildShard byte            // RunChild: the shard the child must live in
+
+	Trace map[string]string // of the step, for what it starts; nil: the job's
 }
 
 // Returned is a worker's result that is not a failure.

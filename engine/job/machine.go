@@ -71,6 +71,8 @@ type move struct {
 	now  time.Time
 	from string // the state the job stood in
 	c    *Change
+
+	trace map[string]string // of what a step starts
 }
 
 func (w *move) take(e Event) error {

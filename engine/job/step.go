@@ -13,6 +13,9 @@ import (
 
 func (w *move) decide(e Decided) error {
 	j, d := &w.c.Job, e.Decision
+	if w.trace = e.Trace; w.trace == nil {
+		w.trace = j.Trace
+	}
 	if !j.Ready {
 		return &Illegal{Event: "decided", Status: j.Status, Why: "no step is due"}
 	}
@@ -225,7 +228,7 @@ func (w *move) newTask(s TaskSpec, into string) Task {
 		JobID: j.ID, N: j.LastTask, State: TaskQueued, Step: j.Step, JobState: w.from,
 		Type: s.Type, Params: s.Params, Transitions: s.Transitions, Strategy: s.Strategy,
 		Priority: s.Priority, MaxCost: s.MaxCost, Resources: s.Resources, Retry: s.Retry,
-		Branch: into != "", Into: into, Queued: w.now, Trace: j.Trace, Files: filesIn(s.Params, j.Files),
+		Branch: into != "", Into: into, Queued: w.now, Trace: w.trace, Files: filesIn(s.Params, j.Files),
 	}
 	t.Timeout = smaller(s.Timeout, s.ResultTimeout)
 	if t.Timeout == 0 {
@@ -255,7 +258,7 @@ func (w *move) runChild(c ChildSpec, shard byte) *Error {
 	id := DerivedID(w.now, shard, fmt.Sprintf("%s/%d/child", j.ID, j.Step))
 	body, err := json.Marshal(ChildStart{
 		ChildID: id, Blueprint: c.Blueprint, Revision: j.Revision, InitialData: c.InitialData,
-		Parent: Ref{j.ID, j.Step}, Depth: j.Depth + 1, Client: j.Client, Trace: j.Trace,
+		Parent: Ref{j.ID, j.Step}, Depth: j.Depth + 1, Client: j.Client, Trace: w.trace,
 		DispatchTimeout: c.DispatchTimeout, ResultTimeout: c.ResultTimeout,
 	})
 	if err != nil {

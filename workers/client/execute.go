@@ -130,6 +130,7 @@ func (w *Worker) deliver(ctx context.Context, t *Task, m message, late func()) {
 			return
 		}
 	}
+	ctx = context.WithValue(ctx, traceKey{}, t.Tracing)
 	wait := newBackoff(w.cfg.RetryDelay)
 	for attempt := 1; ; attempt++ {
 		got, err := t.link.do(ctx, http.MethodPost, "/tasks/result", body, requestTimeout)

@@ -103,12 +103,22 @@ func (l *link) do(ctx context.Context, method, path string, body []byte, timeout
 	return l.once(ctx, method, path, body)
 }
 
+// traceKey is where a context carries the trace headers of a request.
+type traceKey struct{}
+
 func (l *link) once(ctx context.Context, method, path string, body []byte) (answer, error) {
 	req, err := http.NewRequestWithContext(ctx, method, l.url+workerPathStart+path, bytes.NewReader(body))
 	if err != nil {
 		return answer{}, err
 	}
 	req.Header = l.headers()
+	if trace, ok := ctx.Value(traceKey{}).(map[string]string); ok {
+		for _, name := range []string{"traceparent", "tracestate"} {
+			if v := trace[name]; v != "" {
+				req.Header.Set(name, v)
+			}
+		}
+	}
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}

@@ -26,7 +26,8 @@ type Task struct {
 	// Params is what the blueprint gave, decoded as encoding/json does: numbers
 	// are float64. Use Decode for whole numbers beyond 2^53.
 	Params map[string]any
-	// Tracing holds the W3C trace headers of the client's request.
+	// Tracing holds the W3C trace headers below which the task stands. A handler that makes
+	// a span of its own puts that span's headers here: the result is sent with them.
 	Tracing map[string]string
 	// Deadline is when the result is of no more use; zero when there is none.
 	Deadline time.Time
