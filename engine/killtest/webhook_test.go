@@ -37,16 +37,22 @@ type told struct {
 	bodies map[string]bool
 }
 
-func TestKillsLoseNoWebhook(t *testing.T) {
-	const jobs, kills = 40, 5
+// hooks is a receiver that remembers by job.
+type hooks struct {
+	mu   sync.Mutex
+	got  map[string]*told
+	more chan struct{}
+}
+
+// receiver starts one; a message whose signature does not fit fails the test.
+func receiver(t *testing.T) (*hooks, string) {
+	t.Helper()
 	keys, err := webhook.ParseKeys(hookKey)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var mu sync.Mutex
-	got := map[string]*told{}
-	more := make(chan struct{}, 1)
-	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	h := &hooks{got: map[string]*told{}, more: make(chan struct{}, 1)}
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
 		if err != nil {
 			return // its sender was killed
@@ -57,21 +63,47 @@ func TestKillsLoseNoWebhook(t *testing.T) {
 		if err := webhook.Verify(r.Header, body, keys, time.Now()); err != nil || json.Unmarshal(body, &b) != nil {
 			t.Errorf("%v: %s", err, body)
 		}
-		mu.Lock()
-		defer mu.Unlock()
-		one := got[b.JobID]
-		if one == nil {
-			one = &told{map[string]int{}, map[string]bool{}}
-			got[b.JobID] = one
-		}
-		one.ids[r.Header.Get(webhook.HeaderID)]++
-		one.bodies[string(body)] = true
-		select {
-		case more <- struct{}{}:
-		default:
-		}
+		h.take(b.JobID, r.Header.Get(webhook.HeaderID), string(body))
 	}))
-	defer receiver.Close()
+	t.Cleanup(s.Close)
+	return h, s.URL
+}
+
+func (h *hooks) take(job, id, body string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.got[job] == nil {
+		h.got[job] = &told{map[string]int{}, map[string]bool{}}
+	}
+	h.got[job].ids[id]++
+	h.got[job].bodies[body] = true
+	select {
+	case h.more <- struct{}{}:
+	default:
+	}
+}
+
+// wait returns when so many jobs were told of.
+func (h *hooks) wait(ctx context.Context, t *testing.T, jobs int) {
+	t.Helper()
+	for {
+		h.mu.Lock()
+		n := len(h.got)
+		h.mu.Unlock()
+		if n == jobs {
+			return
+		}
+		select {
+		case <-h.more:
+		case <-ctx.Done():
+			t.Fatalf("%d of %d ends were told", n, jobs)
+		}
+	}
+}
+
+func TestKillsLoseNoWebhook(t *testing.T) {
+	const jobs, kills = 40, 5
+	h, url := receiver(t)
 	s := newServer(t, program(t, ""))
 	flows := filepath.Join(s.dir, "flows")
 	if err := os.Mkdir(flows, 0o755); err != nil {
@@ -86,7 +118,7 @@ func TestKillsLoseNoWebhook(t *testing.T) {
 	s.start(env...)
 	ids := map[string]bool{}
 	for i := range jobs {
-		id, err := s.submit(ctx, "jobs/hook", fmt.Sprintf("hook-%d", i), map[string]any{"initial_data": map[string]any{"n": i}, "webhook_url": receiver.URL})
+		id, err := s.submit(ctx, "jobs/hook", fmt.Sprintf("hook-%d", i), map[string]any{"initial_data": map[string]any{"n": i}, "webhook_url": url})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -96,23 +128,11 @@ func TestKillsLoseNoWebhook(t *testing.T) {
 			s.start(env...)
 		}
 	}
-	for {
-		mu.Lock()
-		n := len(got)
-		mu.Unlock()
-		if n == jobs {
-			break
-		}
-		select {
-		case <-more:
-		case <-ctx.Done():
-			t.Fatalf("%d of %d ends were told", n, jobs)
-		}
-	}
-	mu.Lock()
-	defer mu.Unlock()
+	h.wait(ctx, t, jobs)
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	again := 0
-	for id, one := range got {
+	for id, one := range h.got {
 		if !ids[id] || len(one.ids) != 1 || len(one.bodies) != 1 {
 			t.Errorf("job %s (ours: %v) was told by the messages %v, with %d bodies", id, ids[id], one.ids, len(one.bodies))
 		}
