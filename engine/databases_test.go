@@ -86,7 +86,7 @@ func TestSQLModule(t *testing.T) {
 		"pragma":  {"database", "statements that begin with PRAGMA are not run"},
 		"again":   {"database", "UNIQUE constraint failed"},
 		"big":     {"error", "parameter 1 does not fit into 64 bits"},
-		"nested":  {"error", "no .tx"},
+		"nested":  {"AttributeError", "no .tx"},
 		"escaped": {"error", "the transaction has ended"},
 		"built":   {"database", ""},
 	} {

@@ -118,7 +118,7 @@ func TestTaskFiles(t *testing.T) {
 		{[]string{"error", "names never leave the job's folder"}, [][]any{{"download", "d/"}, {"upload", "local:d/", "../evil"}}},
 		{[]string{"error", "is a local copy already"}, [][]any{{"download", "local:d"}}},
 		{[]string{"error", "local copies"}, [][]any{{"uri", "local:x"}}},
-		{[]string{"error", "JSON"}, [][]any{{"read_json", "broken"}}},
+		{[]string{"ValueError", "JSON"}, [][]any{{"read_json", "broken"}}},
 		{[]string{"error", "is empty, which is no JSON"}, [][]any{{"read_json", "empty"}}},
 	} {
 		_, got := r.calls(files, c.calls...)
