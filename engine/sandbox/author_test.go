@@ -71,7 +71,7 @@ func (a *author) expr(depth int) string {
 			"1 << 70", "set([1, 2])", "True", "-7", `"%s"`, `"{}"`, `json.dumps(names)`, "data_stores.kept", "context.job_id")
 	}
 	p, q := a.expr(depth-1), a.expr(depth-2)
-	switch a.n(16) {
+	switch a.n(18) {
 	case 0, 1, 2:
 		return "(" + p + " " + a.pick("+", "-", "*", "//", "%", "|", "&", "<<") + " " + q + ")"
 	case 3:
@@ -98,6 +98,10 @@ func (a *author) expr(depth int) string {
 		return "has(" + p + ", \"k\")"
 	case 14:
 		return "struct(a = " + p + ").a"
+	case 15:
+		return a.pick("round("+p+", ", "pow("+p+", ", "pow(3, 7, ", "round(pow(7, 99), ") + a.pick(q, "2", "-3", "1 << 40") + ")"
+	case 16:
+		return "format(" + p + ", " + a.pick(`">9"`, `"09,d"`, `".3f"`, `"="`, `"x"`, `"0999999,"`, "str("+q+")") + ")"
 	}
 	return "[" + p + ", " + q + "]"
 }
@@ -105,7 +109,13 @@ func (a *author) expr(depth int) string {
 // exaggerate is a line that may break a limit.
 func (a *author) exaggerate(indent int) {
 	v := a.pick("x", "y", "z")
-	switch a.n(14) {
+	switch a.n(17) {
+	case 14:
+		a.line(indent, "%s = [format(i, %q) for i in range(%d)]", v, "0"+fmt.Sprint(1<<a.n(20))+",", 1<<a.n(10))
+	case 15:
+		a.line(indent, "%s = [pow(%d, i) for i in range(%d)]", v, a.n(256), 1<<a.n(13))
+	case 16:
+		a.line(indent, "%s = json.dumps({str(i): [i] * %d for i in range(%d)}, sort_keys = True, ensure_ascii = %s)", v, 1<<a.n(8), 1<<a.n(12), a.pick("True", "False"))
 	case 0:
 		a.line(indent, "%s = %s * (1 << %d)", v, a.pick(`"ab"`, "[0]", "(1,)", "b'x'"), a.n(40))
 	case 1:
