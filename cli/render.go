@@ -18,6 +18,8 @@ type renderCmd struct {
 	Out       string `short:"o" help:"File to write (default: standard output)." placeholder:"OUT"`
 	Format    string `enum:"png,svg,dot,mermaid,json," default:"" help:"png, svg, dot, mermaid or json (default: from the suffix of OUT, else dot)."`
 	Blueprint string `help:"Only this blueprint." placeholder:"NAME"`
+	Legend    bool   `help:"Explain the colours and shapes."`
+	Dark      bool   `help:"Light lines on a dark ground."`
 	Root      string `help:"Folder that // means in load paths (default: the file's folder)." placeholder:"DIR"`
 }
 
@@ -27,6 +29,7 @@ its findings go to stderr, and the exit code is 1.
 
 Examples:
   orrery render examples/01-linear-pipeline/blueprint.star -o flow.svg
+  orrery render flow.star -o flow.png --legend --dark
   orrery render flow.star --format json`
 }
 
@@ -50,7 +53,7 @@ func (c *renderCmd) Run(p *program) error {
 		}
 	}
 	if len(graphs) > 0 || format == draw.JSON {
-		image, err := draw.RenderAll(p.ctx, graphs, format)
+		image, err := draw.RenderLook(p.ctx, graphs, format, draw.Look{Dark: c.Dark, Legend: c.Legend})
 		if err != nil {
 			return err
 		}

@@ -9,7 +9,10 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
+	"orrery/engine/analysis"
+	"orrery/engine/draw"
 	"orrery/engine/startest"
 	"orrery/workers"
 	"orrery/workers/emulate"
@@ -21,6 +24,7 @@ type testCmd struct {
 	Paths    []string      `arg:"" name:"path" help:"Test files (*_test.star) or folders of them."`
 	Match    string        `name:"run" help:"Only cases whose name this regular expression finds." placeholder:"REGEXP"`
 	Coverage bool          `help:"Say which states and transitions of the blueprints no case took."`
+	Draw     string        `help:"Draw the coverage of each blueprint into this folder: what no case took is pale and dashed." placeholder:"DIR"`
 	Verbose  bool          `short:"v" help:"A line for each case, with what it printed."`
 	Root     string        `help:"Folder that // means in load paths (default: the given folder, or the file's)." placeholder:"DIR"`
 	Env      []string      `help:"Variable that scripts may read with env.get; without a value it is taken from the environment. May be repeated." placeholder:"NAME[=VALUE]" sep:"none"`
@@ -44,7 +48,8 @@ Exit code 1 when a case fails.
 Examples:
   orrery test examples
   orrery test flow_test.star --run refused -v
-  orrery test . --coverage --format junit`
+  orrery test . --coverage --draw coverage
+  orrery test . --format junit`
 }
 
 // Run runs the cases and prints what came out.
@@ -67,6 +72,9 @@ func (c *testCmd) Run(p *program) error {
 		return err
 	}
 	if err := c.print(p, result); err != nil {
+		return err
+	}
+	if err := c.draw(p, result.Coverage); err != nil {
 		return err
 	}
 	passed, failed := result.Counts()
@@ -95,6 +103,37 @@ func (c *testCmd) print(p *program, result *startest.Result) error {
 	}
 	fmt.Fprintln(p.stdout)
 	return startest.CoverageText(p.stdout, coverage)
+}
+
+// draw writes one picture for each blueprint, named after it.
+func (c *testCmd) draw(p *program, coverage []*startest.Coverage) error {
+	if c.Draw == "" {
+		return nil
+	}
+	if err := os.MkdirAll(c.Draw, 0o755); err != nil {
+		return err
+	}
+	for _, k := range coverage {
+		over := &draw.Overlay{States: k.States, Edges: k.Edges}
+		picture, err := draw.RenderLook(p.ctx, []*analysis.Graph{k.Graph}, draw.SVG, draw.Look{Legend: true, Over: map[*analysis.Graph]*draw.Overlay{k.Graph: over}})
+		if err != nil {
+			return fmt.Errorf("the coverage of %s can not be drawn: %w", k.Graph.Name, err)
+		}
+		if err := os.WriteFile(filepath.Join(c.Draw, fileName(k.Graph.Name)+".svg"), picture, 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fileName makes a blueprint's name one that any folder takes.
+func fileName(name string) string {
+	return strings.Map(func(r rune) rune {
+		if r == '-' || r == '_' || unicode.IsLetter(r) || unicode.IsDigit(r) {
+			return r
+		}
+		return '_'
+	}, name)
 }
 
 // files finds the test files of all paths, each once.

@@ -88,3 +88,18 @@ func TestTestCommandWrongUsage(t *testing.T) {
 		}
 	}
 }
+
+func TestTestCommandDrawsCoverage(t *testing.T) {
+	dir := starFolder(t, map[string]string{
+		"flow.star":      testedFlow,
+		"flow_test.star": "def test_good():\n    run(workers = {\"work\": success()}).expect(status = \"finished\")\n",
+	})
+	out := filepath.Join(dir, "pictures")
+	if got := orrery(t, "test", dir, "--draw", out); got.code != 0 {
+		t.Fatalf("%+v", got)
+	}
+	svg, err := os.ReadFile(filepath.Join(out, "flow.svg"))
+	if err != nil || !strings.Contains(string(svg), "not taken") {
+		t.Errorf("%v: %.200s", err, svg)
+	}
+}

@@ -50,11 +50,12 @@ type dotWriter struct {
 	prefix string // before node names, so that graphs in one text do not share nodes
 	indent string
 	ids    map[string]bool
+	look   Look
 }
 
 // dotText writes the graphs as one digraph; several stand in clusters.
-func dotText(graphs []*analysis.Graph) []byte {
-	w := &dotWriter{indent: "  ", ids: map[string]bool{}}
+func dotText(graphs []*analysis.Graph, look Look) []byte {
+	w := &dotWriter{indent: "  ", ids: map[string]bool{}, look: look}
 	name := "blueprints"
 	if len(graphs) == 1 {
 		name = graphs[0].Name
@@ -73,7 +74,13 @@ func dotText(graphs []*analysis.Graph) []byte {
 			w.WriteString("  }\n")
 		}
 	}
+	if look.Legend {
+		w.legend(look, graphs)
+	}
 	w.WriteString("}\n")
+	if look.Dark {
+		return darkened([]byte(w.String()))
+	}
 	return []byte(w.String())
 }
 
@@ -160,8 +167,8 @@ func (w *dotWriter) state(g *analysis.Graph, s *analysis.State) {
 		extra += ", peripheries=2"
 	}
 	lines := append([]string{s.Name}, activities(g, s)...)
-	fmt.Fprintf(w, "%s%s [label=%s, color=%q, fillcolor=%q%s, id=%s, class=%q];\n", w.indent, w.node(s.Name), dotLabel(strings.Join(lines, "\n")), ink, fill, extra,
-		dotID("state_"+slug(w.prefix+s.Name)), strings.TrimSpace("state "+s.Kind+" "+s.Status))
+	fmt.Fprintf(w, "%s%s [label=%s, color=%q, fillcolor=%q%s, id=%s, class=%q%s];\n", w.indent, w.node(s.Name), dotLabel(strings.Join(lines, "\n")), ink, fill, extra,
+		dotID("state_"+slug(w.prefix+s.Name)), strings.TrimSpace("state "+s.Kind+" "+s.Status), w.look.Over[g].state(s))
 }
 
 // activities are the lines below a state's name: what it waits for.
@@ -250,7 +257,7 @@ func (w *dotWriter) edge(g *analysis.Graph, e *analysis.Edge, n int) {
 		attrs = append(attrs, "label="+dotLabel(label))
 	}
 	attrs = append(attrs, fmt.Sprintf("color=%q, fontcolor=%q", ink, ink), fmt.Sprintf("id=%s", dotID(fmt.Sprintf("edge_%s%d", slug(w.prefix), n+1))), fmt.Sprintf("class=%q", "edge "+e.Kind))
-	fmt.Fprintf(w, "%s%s -> %s [%s];\n", w.indent, w.node(e.From), to, strings.Join(attrs, ", "))
+	fmt.Fprintf(w, "%s%s -> %s [%s%s];\n", w.indent, w.node(e.From), to, strings.Join(attrs, ", "), w.look.Over[g].edge(e))
 }
 
 // edgeLabel is the key of transitions, and the condition with the task that it chooses.

@@ -59,25 +59,30 @@ func Render(ctx context.Context, g *analysis.Graph, format Format) ([]byte, erro
 
 // RenderAll draws the graphs of a file beside each other, in one picture.
 func RenderAll(ctx context.Context, graphs []*analysis.Graph, format Format) ([]byte, error) {
+	return RenderLook(ctx, graphs, format, Look{})
+}
+
+// RenderLook draws graphs with what Look lays over them. JSON shows none of it, Mermaid only what happened in states.
+func RenderLook(ctx context.Context, graphs []*analysis.Graph, format Format, look Look) ([]byte, error) {
 	switch format {
 	case DOT:
-		return dotText(graphs), nil
+		return dotText(graphs, look), nil
 	case Mermaid:
-		return mermaidText(graphs), nil
+		return mermaidText(graphs, look), nil
 	case JSON:
 		return jsonText(graphs)
 	case SVG, PNG:
-		return picture(ctx, graphs, format)
+		return picture(ctx, graphs, format, look)
 	}
 	return nil, fmt.Errorf("draw: unknown format %q", format)
 }
 
 // picture lays a graph out and draws it, or takes it from the cache.
-func picture(ctx context.Context, graphs []*analysis.Graph, format Format) ([]byte, error) {
+func picture(ctx context.Context, graphs []*analysis.Graph, format Format, look Look) ([]byte, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	dot := dotText(graphs)
+	dot := dotText(graphs, look)
 	key := keyOf(string(format), dot)
 	if data, ok := pictures.get(key); ok {
 		return data, nil
@@ -95,7 +100,7 @@ func picture(ctx context.Context, graphs []*analysis.Graph, format Format) ([]by
 		return nil, err
 	}
 	if format == PNG {
-		if data, err = rasterize(data); err != nil {
+		if data, err = rasterize(data, look.ground()); err != nil {
 			return nil, err
 		}
 	}

@@ -132,7 +132,7 @@ func TestSameGraphSameBytes(t *testing.T) {
 		}
 	}
 	// A child and this process must agree, and one process with itself.
-	dot := dotText([]*analysis.Graph{sample(t)})
+	dot := dotText([]*analysis.Graph{sample(t)}, Look{})
 	child, err := layout(context.Background(), dot, "svg", 1, 1)
 	if err != nil {
 		t.Fatal(err)

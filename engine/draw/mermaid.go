@@ -10,7 +10,7 @@ import (
 )
 
 // mermaidText writes the graphs as one flowchart; several stand in subgraphs.
-func mermaidText(graphs []*analysis.Graph) []byte {
+func mermaidText(graphs []*analysis.Graph, look Look) []byte {
 	var b strings.Builder
 	if len(graphs) == 1 && graphs[0].Name != "" {
 		fmt.Fprintf(&b, "---\ntitle: %q\n---\n", graphs[0].Name)
@@ -20,7 +20,7 @@ func mermaidText(graphs []*analysis.Graph) []byte {
 		if len(graphs) > 1 {
 			fmt.Fprintf(&b, "  subgraph b%d[%s]\n", i+1, mermaidLabel(g.Name))
 		}
-		mermaidGraph(&b, g, fmt.Sprintf("b%d_", i+1))
+		mermaidGraph(&b, g, fmt.Sprintf("b%d_", i+1), look.Over[g])
 		if len(graphs) > 1 {
 			b.WriteString("  end\n")
 		}
@@ -28,10 +28,13 @@ func mermaidText(graphs []*analysis.Graph) []byte {
 	fmt.Fprintf(&b, "  classDef start fill:%s,stroke:%s\n  classDef good fill:%s,stroke:%s\n  classDef bad fill:%s,stroke:%s\n", fillStart, inkStart, fillGood, inkGood, fillBad, inkBad)
 	fmt.Fprintf(&b, "  classDef cancelled fill:%s,stroke:%s\n  classDef gather fill:%s,stroke:%s\n", fillCanceled, inkCancelled, fillGather, inkGather)
 	fmt.Fprintf(&b, "  classDef missing stroke:%s,stroke-dasharray:4\n", inkBad)
+	if len(look.Over) > 0 {
+		fmt.Fprintf(&b, "  classDef passed stroke-width:3px\n  classDef untaken fill:#ffffff,stroke:%s,color:%s,stroke-dasharray:4\n  classDef current fill:%s,stroke:%s,stroke-width:4px\n", inkMuted, inkMuted, fillCurrent, inkCurrent)
+	}
 	return []byte(b.String())
 }
 
-func mermaidGraph(b *strings.Builder, g *analysis.Graph, prefix string) {
+func mermaidGraph(b *strings.Builder, g *analysis.Graph, prefix string, over *Overlay) {
 	ids := map[string]string{}
 	for i, s := range g.States {
 		id := fmt.Sprintf("%ss%d", prefix, i+1)
@@ -54,6 +57,11 @@ func mermaidGraph(b *strings.Builder, g *analysis.Graph, prefix string) {
 			fmt.Fprintf(b, "  %sbegin%d((\" \")) --> %s\n", prefix, i+1, id)
 		}
 	}
+	names := make([]string, len(g.States))
+	for i, s := range g.States {
+		names[i] = s.Name
+	}
+	mermaidOverlay(b, over, ids, names)
 	children := map[[2]string]bool{}
 	for i, e := range g.Edges {
 		mermaidEdge(b, e, ids, fmt.Sprintf("%sx%d", prefix, i+1))

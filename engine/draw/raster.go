@@ -58,8 +58,8 @@ type picturePlan struct {
 
 var regular = sync.OnceValues(func() (*truetype.Font, error) { return truetype.Parse(goregular.TTF) })
 
-// rasterize draws the PNG.
-func rasterize(plan []byte) ([]byte, error) {
+// rasterize draws the PNG on a ground of that colour.
+func rasterize(plan []byte, ground string) ([]byte, error) {
 	var p picturePlan
 	if err := json.Unmarshal(plan, &p); err != nil {
 		return nil, fmt.Errorf("draw: read the layout: %w", err)
@@ -76,7 +76,7 @@ func rasterize(plan []byte) ([]byte, error) {
 	w, h := width+2*margin, height+2*margin
 	zoom := min(scale, maxSide/w, maxSide/h, math.Sqrt(maxPixels/(w*h)))
 	dc := gg.NewContext(int(math.Ceil(w*zoom)), int(math.Ceil(h*zoom)))
-	dc.SetColor(color.White)
+	dc.SetColor(parseColor(ground))
 	dc.Clear()
 	pen := &pen{dc: dc, font: fontFile, zoom: zoom, margin: margin, height: height, faces: map[float64]font.Face{}}
 	for _, d := range append(append([]drawing{p.drawing}, p.Objects...), p.Edges...) {
