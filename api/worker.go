@@ -18,7 +18,7 @@ import (
 
 // Hub is what is asked of the workers' side; *workers.Hub implements it.
 type Hub interface {
-	Authenticate(workerID, token string) bool
+	Admits(c workers.Caller) bool
 	Register(ctx context.Context, c workers.Caller, body []byte) ([]byte, error)
 	Heartbeat(ctx context.Context, c workers.Caller, body []byte) ([]byte, error)
 	Poll(ctx context.Context, c workers.Caller, query url.Values, hold time.Duration) ([]byte, error)
@@ -42,10 +42,24 @@ func caller(c *fiber.Ctx, registration []byte) workers.Caller {
 	if id == "" {
 		id = c.Get(protocol.HeaderWorkerID)
 	}
+	proved := certificateOf(c)
+	if id == "" { // the oldest SDKs name no worker in their headers; a certificate does
+		id = proved
+	}
 	return workers.Caller{
-		WorkerID: id, Token: c.Get(protocol.HeaderToken), Version: c.Get(protocol.HeaderVersion),
+		WorkerID: id, Certificate: proved, Token: c.Get(protocol.HeaderToken), Version: c.Get(protocol.HeaderVersion),
 		Age: protocol.DetectAge(header, registration),
 	}
+}
+
+// certificateOf gives the common name of the client's certificate, "" without one. Only one
+// that the listener has verified against TLS_CA_PATH is looked at.
+func certificateOf(c *fiber.Ctx) string {
+	state := c.Context().TLSConnectionState()
+	if state == nil || len(state.VerifiedChains) == 0 {
+		return ""
+	}
+	return state.VerifiedChains[0][0].Subject.CommonName
 }
 
 // reply sends the hub's JSON; every age parses it by its content type.
@@ -109,7 +123,7 @@ func (s *Server) workerPoll(c *fiber.Ctx, _ *Client) error {
 	if err != nil {
 		query = nil // as if it had none: a poll is not refused for what it need not say
 	}
-	if s.polls != nil && s.hub.Authenticate(who.WorkerID, who.Token) { // names that nobody proved are not counted
+	if s.polls != nil && s.hub.Admits(who) { // names that nobody proved are not counted
 		s.holdBack(s.polls.queue(who.WorkerID))
 	}
 	task, err := s.hub.Poll(s.held, who, query, s.cfg.PollHold)
@@ -164,7 +178,7 @@ func (s *Server) workerCancelled(c *fiber.Ctx, _ *Client) error {
 	if who.WorkerID == "" {
 		who.WorkerID = c.Query("worker_id")
 	}
-	ok := s.hub.Authenticate(who.WorkerID, who.Token)
+	ok := s.hub.Admits(who)
 	if who.WorkerID == "" {
 		_, ok = s.hub.WebSocketAuth(who.Token)
 	}

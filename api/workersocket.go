@@ -31,7 +31,7 @@ func (s *Server) workerSocket(c *fiber.Ctx, _ *Client) error {
 	if who.WorkerID == "" {
 		id, ok = s.hub.WebSocketAuth(who.Token)
 	} else {
-		ok = protocol.ValidID(who.WorkerID) && s.hub.Authenticate(who.WorkerID, who.Token)
+		ok = protocol.ValidID(who.WorkerID) && s.hub.Admits(who)
 	}
 	if !ok {
 		return workers.ErrUnauthorized

@@ -73,6 +73,8 @@ func (s *server) reload(ctx context.Context, path string) {
 		again = s.reloadClients
 	case s.cfg.SchedulesPath:
 		again = s.reloadSchedules
+	case s.cfg.TLSCert, s.cfg.TLSKey, s.cfg.TLSAuthority:
+		again = func(context.Context) (int, error) { return 1, s.tls.load() }
 	}
 	n, err := again(ctx)
 	if err != nil {

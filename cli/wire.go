@@ -45,6 +45,7 @@ type server struct {
 	cfg       *config.Config
 	log       *slog.Logger
 	listener  net.Listener
+	tls       *certificates // nil without TLS
 	store     store.Store
 	files     *files
 	databases *engine.Databases
@@ -88,7 +89,7 @@ func (s *server) join(ctx context.Context, how wiring) (err error) {
 	if _, set := os.LookupEnv("GOGC"); !set {
 		debug.SetGCPercent(garbagePercent)
 	}
-	if s.listener, err = listen(cfg); err != nil {
+	if s.listener, err = s.listen(); err != nil {
 		return err
 	}
 	guard.SetLoad(cfg.Limits.Job.Loading())
@@ -171,7 +172,8 @@ func (s *server) run(ctx context.Context) error {
 	working.Go(func() { s.catalog.Watch(background) })
 	working.Go(func() { s.outside.listen(background, s.engine) })
 	working.Go(func() {
-		config.Watch(background, clock.Real{}, func(path string) { s.reload(background, path) }, s.cfg.ClientsPath, s.cfg.WorkersPath, s.cfg.SchedulesPath)
+		config.Watch(background, clock.Real{}, func(path string) { s.reload(background, path) }, s.cfg.ClientsPath, s.cfg.WorkersPath, s.cfg.SchedulesPath,
+			s.cfg.TLSCert, s.cfg.TLSKey, s.cfg.TLSAuthority)
 	})
 	working.Go(func() { s.scheduler.Run(background) })
 	working.Go(func() { sandbox.WatchMemory(background, uint64(s.cfg.Limits.HeapBytes), s.log) })
@@ -246,7 +248,8 @@ func shownToken(cfg *config.Config) string {
 }
 
 // listen takes the port, with TLS when a certificate is set.
-func listen(cfg *config.Config) (net.Listener, error) {
+func (s *server) listen() (net.Listener, error) {
+	cfg := s.cfg
 	ln, err := net.Listen("tcp", cfg.Addr())
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
@@ -259,12 +262,12 @@ func listen(cfg *config.Config) (net.Listener, error) {
 	case cfg.TLSCert == "":
 		return ln, nil
 	}
-	pair, err := tls.LoadX509KeyPair(cfg.TLSCert, cfg.TLSKey)
-	if err != nil {
+	s.tls = &certificates{cfg: cfg}
+	if err := s.tls.load(); err != nil {
 		ln.Close()
-		return nil, fmt.Errorf("the certificate (TLS_CERT_PATH, TLS_KEY_PATH) can not be used: %w", err)
+		return nil, &failure{line: "the certificates can not be used", detail: err.Error()}
 	}
-	return tls.NewListener(ln, &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}), nil
+	return tls.NewListener(ln, &tls.Config{GetConfigForClient: s.tls.current}), nil
 }
 
 func openStore(u config.StoreURL, log *slog.Logger) (store.Store, error) {

@@ -201,6 +201,18 @@ func (h *Hub) Authenticate(workerID, token string) bool {
 	return h.auth.check(workerID, token, h.clock.Now())
 }
 
+// Admits tells whether the caller may speak for the worker that it names.
+func (h *Hub) Admits(c Caller) bool { return h.admits(c, c.WorkerID) }
+
+// admits looks at the certificate first: who came with one must be the worker it was made for,
+// and needs no token.
+func (h *Hub) admits(c Caller, id string) bool {
+	if c.Certificate != "" {
+		return c.Certificate == id && protocol.ValidID(id)
+	}
+	return h.Authenticate(id, c.Token)
+}
+
 // WebSocketAuth identifies a connection that names no worker (ages A and B): an individual or
 // issued token tells the worker, the shared one makes it anonymous.
 func (h *Hub) WebSocketAuth(token string) (Identity, bool) {
@@ -232,7 +244,7 @@ func (h *Hub) AuthToken(_ context.Context, c Caller) ([]byte, error) {
 	if id == "" {
 		id, _ = h.auth.owner(c.Token, h.clock.Now())
 	}
-	if !h.Authenticate(id, c.Token) {
+	if !h.admits(c, id) {
 		return nil, ErrUnauthorized
 	}
 	return protocol.TokenReply(h.auth.issueFor(id, h.clock.Now())), nil

@@ -24,7 +24,7 @@ func (h *Hub) Event(ctx context.Context, c Caller, body []byte) ([]byte, error) 
 	if id == "" {
 		id = h.holder(ev.TaskID)
 	}
-	if ev.WorkerID != "" && ev.WorkerID != id || !h.Authenticate(id, c.Token) {
+	if ev.WorkerID != "" && ev.WorkerID != id || !h.admits(c, id) {
 		return nil, ErrUnauthorized
 	}
 	h.mu.Lock()

@@ -137,6 +137,9 @@ type Caller struct {
 	Token    string       // X-Worker-Token
 	Age      protocol.Age // protocol.DetectAge of the headers (and body, for a registration)
 	Version  string       // X-RXON-Version, echoed in replies
+	// Certificate is the common name of the client's certificate, where one was given and
+	// verified. It proves the worker of that name, and no other.
+	Certificate string
 }
 
 // Stats are a few counts for metrics.

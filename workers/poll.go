@@ -52,7 +52,7 @@ func (h *Hub) endPoll(w *worker) {
 // timeout), and gives it as JSON; nil means that there is none (204). query is the request's
 // query string: age C says there what it takes now. A second poll of a worker ends the first.
 func (h *Hub) Poll(ctx context.Context, c Caller, query url.Values, hold time.Duration) ([]byte, error) {
-	if !protocol.ValidID(c.WorkerID) || !h.Authenticate(c.WorkerID, c.Token) {
+	if !protocol.ValidID(c.WorkerID) || !h.Admits(c) {
 		return nil, ErrUnauthorized
 	}
 	hold = min(hold, MaxHold)

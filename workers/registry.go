@@ -72,7 +72,7 @@ func (h *Hub) Register(ctx context.Context, c Caller, body []byte) ([]byte, erro
 	if err != nil {
 		return nil, badRequest(err)
 	}
-	if c.WorkerID != "" && c.WorkerID != reg.ID || !h.Authenticate(reg.ID, c.Token) {
+	if c.WorkerID != "" && c.WorkerID != reg.ID || !h.admits(c, reg.ID) {
 		return nil, ErrUnauthorized
 	}
 	h.mu.Lock()
@@ -108,7 +108,7 @@ func (h *Hub) Heartbeat(ctx context.Context, c Caller, body []byte) ([]byte, err
 	if id == "" {
 		id = hb.WorkerID
 	}
-	if hb.WorkerID != "" && hb.WorkerID != id || !protocol.ValidID(id) || !h.Authenticate(id, c.Token) {
+	if hb.WorkerID != "" && hb.WorkerID != id || !protocol.ValidID(id) || !h.admits(c, id) {
 		return nil, ErrUnauthorized
 	}
 	h.mu.Lock()

@@ -33,7 +33,7 @@ func (h *Hub) Result(ctx context.Context, c Caller, body []byte) ([]byte, error)
 		if _, ok := h.auth.owner(c.Token, h.clock.Now()); !ok {
 			return nil, ErrUnauthorized
 		}
-	} else if c.WorkerID != "" && c.WorkerID != id || !h.Authenticate(id, c.Token) {
+	} else if c.WorkerID != "" && c.WorkerID != id || !h.admits(c, id) {
 		return nil, ErrUnauthorized
 	}
 	h.mu.Lock()

@@ -55,6 +55,9 @@ type Config struct {
 	Runners           int           // pure steps at once; 0 lets the engine choose
 	Limits            Limits
 	TLSCert, TLSKey   string        // both or none
+	TLSAuthority      string        // certificates that clients' certificates are verified by; "" asks for none
+	TLSRequire        bool          // refuse who comes without a certificate
+	tlsEnabled        string        // TLS_ENABLED: "", true or false
 	PublicURL         string        // where people reach this server; "" when only this machine does
 	OutgoingAllow     []string      // internal addresses, networks and names that may be called
 	WebhookSecret     Secret        // keys that webhooks are signed with; "" refuses webhooks

@@ -293,3 +293,19 @@ func TestDatabases(t *testing.T) {
 		}
 	}
 }
+
+func TestTLSSettingsTogether(t *testing.T) {
+	in(t, nil)
+	for env, want := range map[string]string{
+		"TLS_ENABLED=true": "TLS_CERT_PATH", "TLS_CA_PATH=ca.crt": "TLS_CERT_PATH", "TLS_ENABLED=perhaps": "neither true nor false",
+		"TLS_REQUIRE_CLIENT_CERT=true": "needs TLS_CA_PATH",
+	} {
+		if f := faultsOf(t, Source{Environ: []string{env}}); !strings.Contains(f.Error(), want) {
+			t.Errorf("%s: no %q in %v", env, want, f)
+		}
+	}
+	c := load(t, Source{Environ: []string{"TLS_ENABLED=false", "TLS_CERT_PATH=a", "TLS_KEY_PATH=b", "TLS_CA_PATH=c", "TLS_REQUIRE_CLIENT_CERT=true"}})
+	if c.TLSCert != "" || c.TLSAuthority != "" || c.TLSRequire {
+		t.Errorf("switched off, but %+v", c)
+	}
+}

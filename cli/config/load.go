@@ -225,6 +225,15 @@ func (l *loader) checkTogether() {
 	if c.Host == "" || strings.ContainsAny(c.Host, " /") {
 		l.fault(nameHost, nameHost+"=127.0.0.1", "%q is no address", c.Host)
 	}
+	if c.tlsEnabled == "false" {
+		c.TLSCert, c.TLSKey, c.TLSAuthority, c.TLSRequire = "", "", "", false
+	}
+	if c.TLSCert == "" && (c.tlsEnabled == "true" || c.TLSAuthority != "" || c.TLSRequire) {
+		l.fault(nameTLSCert, nameTLSCert+"=server.crt "+nameTLSKey+"=server.key", "is missing: TLS_ENABLED, TLS_CA_PATH and TLS_REQUIRE_CLIENT_CERT need a certificate")
+	}
+	if c.TLSRequire && c.TLSAuthority == "" {
+		l.fault("TLS_REQUIRE_CLIENT_CERT", "TLS_CA_PATH=workers-ca.crt", "needs TLS_CA_PATH, to verify the certificates by")
+	}
 	if (c.TLSCert == "") != (c.TLSKey == "") {
 		l.fault(nameTLSCert+", "+nameTLSKey, nameTLSCert+"=server.crt "+nameTLSKey+"=server.key", "one is set without the other")
 	}

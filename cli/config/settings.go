@@ -99,6 +99,16 @@ var generalSettings = []setting{
 	httpURL("TELEGRAM_API_URL", "https://api.telegram.org", "the Bot API", func(c *Config) *string { return &c.Approvals.TelegramURL }),
 	httpURL("APPROVAL_WEBHOOK_URL", "", "where requests for decisions of the integration \"webhook\" are posted", func(c *Config) *string { return &c.Approvals.WebhookURL }),
 	webhookKeys("APPROVAL_WEBHOOK_SECRET", "", "key that they are signed with (default: WEBHOOK_SECRET)", func(c *Config) *Secret { return &c.Approvals.WebhookSecret }),
+	{name: "TLS_ENABLED", example: "true", help: "false serves plain HTTP although there is a certificate; true refuses to start without one",
+		set: func(c *Config, v string) error {
+			if v = strings.ToLower(v); v != "" && v != "true" && v != "false" {
+				return fmt.Errorf("%q is neither true nor false", v)
+			}
+			c.tlsEnabled = v
+			return nil
+		}},
+	text("TLS_CA_PATH", "", "/etc/orrery/workers-ca.crt", "certificates of the authority that signs those of workers; one with a worker's id as common name stands for its token", func(c *Config) *string { return &c.TLSAuthority }),
+	toggle("TLS_REQUIRE_CLIENT_CERT", "false", "refuse connections without such a certificate", func(c *Config) *bool { return &c.TLSRequire }),
 	{name: "PRIORITY_AGING_SECONDS", def: "0", example: "60", help: "a waiting task gains a whole priority in so many seconds, so that urgent ones can not keep it waiting for ever; 0 for never",
 		set: setAging, show: func(c *Config) string { return strconv.FormatFloat(c.PriorityAging.Seconds(), 'f', -1, 64) }},
 	toggle("RATE_LIMITING_ENABLED", "true", "let the rate limits that are set hold", func(c *Config) *bool { return &c.rating }),
@@ -119,7 +129,7 @@ var generalSettings = []setting{
 // build. A name that ends in * stands for all that begin so.
 var idle = []string{
 	"REDIS_*", "WATCHER_*", "WORKER_HEALTH_CHECK_INTERVAL_SECONDS",
-	"TLS_ENABLED", "TLS_CA_PATH", "TLS_REQUIRE_CLIENT_CERT", "WORKER_AUTH_MODE",
+	"WORKER_AUTH_MODE",
 }
 
 // Setting describes one setting for help texts.
