@@ -69,9 +69,9 @@ func (d Delivery) words() string {
 	case DeliverySent:
 		return fmt.Sprintf("%s was sent at %s", what, d.Sent)
 	case DeliveryGivenUp:
-		return fmt.Sprintf("%s was given up at %s after %d failed tries: %s", what, d.GivenUp, d.Attempts, d.Error)
+		return fmt.Sprintf("%s was given up at %s (try %d): %s", what, d.GivenUp, d.Attempts, d.Error)
 	case DeliveryRetried:
-		return fmt.Sprintf("%s failed %d times, the last time: %s; it is tried again at %s", what, d.Attempts, d.Error, d.Next)
+		return fmt.Sprintf("%s failed (try %d): %s; it is tried again at %s", what, max(d.Attempts, 1), d.Error, d.Next)
 	}
 	return what + " is on its way"
 }

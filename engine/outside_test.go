@@ -152,7 +152,7 @@ func TestWebhookIsTriedAgainWithTheSameID(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if text := strings.Join(why.Details, "\n"); !strings.Contains(text, "failed 1 times, the last time: answered 500; it is tried again at "+Time(noon.Add(pauses[0])).String()) || strings.Contains(text, "hidden") {
+	if text := strings.Join(why.Details, "\n"); !strings.Contains(text, "failed (try 1): answered 500; it is tried again at "+Time(noon.Add(pauses[0])).String()) || strings.Contains(text, "hidden") {
 		t.Errorf("why says:\n%s", text)
 	}
 	r.reboot() // tries and dates stand in the store

@@ -314,6 +314,14 @@ type View struct {
 	Error     string        `json:"error,omitempty"`
 }
 
+// zoneName tells the zone, also when it is only known as the machine's own.
+func zoneName(z *time.Location, now time.Time) string {
+	if z == time.Local {
+		return now.In(z).Format("Local (MST)")
+	}
+	return z.String()
+}
+
 // LastRun is the newest job of a schedule.
 type LastRun struct {
 	JobID     string      `json:"job_id"`
@@ -329,7 +337,7 @@ func (s *Scheduler) List(ctx context.Context) ([]View, error) {
 	out := make([]View, 0, len(s.entries))
 	now := s.cfg.Clock.Now()
 	for _, e := range s.entries {
-		v := View{Name: e.Name, Blueprint: e.Blueprint, Timing: e.Timing.String(), Zone: e.Timing.zone.String(), Missed: e.Missed,
+		v := View{Name: e.Name, Blueprint: e.Blueprint, Timing: e.Timing.String(), Zone: zoneName(e.Timing.zone, now), Missed: e.Missed,
 			CatchUp: e.CatchUp.Seconds(), Paused: e.Paused, Upcoming: []engine.Time{}, Error: e.failed}
 		if !e.Paused {
 			for _, at := range e.Timing.Upcoming(now, upcomingShown) {
