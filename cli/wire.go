@@ -49,6 +49,7 @@ type server struct {
 	store     store.Store
 	files     *files
 	databases *engine.Databases
+	dev       bool
 	history   *historydb.Sink // nil: there is no copy
 	catalog   *blueprint.Catalog
 	hub       *workers.Hub
@@ -100,11 +101,9 @@ func (s *server) join(ctx context.Context, how wiring) (err error) {
 		return err
 	}
 	s.catalog.UseStore(s.store)
-	s.databases = databases(cfg, how.dev)
-	if uri := cfg.HistoryURI.Reveal(); uri != "" {
-		if s.history, err = historydb.Open(uri, log); err != nil {
-			return fmt.Errorf("HISTORY_DATABASE_URI: %w", err)
-		}
+	s.dev, s.databases = how.dev, databases(cfg, how.dev)
+	if s.history, err = openHistory(cfg, log); err != nil {
+		return err
 	}
 	if s.files, err = openFiles(ctx, cfg, log.Warn); err != nil {
 		return err
@@ -135,8 +134,8 @@ func (s *server) join(ctx context.Context, how wiring) (err error) {
 	if err != nil {
 		return err
 	}
-	s.outside.warnApprovals(s.catalog.Current(), log)
-	s.catalog.OnSwap(func(now *blueprint.Snapshot) { s.outside.warnApprovals(now, log) })
+	s.warnNeeds(s.catalog.Current())
+	s.catalog.OnSwap(s.warnNeeds)
 	s.scheduler = s.newScheduler()
 	s.hub.Attach(s.engine)
 	s.http, err = api.New(
