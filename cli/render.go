@@ -2,8 +2,10 @@ package cli
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -27,8 +29,13 @@ func (renderCmd) Help() string {
 	return `The graph is read from the text; nothing is run. A file with errors is drawn as far as it can be:
 its findings go to stderr, and the exit code is 1.
 
+Without -o and --format, the pictures are drawn that the file itself asks for with
+bp.render_graph("NAME", format = "png"): below the present folder, each of its own blueprint. A file that
+asks for none is printed as dot.
+
 Examples:
   orrery render examples/01-linear-pipeline/blueprint.star -o flow.svg
+  orrery render examples/15-render-graph/blueprint.star
   orrery render flow.star -o flow.png --legend --dark
   orrery render flow.star --format json`
 }
@@ -39,6 +46,7 @@ func (c *renderCmd) Run(p *program) error {
 	if err != nil {
 		return err
 	}
+	asked := c.Format == "" && c.Out == ""
 	if info, err := os.Stat(c.File); err == nil && info.IsDir() {
 		return usagef("%s is a folder; orrery render takes one file", c.File)
 	}
@@ -51,6 +59,12 @@ func (c *renderCmd) Run(p *program) error {
 		if graphs, err = onlyGraph(graphs, c.Blueprint); err != nil {
 			return err
 		}
+	}
+	if asked && slices.ContainsFunc(graphs, func(g *analysis.Graph) bool { return len(g.Renders) > 0 }) {
+		if err := drawAsked(p, graphs, draw.Look{Dark: c.Dark, Legend: c.Legend}); err != nil {
+			return err
+		}
+		return p.tellFindings(c.File, a, true)
 	}
 	if len(graphs) > 0 || format == draw.JSON {
 		image, err := draw.RenderLook(p.ctx, graphs, format, draw.Look{Dark: c.Dark, Legend: c.Legend})
@@ -119,4 +133,52 @@ func (c *renderCmd) write(p *program, image []byte) error {
 		return fmt.Errorf("the picture can not be written: %w", err)
 	}
 	return nil
+}
+
+// drawAsked draws what the file's render_graph calls ask for, and names the files.
+func drawAsked(p *program, graphs []*analysis.Graph, look draw.Look) error {
+	for _, g := range graphs {
+		for _, r := range g.Renders {
+			name, format, err := askedFile(r)
+			if err != nil {
+				return &failure{line: fmt.Sprintf("%s:%d: %v", r.File, r.Line, err)}
+			}
+			image, err := draw.RenderLook(p.ctx, []*analysis.Graph{g}, format, look)
+			if err != nil {
+				return err
+			}
+			if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+				return fmt.Errorf("the picture can not be written: %w", err)
+			}
+			if err := os.WriteFile(name, image, 0o644); err != nil {
+				return fmt.Errorf("the picture can not be written: %w", err)
+			}
+			if _, err := fmt.Fprintf(p.stdout, "%s: drawn as %s\n", g.Name, name); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// suffixes are what a format's files end in.
+var suffixes = map[draw.Format]string{draw.PNG: ".png", draw.SVG: ".svg", draw.DOT: ".dot", draw.Mermaid: ".mmd", draw.JSON: ".json"}
+
+// askedFile gives the file that a render_graph call means: below the present folder, as a
+// blueprint may come from somebody else, and with the suffix of its format.
+func askedFile(r analysis.Render) (name string, format draw.Format, err error) {
+	if r.Path == "" || r.Format == "" {
+		return "", "", errors.New("the path or the format of render_graph is only known when the file runs; write it out, or draw with -o FILE")
+	}
+	if format, err = draw.ParseFormat(r.Format); err != nil {
+		return "", "", err
+	}
+	name = filepath.FromSlash(r.Path)
+	if !filepath.IsLocal(name) {
+		return "", "", fmt.Errorf("render_graph(%q) leaves the present folder; draw it with -o FILE", r.Path)
+	}
+	if of, err := draw.FormatOf(name); err != nil || of != format {
+		name += suffixes[format]
+	}
+	return name, format, nil
 }

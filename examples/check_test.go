@@ -26,7 +26,7 @@ var recipes = []string{
 	"01-linear-pipeline", "02-human-approval", "03-parallel", "04-several-orchestrators", "05-conditional-routing", "06-dispatch-strategies",
 	"07-task-priority", "08-cheapest-worker", "09-data-stores",
 	"10-cancel-running-task", "11-task-progress", "12a-task-files", "12b-large-files", "13-error-types", "14-sub-blueprints",
-	"16-partial-worker-status",
+	"15-render-graph", "16-partial-worker-status",
 	"17-client-configuration", "18-start-and-end", "19-resource-requirements", "20-tracing", "21-sqlite", "22-postgresql", "23-execution-history",
 	"24-worker-tokens", "schedules",
 }

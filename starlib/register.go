@@ -3,7 +3,9 @@ package starlib
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"sort"
+	"strings"
 
 	"go.starlark.net/starlark"
 	"go.starlark.net/syntax"
@@ -277,10 +279,16 @@ func addDataStore(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, 
 	return starlark.None, d.addStore(b.Name(), name, initial)
 }
 
+// renderFormats are those of engine/draw, which stands above this package.
+var renderFormats = []string{"png", "svg", "dot", "mermaid", "json"}
+
 func renderGraph(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	r := Render{Format: "png"}
 	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "path", &r.Path, "format?", &r.Format); err != nil {
 		return nil, err
+	}
+	if !slices.Contains(renderFormats, r.Format) {
+		return nil, fmt.Errorf("%s: unknown format %q; it is one of %s", b.Name(), r.Format, strings.Join(renderFormats, ", "))
 	}
 	d, err := receiver(b)
 	if err != nil {

@@ -38,7 +38,15 @@ type Graph struct {
 	Line        int      `json:"-"` // of the call that makes it
 	Col         int      `json:"-"`
 	Open        bool     `json:"-"` // more states may be registered than the text tells
-	Renders     []string `json:"-"` // constant paths given to render_graph
+	Renders     []Render `json:"-"` // render_graph calls
+}
+
+// Render is one render_graph call: a picture that the file asks for.
+type Render struct {
+	Path   string // "" when only a run could tell
+	Format string // as written; "png" when nothing is; "" when only a run could tell
+	File   string
+	Line   int
 }
 
 // State is one state with all handlers that are registered for it.

@@ -17,7 +17,7 @@ type blueprintInfo struct {
 	nameNode, endpointNode               syntax.Node
 	regs                                 []*registration
 	stores                               map[string]any
-	renders                              []string
+	renders                              []Render
 	example                              *dictValue // nil when none is given or it is not known
 	open                                 bool       // more may be registered than is seen
 	runs                                 []*handlerRun
@@ -105,9 +105,13 @@ func (in *interp) blueprintMethod(bp *blueprintInfo, name string, args *argument
 		return none
 	case "render_graph":
 		b := in.bind("render_graph()", renderSignature, args)
-		if s := in.textArgument("the path of a picture", b["path"]); s != "" {
-			bp.renders = append(bp.renders, s)
+		r := Render{Path: in.textArgument("the path of a picture", b["path"]), Format: "png"}
+		if f, given := b["format"]; given && f.v != nil {
+			r.Format = in.textArgument("the format of a picture", f)
 		}
+		start, _ := args.node.Span()
+		r.File, r.Line = start.Filename(), int(start.Line)
+		bp.renders = append(bp.renders, r)
 		return none
 	}
 	return unknown{}
