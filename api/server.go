@@ -244,7 +244,11 @@ func (s *Server) guard(r route) fiber.Handler {
 		if err != nil {
 			return err
 		}
-		return r.do(c, who)
+		if err := r.do(c, who); err != nil {
+			return err
+		}
+		pack(c, r.need)
+		return nil
 	}
 }
 
