@@ -347,6 +347,10 @@ func (p *fakePrints) Dot(name string) (string, bool, error) {
 	return "", false, nil
 }
 
+func (p *fakePrints) JobGraph(_ context.Context, j *job.Job, records []job.Record, look GraphLook) ([]byte, error) {
+	return fmt.Appendf(nil, "%s of %s, %d records, dark %v", look.Format, j.Blueprint, len(records), look.Dark), nil
+}
+
 // fakeDesk is what the hub needs to hand out tasks.
 type fakeDesk struct {
 	mu       sync.Mutex

@@ -98,6 +98,35 @@ func (s *Server) jobWhy(c *fiber.Ctx, who *Client) error {
 	return c.JSON(why)
 }
 
+// graphTypes are the media types of the formats that a graph can be had in.
+var graphTypes = map[string]string{
+	"svg": "image/svg+xml", "png": "image/png", "dot": "text/vnd.graphviz; charset=utf-8", "mermaid": "text/plain; charset=utf-8",
+}
+
+// jobGraph draws where the job has been: ?format=svg|png|dot|mermaid, ?dark=true, ?legend=true.
+func (s *Server) jobGraph(c *fiber.Ctx, who *Client) error {
+	j, err := s.visibleJob(c.UserContext(), c.Params("id"), who)
+	if err != nil {
+		return err
+	}
+	look := GraphLook{Format: c.Query("format", "svg"), Dark: c.QueryBool("dark"), Legend: c.QueryBool("legend")}
+	media, ok := graphTypes[look.Format]
+	if !ok {
+		return problem(codeBadRequest, "format is "+strconv.Quote(shortened(look.Format))+"; it is one of svg, png, dot, mermaid")
+	}
+	look.Format = strings.Clone(look.Format) // what fiber gives is only lent
+	records, err := s.jobs.Records(c.UserContext(), j.ID, 0)
+	if err != nil {
+		return err
+	}
+	picture, err := s.prints.JobGraph(c.UserContext(), j, records, look)
+	if err != nil {
+		return err
+	}
+	c.Set(fiber.HeaderContentType, media)
+	return c.Send(picture)
+}
+
 func (s *Server) listJobs(c *fiber.Ctx, who *Client) error {
 	return s.list(c, who, store.Query{}, c.Query("status"))
 }

@@ -50,6 +50,7 @@ func (s *Server) clientRoutes() []route {
 		{get, "/api/v1/jobs/:id/history", everyone, s.jobHistory},
 		{get, "/api/jobs/:id/history", everyone, s.jobHistory},
 		{get, "/api/v1/jobs/:id/why", everyone, s.jobWhy},
+		{get, "/api/v1/jobs/:id/graph", everyone, s.jobGraph},
 		{get, "/api/v1/jobs/:id/events", everyone, s.jobEvents},
 
 		// Files of a job. Content goes through the server; the others give signed URLs.

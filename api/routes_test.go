@@ -110,6 +110,11 @@ func TestOthersJobsDoNotExist(t *testing.T) {
 		b.as("viewer", "GET", "/api/v1/jobs/"+id+path, "").ok(t, http.StatusOK, nil)
 		b.as("other", "GET", "/api/v1/jobs/"+id+path, "").want(t, http.StatusNotFound, "not_found")
 	}
+	if got := b.as("client", "GET", "/api/v1/jobs/"+id+"/graph?format=dot&dark=true", ""); got.status != http.StatusOK || !strings.HasPrefix(got.body, "dot of ") || !strings.HasSuffix(got.body, "dark true") {
+		t.Errorf("graph of a job: %s", got)
+	}
+	b.as("client", "GET", "/api/v1/jobs/"+id+"/graph?format=pdf", "").want(t, http.StatusBadRequest, "bad_request")
+	b.as("other", "GET", "/api/v1/jobs/"+id+"/graph", "").want(t, http.StatusNotFound, "not_found")
 	b.as("other", "GET", "/api/jobs/"+id+"/history", "").want(t, http.StatusNotFound, "not_found")
 	b.as("other", "GET", "/api/v1/jobs/"+id+"/events", "").want(t, http.StatusNotFound, "not_found")
 	b.as("other", "POST", "/api/v1/jobs/"+id+"/cancel", "").want(t, http.StatusNotFound, "not_found")

@@ -87,6 +87,15 @@ type Blueprints interface {
 	Faults() []string
 	// Dot draws a blueprint as Graphviz text; ok is false for an unknown name.
 	Dot(name string) (dot string, ok bool, err error)
+	// JobGraph draws a job's blueprint, as it was when the job began, with the job's ways and
+	// its state laid over it.
+	JobGraph(ctx context.Context, j *job.Job, records []job.Record, look GraphLook) ([]byte, error)
+}
+
+// GraphLook says how a graph is drawn.
+type GraphLook struct {
+	Format       string // svg, png, dot or mermaid
+	Dark, Legend bool
 }
 
 // faultOf reads code and message of a refusal by the engine or by the hub.

@@ -4,18 +4,22 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"strings"
+
+	"orrery/engine/draw"
 )
 
 // This file is `orrery jobs get`.
 
 type jobsGetCmd struct {
 	remote
-	ID string `arg:"" help:"The job's id."`
+	ID    string `arg:"" help:"The job's id."`
+	Graph string `help:"Draw where the job has been into this file: .svg, .png, .dot or .mmd." placeholder:"OUT"`
 }
 
 func (jobsGetCmd) Help() string {
-	return "Example:\n  orrery jobs get 0199a1b2-... --format json"
+	return "Examples:\n  orrery jobs get 0199a1b2-... --format json\n  orrery jobs get 0199a1b2-... --graph job.svg"
 }
 
 // Run prints the job.
@@ -23,6 +27,9 @@ func (c *jobsGetCmd) Run(p *program) error {
 	cl, err := c.client()
 	if err != nil {
 		return err
+	}
+	if c.Graph != "" {
+		return c.draw(p, cl)
 	}
 	path := jobPath(c.ID, "")
 	raw, _, err := cl.call(p.ctx, http.MethodGet, path, nil)
@@ -39,6 +46,23 @@ func (c *jobsGetCmd) Run(p *program) error {
 	}
 	printJob(p.stdout, j)
 	return nil
+}
+
+// draw saves the job's picture.
+func (c *jobsGetCmd) draw(p *program, cl *client) error {
+	format, err := draw.FormatOf(c.Graph)
+	if err != nil {
+		return usagef("--graph: %v", err)
+	}
+	picture, _, err := cl.call(p.ctx, http.MethodGet, jobPath(c.ID, "/graph?legend=true&format="+string(format)), nil)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(c.Graph, picture, 0o644); err != nil {
+		return fmt.Errorf("the picture can not be written: %w", err)
+	}
+	_, err = fmt.Fprintln(p.stdout, c.Graph)
+	return err
 }
 
 // printJob writes what there is of a job, a line each; empty things are left out.

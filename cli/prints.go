@@ -9,6 +9,9 @@ import (
 	"orrery/engine/analysis"
 	"orrery/engine/blueprint"
 	"orrery/engine/draw"
+	"orrery/engine/job"
+	"orrery/engine/simulate"
+	"orrery/engine/startest"
 )
 
 // This file shows the catalog of blueprints to the API.
@@ -55,6 +58,45 @@ func (p prints) Dot(name string) (dot string, ok bool, err error) {
 	if !ok {
 		return "", false, nil
 	}
+	g, err := graphOf(bp)
+	if err != nil {
+		return "", true, err
+	}
+	text, err := draw.Render(context.Background(), g, draw.DOT)
+	return string(text), true, err
+}
+
+// drawn bounds the layouts of jobs' pictures under way: each takes a process of its own for a moment.
+var drawn = make(chan struct{}, 2)
+
+// JobGraph draws a job's blueprint at the job's revision with its ways laid over it.
+func (p prints) JobGraph(ctx context.Context, j *job.Job, records []job.Record, look api.GraphLook) ([]byte, error) {
+	bp, err := p.catalog.AtRevision(ctx, j.Revision, j.Blueprint)
+	if err != nil {
+		return nil, err
+	}
+	g, err := graphOf(bp)
+	if err != nil {
+		return nil, err
+	}
+	format, err := draw.ParseFormat(look.Format)
+	if err != nil {
+		return nil, err
+	}
+	path, moves := simulate.Trace(records)
+	taken := startest.Follow(g, bp, path, moves)
+	over := &draw.Overlay{States: taken.States, Edges: taken.Edges, Current: j.State}
+	select {
+	case drawn <- struct{}{}:
+		defer func() { <-drawn }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	return draw.RenderLook(ctx, []*analysis.Graph{g}, format, draw.Look{Dark: look.Dark, Legend: look.Legend, Over: map[*analysis.Graph]*draw.Overlay{g: over}})
+}
+
+// graphOf reads a blueprint's graph from the text it was loaded from.
+func graphOf(bp *blueprint.Blueprint) (*analysis.Graph, error) {
 	result, err := analysis.File(func(file string) ([]byte, error) {
 		text, ok := bp.Program.Files[file]
 		if !ok {
@@ -63,13 +105,12 @@ func (p prints) Dot(name string) (dot string, ok bool, err error) {
 		return []byte(text), nil
 	}, bp.File)
 	if err != nil {
-		return "", true, err
+		return nil, err
 	}
 	for _, g := range result.Graphs {
-		if g.Name == name {
-			text, err := draw.Render(context.Background(), g, draw.DOT)
-			return string(text), true, err
+		if g.Name == bp.Name {
+			return g, nil
 		}
 	}
-	return "", true, fmt.Errorf("the name of the blueprint %q is only known when its file runs, so its graph can not be read from the text", name)
+	return nil, fmt.Errorf("the name of the blueprint %q is only known when its file runs, so its graph can not be read from the text", bp.Name)
 }

@@ -147,6 +147,7 @@ func TestDevRunsAJobToItsEndAndKeepsItOverARestart(t *testing.T) {
 		t.Fatalf("%+v", started)
 	}
 	waitFor(t, url, id, `"waiting_for_human"`) // the emulated worker has answered
+	checkPicture(t, id, url)
 	if got := orrery(t, "approvals", "list", "--url", url); !strings.Contains(got.out, id) || !strings.Contains(got.out, "approved|rejected") {
 		t.Errorf("%+v", got)
 	}
@@ -184,6 +185,22 @@ func TestDevRunsAJobToItsEndAndKeepsItOverARestart(t *testing.T) {
 		}
 	}
 	dev.end(t)
+}
+
+// checkPicture draws where a job is, as far as the text of the picture tells.
+func checkPicture(t *testing.T, id, url string) {
+	t.Helper()
+	for name, want := range map[string]string{"job.svg": "where the job is", "job.dot": "penwidth=4", "job.mmd": " current\n"} {
+		if got := orrery(t, "jobs", "get", id, "--graph", name, "--url", url); got.code != 0 {
+			t.Errorf("%+v", got)
+		}
+		if picture, err := os.ReadFile(name); err != nil || !strings.Contains(string(picture), want) {
+			t.Errorf("%s: %v, want in it %q", name, err, want)
+		}
+	}
+	if got := orrery(t, "jobs", "get", id, "--graph", "job.pdf", "--url", url); got.code != 2 {
+		t.Errorf("%+v", got)
+	}
 }
 
 // The printed line is taken apart as a POSIX shell would and sent.

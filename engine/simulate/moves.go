@@ -14,6 +14,14 @@ type Move struct {
 	From, To, Label, Handler string
 }
 
+// Trace reads from a job's records the states that it entered and the ways that it took, in order.
+func Trace(records []job.Record) (path []string, ways []Move) {
+	for _, r := range records {
+		path = append(path, entered(r)...)
+	}
+	return path, moves(records)
+}
+
 // moves gives the ways that a job's records show, in order.
 func moves(records []job.Record) []Move {
 	var all []Move

@@ -77,12 +77,23 @@ func (c *covered) take(root string, b *book, r *simulate.JobReport) {
 	if e == nil {
 		return
 	}
-	for _, state := range r.Path {
-		e.States[state]++
+	e.follow(b.byName[r.Blueprint], r.Path, r.Moves)
+}
+
+// Follow gives what one job took of its blueprint's graph.
+func Follow(g *analysis.Graph, bp *blueprint.Blueprint, path []string, moves []simulate.Move) *Coverage {
+	c := &Coverage{Graph: g, File: bp.File, States: map[string]int{}, Edges: map[*analysis.Edge]int{}}
+	c.follow(bp, path, moves)
+	return c
+}
+
+func (c *Coverage) follow(bp *blueprint.Blueprint, path []string, moves []simulate.Move) {
+	for _, state := range path {
+		c.States[state]++
 	}
-	for _, m := range r.Moves {
-		if edge := e.edge(b.byName[r.Blueprint], m); edge != nil {
-			e.Edges[edge]++
+	for _, m := range moves {
+		if edge := c.edge(bp, m); edge != nil {
+			c.Edges[edge]++
 		}
 	}
 }
