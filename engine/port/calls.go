@@ -181,6 +181,10 @@ func (c *converter) builtinCall(n *Node, id string) (text string, bind int, ok b
 		if id == "dict" && first.is("GeneratorExp") {
 			return "dict(" + c.ex(first) + ")", bindAtom, true
 		}
+		if contains([]string{"zip", "enumerate", "sorted", "reversed", "any", "all"}, id) && c.kind(first) == "str" && len(args) == 1 {
+			c.note(first, "text can not be iterated in Starlark; .elems() gives its bytes as text, which are its characters only in ASCII", "")
+			return id + "(" + c.at(first, bindAtom) + ".elems()" + prefixed(", ", c.keywords(n, "")) + ")", bindAtom, true
+		}
 		if start := argument(n, -1, "start"); id == "enumerate" && start != nil {
 			return "enumerate(" + c.ex(first) + ", " + c.ex(start) + ")", bindAtom, true
 		}
@@ -459,7 +463,11 @@ func (c *converter) attribute(n *Node) (string, int) {
 	if attr == "total_seconds" {
 		return c.at(value, bindAtom) + ".seconds", bindAtom
 	}
-	return c.at(value, bindAtom) + c.dot(n, value) + attr, bindAtom
+	text, bind := c.expr(value) // what stands around the whole chain keeps its lines together
+	if bind < bindAtom {
+		text = "(" + text + ")"
+	}
+	return text + c.dot(n, value) + attr, bindAtom
 }
 
 // plainEnum reports whether a node names an enum whose entries are plain values.

@@ -63,6 +63,9 @@ type did struct {
 func needPython(t *testing.T) string {
 	t.Helper()
 	path, err := exec.LookPath("python3")
+	if err != nil && os.Getenv("ORRERY_REQUIRE_PYTHON") != "" {
+		t.Fatal("python3 is not installed, and ORRERY_REQUIRE_PYTHON asks for it")
+	}
 	if err != nil {
 		t.Skip("python3 is not installed: what CPython does can not be compared with")
 	}
@@ -130,10 +133,13 @@ func TestPortedBlueprintsDoWhatPythonDid(t *testing.T) {
 	steps := 0
 	for _, r := range results {
 		t.Run(strings.TrimSuffix(r.Python, ".py"), func(t *testing.T) {
+			want := all[r.Python]
+			if want != nil && strings.Contains(want.Fault, "SyntaxError") {
+				t.Skip("this Python is older than the language of the file: " + want.Fault)
+			}
 			if !r.Good() {
 				t.Fatalf("it was not ported: %v\n%v", r.Entries, r.Findings)
 			}
-			want := all[r.Python]
 			if want == nil || want.Fault != "" {
 				t.Fatalf("Python itself could not run it: %+v", want)
 			}

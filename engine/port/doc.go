@@ -22,5 +22,6 @@
 //
 // Known differences that make no entry, since they can not be seen in the text: containers
 // are printed with double quotes around their texts, floats from 1e6 on are printed with an
-// exponent, and len, slices and indexes of text count bytes, not characters.
+// exponent, len, slices and indexes of text count bytes, not characters, Booleans are no
+// numbers (True + 1 fails), and nothing may be added to a list or dict while it is gone through.
 package port

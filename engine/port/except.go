@@ -187,6 +187,9 @@ func (c *converter) handler(h, types *Node, result string) {
 			return !used
 		})
 	}
+	if used && c.foreign(types) {
+		c.note(types, "the text of an error that the language itself raises is not Python's", "do not rely on its words")
+	}
 	if used {
 		c.line(c.name(name) + " = " + result + ".error")
 	}
@@ -202,6 +205,20 @@ func (c *converter) handler(h, types *Node, result string) {
 	if name != "" {
 		c.fn.caught[name] = was
 	}
+}
+
+// foreign reports whether an except clause takes errors that are not of the file's classes.
+func (c *converter) foreign(types *Node) bool {
+	list := []*Node{types}
+	if types.is("Tuple") {
+		list = types.List("elts")
+	}
+	for _, t := range list {
+		if cl := c.classes[t.Word("id")]; cl == nil || !cl.exception {
+			return true
+		}
+	}
+	return false
 }
 
 func (c *converter) raiseAgain(e string) { c.line(c.library("fail_with") + "(" + e + ")") }

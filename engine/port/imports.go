@@ -385,6 +385,9 @@ func (c *converter) leftOut(n *Node) bool {
 // typeAlias reports whether an assignment only names a type.
 func (c *converter) typeAlias(n *Node) bool {
 	_, v := moduleAssign(n)
+	if v.is("Subscript") && annotated(v) != "" && c.dotted(v.At("value")) == "" || strings.HasSuffix(c.dotted(n.At("annotation")), ".TypeAlias") {
+		return true // dict[str, int]
+	}
 	for v.is("Subscript") {
 		v = v.At("value")
 	}

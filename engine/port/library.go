@@ -96,6 +96,9 @@ func (c *converter) libraryCall(n *Node, path string) (string, int) {
 	case "asyncio.sleep", "time.sleep":
 		return c.sleepCall(n, first), bindAtom
 	case "asyncio.gather":
+		for _, k := range n.List("keywords") {
+			return c.refuse(k, "what is gathered here is done one after the other, and the first failure counts", "catch failures in the function that is called"), bindAtom
+		}
 		if len(args) == 1 && args[0].is("Starred") {
 			return c.at(args[0].At("value"), bindLambda), bindLambda
 		}

@@ -12,10 +12,12 @@ type loop struct {
 	broke  string // the name that tells the else part of a break, or ""
 	before *loop
 	depth  int // of attempts around it: a break from inside of one must leave it first
+	line   int // where it begins in the output
+	indent int
 }
 
 func (c *converter) openLoop(n *Node, orelse []*Node) *loop {
-	l := &loop{before: c.loop, depth: c.attempts}
+	l := &loop{before: c.loop, depth: c.attempts, line: len(c.lines), indent: c.depth}
 	if len(orelse) > 0 && breaks(n.List("body")) {
 		l.broke = c.fresh("stopped")
 		c.line(l.broke + " = False")

@@ -119,6 +119,9 @@ func (c *converter) exprStmt(n *Node) {
 	if v.is("Await") && actionName(v.At("value")) != "" {
 		c.note(n, "actions are not awaited: in Python this await fails on None", "")
 	}
+	if defs := c.functions[v.At("func").Word("id")]; v.is("Call") && len(defs) > 0 && defs[0].is("AsyncFunctionDef") && !c.local(v.At("func").Word("id")) {
+		c.note(n, "this coroutine is never awaited, so Python never runs it; here it runs", "take the call out if it is not meant")
+	}
 	for v.is("Await") {
 		v = v.At("value")
 	}

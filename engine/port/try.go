@@ -17,6 +17,7 @@ type attempt struct {
 	kept    string          // the dict that holds those
 	before  map[string]bool // names that have a value before the try
 	returns bool            // every way through the body returns
+	preset  []string        // names that were given a value before the loop for its sake
 }
 
 func (c *converter) tryStmt(n *Node) {
@@ -65,7 +66,7 @@ func (c *converter) newAttempt(n *Node) *attempt {
 	inBody := &function{locals: map[string]bool{}, values: map[string][]*Node{}, kinds: map[string]string{}}
 	inBody.collect(body)
 	for name := range inBody.locals {
-		if c.fn.locals[name] {
+		if c.fn.locals[name] && !onlyCaught(body, name) {
 			set[name] = true
 		}
 	}
@@ -83,20 +84,89 @@ func (c *converter) newAttempt(n *Node) *attempt {
 			seen[name] = true
 		}
 	}
+	for _, s := range body {
+		c.findLeaves(s, a, 0)
+	}
+	a.before = c.setBefore(n)
+	early := a.leaves["break"] || a.leaves["continue"]
 	for _, name := range sortedNames(reads) {
-		if seen[name] {
+		// What is left by break or continue may have its value or not; so may what the body
+		// sets on some of its ways only.
+		if seen[name] || early || !a.before[name] && !surelySet(body, name) {
 			a.mirrors[name] = true
+			c.presetInLoop(a, name)
 		} else {
 			a.out = append(a.out, name)
 		}
 	}
-	for _, s := range body {
-		c.findLeaves(s, a, 0)
-	}
 	a.returns = ends(body) && len(a.leaves) == 1 && a.leaves["return"] && len(a.out) == 0
 	a.marked = len(a.leaves) > 0 && !a.returns && !c.lastInFunction(n)
-	a.before = c.setBefore(n)
 	return a
+}
+
+// onlyCaught reports whether a name of the body is only that of caught errors, which are
+// gone after their clause.
+func onlyCaught(body []*Node, name string) bool {
+	caught, stored := false, false
+	for _, s := range body {
+		s.walk(func(x *Node) bool {
+			caught = caught || x.is("ExceptHandler") && x.Word("name") == name
+			stored = stored || x.is("Name") && x.Word("ctx") == "Store" && x.Word("id") == name
+			return !isScope(x)
+		})
+	}
+	return caught && !stored
+}
+
+// surelySet reports whether a body that runs to its end has given the name a value.
+func surelySet(body []*Node, name string) bool {
+	for _, s := range body {
+		found := false
+		switch {
+		case compound(s) && !s.is("With", "AsyncWith", "Try"):
+			if s.is("If") && len(s.List("orelse")) > 0 {
+				found = surelySet(s.List("body"), name) && surelySet(s.List("orelse"), name)
+			}
+		case s.is("With", "AsyncWith"):
+			found = surelySet(s.List("body"), name)
+		case s.is("Try"):
+			found = surelySet(append(append([]*Node{}, s.List("body")...), s.List("orelse")...), name)
+			for _, h := range s.List("handlers") {
+				found = found && (ends(h.List("body")) || surelySet(h.List("body"), name))
+			}
+			found = found || surelySet(s.List("finalbody"), name)
+		default:
+			s.walk(func(x *Node) bool {
+				found = found || x.is("Name") && x.Word("ctx") == "Store" && x.Word("id") == name
+				return !isScope(x) && !isComprehension(x)
+			})
+		}
+		if found {
+			return true
+		}
+	}
+	return false
+}
+
+// presetInLoop gives a name that only a try in a loop sets a first value before the loop, so
+// that a turn which does not set it leaves that of an earlier one.
+func (c *converter) presetInLoop(a *attempt, name string) {
+	if c.loop == nil || a.before[name] || c.loop.depth != c.attempts {
+		return
+	}
+	root := c.loop
+	for root.before != nil && root.before.depth == c.attempts {
+		root = root.before
+	}
+	line := strings.Repeat("    ", root.indent) + c.name(name) + " = None"
+	c.lines = append(c.lines[:root.line:root.line], append([]string{line}, c.lines[root.line:]...)...)
+	for l := c.loop; l != nil; l = l.before {
+		if l.line >= root.line {
+			l.line++
+		}
+	}
+	a.before[name] = true
+	a.preset = append(a.preset, name)
 }
 
 // setBefore gives the names of the function that may have a value when the try begins.
@@ -237,7 +307,7 @@ func (c *converter) run(n *Node, a *attempt, result string) (target string) {
 		c.line(a.kept + " = {}")
 	}
 	name := c.fresh("body")
-	given := c.given(n)
+	given := c.given(n, a)
 	c.line("def " + name + "(" + strings.Join(given, ", ") + "):")
 	c.inAttempt(a, body)
 	c.blank()
@@ -267,14 +337,14 @@ func (c *converter) single(n *Node, a *attempt, body []*Node) (call, name string
 	if !v.is("Call") || !(fn.is("Name") || fn.is("Attribute") && harmless(fn.At("value"))) {
 		return "", "", false
 	}
+	lookups := c.lookups(n)
 	for _, x := range v.List("args") {
-		ok := harmless(x)
-		if !ok {
+		if !harmless(x) && !(lookups && c.lookup(x)) {
 			return "", "", false
 		}
 	}
 	for _, k := range v.List("keywords") {
-		if k.Word("arg") == "" || !harmless(k.At("value")) {
+		if k.Word("arg") == "" || !harmless(k.At("value")) && !(lookups && c.lookup(k.At("value"))) {
 			return "", "", false
 		}
 	}
@@ -315,6 +385,46 @@ func balanced(text string) int {
 	return -1
 }
 
+// lookups reports whether the handlers of a try take no error that looking something up in a
+// dict or list can raise: then it makes no difference where that is done.
+func (c *converter) lookups(n *Node) bool {
+	for _, h := range n.List("handlers") {
+		types := []*Node{h.At("type")}
+		if types[0] == nil {
+			return false
+		}
+		if types[0].is("Tuple") {
+			types = types[0].List("elts")
+		}
+		for _, t := range types {
+			kinds, all := c.kinds(t)
+			for _, k := range kinds {
+				all = all || contains([]string{"KeyError", "IndexError", "LookupError", "TypeError", "AttributeError", "NameError", "unavailable"}, k)
+			}
+			if all {
+				return false
+			}
+		}
+	}
+	return len(n.List("handlers")) > 0
+}
+
+// lookup reports whether an expression does nothing but look up.
+func (c *converter) lookup(n *Node) bool {
+	switch {
+	case n.is("Subscript"):
+		return c.lookup(n.At("value")) && !n.At("slice").is("Slice") && c.lookup(n.At("slice"))
+	case n.is("Call") && n.At("func").is("Attribute") && n.At("func").Word("attr") == "get" && actionName(n) == "":
+		for _, a := range n.List("args") {
+			if !c.lookup(a) {
+				return false
+			}
+		}
+		return len(n.List("keywords")) == 0 && c.kind(n.At("func").At("value")) == "dict"
+	}
+	return harmless(n)
+}
+
 // harmless reports whether an expression can not fail.
 func harmless(n *Node) bool {
 	switch {
@@ -335,18 +445,75 @@ func harmless(n *Node) bool {
 
 // given are the names that a body reads before it sets them; a def takes them as parameters,
 // since names that it sets are its own.
-func (c *converter) given(n *Node) []string {
+func (c *converter) given(n *Node, a *attempt) []string {
 	body := n.List("body")
 	inBody := &function{locals: map[string]bool{}, values: map[string][]*Node{}, kinds: map[string]string{}}
 	inBody.collect(body)
 	var out []string
-	before := c.setBefore(n)
+	before := a.before
 	for _, name := range sortedNames(inBody.locals) {
-		if c.fn.locals[name] && before[name] {
+		if c.fn.locals[name] && before[name] && (contains(a.out, name) || readFirst(body, name)) && !onlyCaught(body, name) {
 			out = append(out, c.name(name))
 		}
 	}
 	return out
+}
+
+// readFirst reports whether a body may read a name before it sets it.
+func readFirst(body []*Node, name string) bool {
+	for i, s := range body {
+		reads, sets := false, false
+		s.walk(func(x *Node) bool {
+			if x.is("Name") && x.Word("id") == name {
+				sets = sets || x.Word("ctx") == "Store"
+				reads = reads || x.Word("ctx") != "Store"
+			}
+			return true
+		})
+		if s.is("AugAssign") && s.At("target").Word("id") == name {
+			reads = true
+		}
+		switch {
+		case !reads && !sets:
+			continue
+		case s.is("For", "AsyncFor") && s.At("target").Word("id") == name && !reads:
+			continue
+		case s.is("For", "AsyncFor") && s.At("target").Word("id") == name:
+			outside := readFirst(append([]*Node{{Kind: "Expr", nodes: map[string]*Node{"value": s.At("iter")}}}, body[i+1:]...), name)
+			return outside
+		case s.is("Try", "If", "With", "AsyncWith"):
+			parts := [][]*Node{s.List("body"), s.List("orelse"), s.List("finalbody")}
+			for _, h := range s.List("handlers") {
+				parts = append(parts, h.List("body"))
+			}
+			if s.At("test") != nil && readsName(s.At("test"), name) {
+				return true
+			}
+			for _, part := range parts {
+				if readFirst(part, name) {
+					return true
+				}
+			}
+			if surelySet([]*Node{s}, name) {
+				return false
+			}
+			continue
+		case s.is("Assign", "AnnAssign") && sets && !reads, s.is("Assign") && sets && !readsName(s.At("value"), name):
+			return false
+		}
+		return reads || compound(s)
+	}
+	return false
+}
+
+// readsName reports whether an expression reads a name.
+func readsName(n *Node, name string) bool {
+	found := false
+	n.walk(func(x *Node) bool {
+		found = found || x.is("Name") && x.Word("id") == name
+		return !found
+	})
+	return found
 }
 
 // inAttempt writes the body of the def, and what it returns at its end.
