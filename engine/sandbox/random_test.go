@@ -14,6 +14,7 @@ import (
 	"orrery/engine/analysis"
 	"orrery/engine/blueprint"
 	"orrery/engine/job"
+	"orrery/starlib"
 )
 
 // This file gives random blueprints to the static analysis, the loader and the sandbox, and
@@ -68,7 +69,7 @@ func tryBlueprint(t *testing.T, src string, sum *tally) {
 		st := step(p.Blueprints[0], state)
 		st.Limits, st.Host = randomLimits(), testHost()
 		d, again := sum.measured(st), Run(context.Background(), st)
-		if asText(t, d) != asText(t, again) {
+		if !late(d) && !late(again) && asText(t, d) != asText(t, again) {
 			t.Errorf("two runs of %s differ:\n%s\n%s\n%s", state, asText(t, d), asText(t, again), src)
 		}
 		if f := d.Failure; f != nil {
@@ -90,6 +91,12 @@ func tryBlueprint(t *testing.T, src string, sum *tally) {
 	if took := time.Since(begun); took > time.Minute {
 		t.Errorf("it took %v:\n%s", took, src)
 	}
+}
+
+// late tells that a run was ended by the clock, which goes on while the machine does other
+// things.
+func late(d job.Decision) bool {
+	return d.Failure != nil && d.Failure.Code == starlib.CodeTime
 }
 
 func asText(t *testing.T, d job.Decision) string {
