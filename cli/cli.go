@@ -45,6 +45,7 @@ type grammar struct {
 	Schedules  schedulesCmd  `cmd:"" help:"See what starts by the clock, and check a file of schedules."`
 	Deliveries deliveriesCmd `cmd:"" help:"See and repeat what could not be delivered to the outside."`
 	Blueprints blueprintsCmd `cmd:"" help:"See the blueprints of a running server."`
+	Dashboard  dashboardCmd  `cmd:"" help:"See the numbers of a running server: jobs, tasks, workers."`
 	Stores     storesCmd     `cmd:"" help:"See what the jobs of blueprints share."`
 	Workers    workersCmd    `cmd:"" help:"See the workers of a running server."`
 	Bench      benchCmd      `cmd:"" help:"Measure this machine: jobs a second, beside the limit."`
