@@ -18,13 +18,15 @@ import (
 // mortal is a server that can be killed and started again on its port and store.
 type mortal struct {
 	*server
-	dir string
-	cmd *exec.Cmd
+	dir    string
+	folder string   // of blueprints, below examples
+	env    []string // beside the usual
+	cmd    *exec.Cmd
 }
 
-func newMortal(t *testing.T) *mortal {
+func newMortal(t *testing.T, folder string, env ...string) *mortal {
 	t.Helper()
-	m := &mortal{server: &server{t: t, base: "http://127.0.0.1:" + freePort(t)}, dir: t.TempDir()}
+	m := &mortal{server: &server{t: t, base: "http://127.0.0.1:" + freePort(t)}, dir: t.TempDir(), folder: folder, env: env}
 	m.start()
 	t.Cleanup(func() {
 		m.kill()
@@ -41,7 +43,7 @@ func (m *mortal) start() {
 	if err != nil {
 		m.t.Fatal(err)
 	}
-	examples, err := filepath.Abs("../../examples/04-several-orchestrators")
+	examples, err := filepath.Abs(filepath.Join("../../examples", m.folder))
 	if err != nil {
 		m.t.Fatal(err)
 	}
@@ -52,8 +54,8 @@ func (m *mortal) start() {
 	defer out.Close()
 	m.cmd = exec.Command(path, "serve", "--listen", m.base[len("http://"):], "--blueprints-dir", examples)
 	m.cmd.Dir, m.cmd.Stdout, m.cmd.Stderr = m.dir, out, out
-	m.cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), "CLIENT_TOKEN=" + clientToken, "GLOBAL_WORKER_TOKEN=" + sharedToken,
-		"WORKER_TTL_SECONDS=8", "WORKER_POLL_TIMEOUT_SECONDS=1"}
+	m.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), "CLIENT_TOKEN=" + clientToken, "GLOBAL_WORKER_TOKEN=" + sharedToken,
+		"WORKER_TTL_SECONDS=8", "WORKER_POLL_TIMEOUT_SECONDS=1"}, m.env...)
 	if err := m.cmd.Start(); err != nil {
 		m.t.Fatal(err)
 	}
@@ -97,7 +99,8 @@ func (m *mortal) done(ids []string, from int, worker string) {
 
 // twoServers is the story of the recipe, for one worker that start starts.
 func twoServers(t *testing.T, worker string, start func(first, second string)) {
-	first, second := newMortal(t), newMortal(t)
+	const folder = "04-several-orchestrators"
+	first, second := newMortal(t, folder), newMortal(t, folder)
 	start(first.base, second.base)
 	first.awaitWorker(t, worker)
 	second.awaitWorker(t, worker)
