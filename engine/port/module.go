@@ -309,6 +309,7 @@ func (c *converter) funcDef(n *Node) {
 	var extra []string
 	if c.fn.handler {
 		extra = c.extraParameters(n)
+		c.ownState(n, regs)
 	} else if names := c.sharedIn(n); len(names) > 0 && c.fn.parent == nil {
 		c.refuse(n, "the function "+n.Word("name")+" uses "+strings.Join(names, ", ")+", which handlers change: values of the module are frozen when the file is loaded", "pass it as an argument")
 	}
@@ -336,6 +337,20 @@ func (c *converter) funcDef(n *Node) {
 		for _, r := range regs {
 			c.register(r, n, name)
 		}
+	}
+}
+
+// ownState refuses a changing value of the module that handlers of several blueprints use:
+// a data store belongs to one of them.
+func (c *converter) ownState(n *Node, regs []*registration) {
+	names := c.sharedIn(n)
+	if len(names) == 0 || len(c.order) < 2 {
+		return
+	}
+	if len(regs) == 0 || regs[0].bp != c.order[0] {
+		head := *n
+		head.End = n.Start + lineRest(n.text[n.Start:])
+		c.refuse(&head, "it changes or reads "+strings.Join(names, ", ")+" of the module, and a data store belongs to one blueprint", "give each blueprint a file and a data store of its own")
 	}
 }
 
