@@ -87,9 +87,56 @@ func TestFilesOverS3(t *testing.T) {
 	}
 	s.metadataOfRecipe(t, id, j.History["processed_video_path"].(string), int64(len("processed: ")+len(video)))
 
+	s.signedOverS3(t, store, id)
+
 	missing := s.awaitEnd(t, s.create(t, "jobs/s3_pipeline", map[string]any{"s3_uri": "s3://" + bucket + "/raw_videos/absent.mp4"}))
 	if missing.Status != "quarantined" && missing.Status != "failed" {
 		t.Errorf("an input that is not in the bucket: %s", missing)
+	}
+}
+
+// signedOverS3 brings a file of the job to the bucket and back by the URLs that the server signs.
+func (s *server) signedOverS3(t *testing.T, store blob.Store, id string) {
+	t.Helper()
+	var up struct {
+		URL    string `json:"url"`
+		Method string `json:"method"`
+	}
+	files := "/api/v1/jobs/" + id + "/files"
+	if status := s.client(t, http.MethodGet, files+"/upload?filename=a%20b.txt&expires_in=60", nil, &up); status != http.StatusOK || up.Method != http.MethodPut {
+		t.Fatalf("upload: HTTP %d %+v", status, up)
+	}
+	send := func(method, url, body string) string {
+		r, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.HasPrefix(url, s.base) {
+			r.Header.Set("X-Client-Token", clientToken)
+		}
+		resp, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := io.ReadAll(resp.Body)
+		if err = errors.Join(err, resp.Body.Close()); err != nil {
+			t.Fatal(err)
+		}
+		return fmt.Sprintf("%d %s", resp.StatusCode, text)
+	}
+	if got := send(up.Method, up.URL, "by a signed URL"); !strings.HasPrefix(got, "200") {
+		t.Fatalf("the signed upload: %s", got)
+	}
+	if got := object(t, store, blob.Key(id, "a b.txt")); got != "by a signed URL" {
+		t.Errorf("the bucket has %q", got)
+	}
+	for _, way := range []string{"/download/", "/content/"} { // the first leads to the bucket
+		if got := send(http.MethodGet, s.base+files+way+"a%20b.txt", ""); got != "200 by a signed URL" {
+			t.Errorf("%s gives %s", way, got)
+		}
+	}
+	if got := send(http.MethodPut, s.base+files+"/content/c", "through the server"); !strings.HasPrefix(got, "200") || object(t, store, blob.Key(id, "c")) != "through the server" {
+		t.Errorf("an upload through the server: %s", got)
 	}
 }
 
