@@ -69,22 +69,19 @@ func (e *Engine) announce(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	messages := all[:0]
-	begun := 0
+	var inside, outside []job.Message
 	for _, m := range all {
-		if !isOutside(m) {
-			messages = append(messages, m)
-			continue
-		}
-		ok, err := e.fly(ctx, m)
-		if err != nil {
-			return 0, err
-		}
-		if ok {
-			begun++
+		if isOutside(m) {
+			outside = append(outside, m)
+		} else {
+			inside = append(inside, m)
 		}
 	}
-	n, err := e.announceInside(ctx, messages)
+	begun, err := e.launch(ctx, outside)
+	if err != nil {
+		return 0, err
+	}
+	n, err := e.announceInside(ctx, inside)
 	return n + begun, err
 }
 

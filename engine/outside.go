@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -22,9 +23,9 @@ import (
 const (
 	flyAtOnce   = 64 // deliveries to the outside
 	flyToOne    = 8  // of these to one receiver, so that a dead one does not take all places
-	crowded     = 2 * time.Second
-	crowdedMost = time.Minute
-	outsideTime = time.Minute // for one try, whatever the receiver does
+	mostWaiting = 5000
+	crowded     = 30 * time.Second // until the store brings one that waits again, also after a crash
+	outsideTime = time.Minute      // for one try, whatever the receiver does
 )
 
 // pauses are the times between the tries of a delivery: ten tries over two days.
@@ -48,45 +49,98 @@ var errLater = errors.New("it can not be delivered just now")
 // laterFor marks an error of the store: nothing was tried, so no try is counted.
 func laterFor(err error) error { return fmt.Errorf("%w: %w", errLater, err) }
 
-// flights are the deliveries under way in this process, by message and by receiver.
+// flights are the deliveries under way in this process, by message and by receiver, and
+// those that wait for a place.
 type flights struct {
-	mu       sync.Mutex
-	messages map[string]struct{}
-	to       map[string]int
-	waiting  int // deliveries put off for want of a place, since all had one
+	mu      sync.Mutex
+	flying  map[string]struct{}
+	to      map[string]int
+	queues  map[string][]job.Message // by receiver
+	waiting map[string]struct{}      // the messages in the queues
 }
 
-// begin takes a place. known says that the message is under way already; free that it got one.
-func (f *flights) begin(m job.Message) (known, free bool) {
+// begin takes a place. flies says that the message is under way already; free that it got a
+// place now. One that waits leaves its queue.
+func (f *flights) begin(m job.Message) (flies, free bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if _, known = f.messages[m.ID]; known {
+	if f.flying == nil {
+		f.flying, f.to, f.queues, f.waiting = map[string]struct{}{}, map[string]int{}, map[string][]job.Message{}, map[string]struct{}{}
+	}
+	if _, flies = f.flying[m.ID]; flies {
 		return true, false
 	}
-	if f.messages == nil {
-		f.messages, f.to = map[string]struct{}{}, map[string]int{}
+	to := receiver(m)
+	if _, waits := f.waiting[m.ID]; waits {
+		delete(f.waiting, m.ID)
+		f.queues[to] = slices.DeleteFunc(f.queues[to], func(other job.Message) bool { return other.ID == m.ID })
 	}
-	if len(f.messages) >= flyAtOnce || f.to[receiver(m)] >= flyToOne {
-		return false, false
-	}
-	f.messages[m.ID] = struct{}{}
-	f.to[receiver(m)]++
-	return false, true
+	return false, len(f.queues[to]) == 0 && f.take(m)
 }
 
-func (f *flights) end(m job.Message) {
+// take gives a message a place if there is one; the caller holds the lock.
+func (f *flights) take(m job.Message) bool {
+	to := receiver(m)
+	if len(f.flying) >= flyAtOnce || f.to[to] >= flyToOne {
+		return false
+	}
+	f.flying[m.ID] = struct{}{}
+	f.to[to]++
+	return true
+}
+
+// wait puts a message into its queue, or gives it a place that has become free.
+func (f *flights) wait(m job.Message) (free bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	delete(f.messages, m.ID)
-	if f.to[receiver(m)]--; f.to[receiver(m)] == 0 {
-		delete(f.to, receiver(m))
+	if f.take(m) {
+		return true
 	}
+	if to := receiver(m); len(f.waiting) < mostWaiting {
+		f.waiting[m.ID] = struct{}{}
+		f.queues[to] = append(f.queues[to], m)
+	}
+	return false // more are not remembered: the store brings them again
+}
+
+// end gives a place back, and to the next message that waits: of the same receiver, else of
+// any other.
+func (f *flights) end(m job.Message) (next job.Message, ok bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.flying, m.ID)
+	to := receiver(m)
+	if f.to[to]--; f.to[to] == 0 {
+		delete(f.to, to)
+	}
+	if next, ok = f.pop(to); ok {
+		return next, true
+	}
+	for to := range f.queues {
+		if next, ok = f.pop(to); ok {
+			return next, true
+		}
+	}
+	return next, false
+}
+
+func (f *flights) pop(to string) (next job.Message, ok bool) {
+	queue := f.queues[to]
+	if len(queue) == 0 || !f.take(queue[0]) {
+		return next, false
+	}
+	next = queue[0]
+	delete(f.waiting, next.ID)
+	if f.queues[to] = queue[1:]; len(queue) == 1 {
+		delete(f.queues, to)
+	}
+	return next, true
 }
 
 func (f *flights) has(id string) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	_, ok := f.messages[id]
+	_, ok := f.flying[id]
 	return ok
 }
 
@@ -102,33 +156,74 @@ func isOutside(m job.Message) bool {
 	return m.Kind == job.MsgWebhook || m.Kind == job.MsgApproval || m.Kind == job.MsgApprovalEnded
 }
 
-// fly begins a delivery in the background, or puts it off when all places are taken. begun
-// is false when it is under way already.
-func (e *Engine) fly(ctx context.Context, m job.Message) (begun bool, err error) {
-	known, free := e.flights.begin(m)
-	if known {
-		return false, nil
+// launch begins deliveries in the background, as far as there are places; the others wait in
+// memory, and their rows move out of the way of what the jobs tell each other. It gives how
+// many messages are not due any more, or under way since now.
+func (e *Engine) launch(ctx context.Context, messages []job.Message) (begun int, err error) {
+	var crowd []job.Message
+	for _, m := range messages {
+		flies, free := e.flights.begin(m)
+		switch {
+		case free:
+			begun++
+			if err := e.fly(ctx, m); err != nil {
+				return begun, err
+			}
+		case !flies:
+			m.Due = e.cfg.Clock.Now().Add(crowded)
+			crowd = append(crowd, m)
+		}
 	}
-	if !free { // the more there are, the longer: they are written anew each time
-		e.flights.waiting++
-		wait := min(crowded+time.Duration(e.flights.waiting)*100*time.Millisecond, crowdedMost)
-		m.Due = e.cfg.Clock.Now().Add(wait)
-		e.soon(m.Due)
-		return true, e.store.Postpone(ctx, m)
+	if len(crowd) == 0 {
+		return begun, nil
 	}
-	e.flights.waiting = 0
+	// Written before they wait: afterwards the row may be what a try has made of it.
+	err = each(crowd, func(m job.Message) error { return e.store.Postpone(ctx, m) })
+	if err != nil {
+		return begun, err
+	}
+	e.soon(crowd[0].Due)
+	for _, m := range crowd {
+		if e.flights.wait(m) {
+			if err := e.fly(ctx, m); err != nil {
+				return begun, err
+			}
+		}
+	}
+	return begun + len(crowd), nil
+}
+
+// each does something for several messages at a time: most of it is waiting for the disk.
+func each(messages []job.Message, do func(job.Message) error) error {
+	errs := make([]error, len(messages))
+	var busy sync.WaitGroup
+	places := make(chan struct{}, sentAtOnce)
+	for i := range messages {
+		places <- struct{}{}
+		busy.Go(func() {
+			errs[i] = do(messages[i])
+			<-places
+		})
+	}
+	busy.Wait()
+	return errors.Join(errs...)
+}
+
+// fly makes a delivery that has a place, and after it those that wait for one.
+func (e *Engine) fly(ctx context.Context, m job.Message) error {
 	if e.cancel == nil { // Settle: one after the other, always in the same order
 		defer e.flights.end(m)
-		return true, e.carry(ctx, m)
+		return e.carry(ctx, m)
 	}
 	e.goes(func() {
 		defer nudge(e.outbox)
-		defer e.flights.end(m)
-		for err := e.carry(ctx, m); err != nil && ctx.Err() == nil; err = e.carryNote(ctx, m, err) {
-			e.cfg.Log.Error("what became of a delivery could not be written; it is tried again", "message", m.ID, "error", err)
+		for more := true; more && ctx.Err() == nil; m, more = e.flights.end(m) {
+			for err := e.carry(ctx, m); err != nil && ctx.Err() == nil; err = e.carryNote(ctx, m, err) {
+				e.cfg.Log.Error("what became of a delivery could not be written; it is tried again", "message", m.ID, "error", err)
+			}
 		}
 	})
-	return true, nil
+	return nil
 }
 
 // unnoted is a delivery whose outcome could not be written: sending it again would be a

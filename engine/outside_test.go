@@ -326,3 +326,27 @@ func TestOutcomeThatCanNotBeWritten(t *testing.T) {
 		t.Errorf("sent %d times", n)
 	}
 }
+
+// A burst to one receiver goes out as fast as it answers, though only few calls are under way
+// at a time: the clock stands still.
+func TestBurstToOneReceiver(t *testing.T) {
+	const jobs = 600 // more than a batch of the outbox
+	box := &postbox{begun: make(chan string, jobs)}
+	r := newRig(t, func(c *Config) { c.Webhooks = box })
+	for i := range jobs {
+		r.submitHooked("straight", fmt.Sprintf("https://h/%d", i))
+	}
+	r.run()
+	seen := map[string]bool{}
+	for range jobs {
+		select {
+		case address := <-box.begun:
+			seen[address] = true
+		case <-r.ctx.Done():
+			t.Fatalf("%d of %d were told", len(seen), jobs)
+		}
+	}
+	if len(seen) != jobs {
+		t.Errorf("%d receivers in %d calls", len(seen), jobs)
+	}
+}
