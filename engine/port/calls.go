@@ -33,6 +33,9 @@ func count(n *Node) int { return len(n.List("args")) + len(n.List("keywords")) }
 
 func (c *converter) call(n *Node) (string, int) {
 	fn := n.At("func")
+	if c.makes(n) {
+		return c.refuse(n, "the blueprint is made inside of a function", "make it at the top level of the file: there its handlers are registered and checked"), bindAtom
+	}
 	if path := c.dotted(fn); path != "" {
 		return c.libraryCall(n, path)
 	}

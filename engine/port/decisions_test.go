@@ -85,6 +85,7 @@ var decisions = []struct {
 	{"lock", "import asyncio", "", "async with asyncio.Lock():\n    print(1)", port.Dropped, "nothing to lock", "    print(1)"},
 	{"set in a store", "", "SEEN = set()", "SEEN.add(1)", port.Refused, "has no sets", ""},
 	{"two blueprints with module state", "", "b2 = StateMachineBlueprint(name='b2')\nN = []\n\n@b2.handler_for('start', is_start=True)\ndef s2(actions):\n    N.append(1)\n    actions.transition_to('finished')\n", "pass", port.Refused, "a data store belongs to one blueprint", ""},
+	{"a blueprint made by a function", "", "def make():\n    return StateMachineBlueprint(name='inner')\n\nother = make()", "pass", port.Refused, "inside of a function", ""},
 	{"gathered failures", "import asyncio", "async def f():\n    return 1\n", "x = await asyncio.gather(f(), return_exceptions=True)", port.Refused, "one after the other", ""},
 	{"a coroutine that is not awaited", "", "async def f():\n    return 1\n", "f()", port.Rewritten, "never awaited", "f()"},
 	{"text of a built-in error", "", "", "try:\n    int(context.job_id)\nexcept ValueError as e:\n    print(e)", port.Rewritten, "not Python's", "print(e.message)"},

@@ -13,6 +13,10 @@ func (c *converter) file() string {
 	body := c.src.tree.List("body")
 	c.survey(body)
 	if len(c.order) == 0 && !c.hasHandlers && !c.set.loaded[c.src.name] {
+		if made := c.madeInside(); made != nil {
+			c.refuse(made, "the blueprint is made inside of a function", "make it at the top level of the file: there its handlers are registered and checked")
+			return ""
+		}
 		c.other = true
 		c.refuse(firstStatement(c.src), "no blueprint in this file", "workers run unchanged, with their own SDK; scripts stay scripts")
 		return ""
@@ -26,6 +30,18 @@ func (c *converter) file() string {
 		c.withTurns()
 	}
 	return strings.Join(c.lines, "\n") + "\n"
+}
+
+// madeInside finds a call that makes a blueprint below the top level.
+func (c *converter) madeInside() *Node {
+	var found *Node
+	c.src.tree.walk(func(n *Node) bool {
+		if found == nil && n.is("Call") && c.makes(n) {
+			found = n
+		}
+		return found == nil
+	})
+	return found
 }
 
 // firstStatement stands for the file in a remark about all of it.
