@@ -1,6 +1,7 @@
 package lsp
 
 import (
+	"fmt"
 	"io/fs"
 	"maps"
 	"net/url"
@@ -114,11 +115,16 @@ func (w *workspace) files() []string {
 }
 
 // analyse reads everything anew when something changed.
-func (w *workspace) analyse() error {
+func (w *workspace) analyse() (err error) {
 	if !w.dirty {
 		return nil
 	}
 	w.dirty = false
+	defer func() {
+		if r := recover(); r != nil { // a text that the analysis can not take must not end the editor's server
+			err = fmt.Errorf("the analysis failed: %v", r)
+		}
+	}()
 	result, err := analysis.Tree(w.read, w.files())
 	if err != nil { // a file went away between listing and reading: the next change comes
 		return err
