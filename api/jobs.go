@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -128,21 +129,32 @@ func (s *Server) jobGraph(c *fiber.Ctx, who *Client) error {
 }
 
 func (s *Server) listJobs(c *fiber.Ctx, who *Client) error {
-	return s.list(c, who, store.Query{}, c.Query("status"))
+	jobs, err := s.page(c, who, c.Query("status"))
+	if err != nil {
+		return err
+	}
+	return c.JSON(jobs)
 }
 
+// listQuarantined lists what a person has still to look at. Closed jobs are left out of a
+// page, which may be short for it.
 func (s *Server) listQuarantined(c *fiber.Ctx, who *Client) error {
-	return s.list(c, who, store.Query{}, string(job.Quarantined))
+	jobs, err := s.page(c, who, string(job.Quarantined))
+	if err != nil {
+		return err
+	}
+	return c.JSON(slices.DeleteFunc(jobs, func(v *engine.View) bool { return v.Closed }))
 }
 
-// list answers one page of jobs; the next one is in the Link header.
-func (s *Server) list(c *fiber.Ctx, who *Client, q store.Query, status string) error {
+// page gives one page of jobs; the next one goes into the Link header.
+func (s *Server) page(c *fiber.Ctx, who *Client, status string) ([]*engine.View, error) {
+	var q store.Query
 	for _, one := range strings.Split(status, ",") {
 		if one == "" {
 			continue
 		}
 		if !job.Status(one).Valid() {
-			return problem(codeBadRequest, "there is no status "+strconv.Quote(one)).with("statuses", job.Statuses)
+			return nil, problem(codeBadRequest, "there is no status "+strconv.Quote(one)).with("statuses", job.Statuses)
 		}
 		q.Status = append(q.Status, job.Status(one))
 	}
@@ -150,7 +162,7 @@ func (s *Server) list(c *fiber.Ctx, who *Client, q store.Query, status string) e
 	if text := c.Query("limit"); text != "" {
 		n, err := strconv.Atoi(text)
 		if err != nil || n < 1 || n > 1000 {
-			return problem(codeBadRequest, "limit must be a whole number from 1 to 1000")
+			return nil, problem(codeBadRequest, "limit must be a whole number from 1 to 1000")
 		}
 		q.Limit = n
 	}
@@ -160,7 +172,7 @@ func (s *Server) list(c *fiber.Ctx, who *Client, q store.Query, status string) e
 	}
 	jobs, next, err := s.jobs.List(c.UserContext(), q)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if jobs == nil {
 		jobs = []*engine.View{}
@@ -175,7 +187,7 @@ func (s *Server) list(c *fiber.Ctx, who *Client, q store.Query, status string) e
 		}
 		c.Set(fiber.HeaderLink, "<"+c.Path()+"?"+more.Encode()+`>; rel="next"`)
 	}
-	return c.JSON(jobs)
+	return jobs, nil
 }
 
 type done struct {

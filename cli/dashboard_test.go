@@ -2,6 +2,7 @@ package cli
 
 import (
 	"encoding/json"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -89,6 +90,10 @@ func TestQuarantineAndDashboard(t *testing.T) {
 	orrery(0, "jobs", "close", ids[1])
 	if got := orrery(1, "jobs", "retry", ids[1]); !strings.Contains(got, "closed") {
 		t.Errorf("a closed job: %s", got)
+	}
+	var left []json.RawMessage
+	if err := (&client{base: url, token: "dev-client-token", http: http.DefaultClient}).get(t.Context(), "/api/v1/jobs/quarantined", &left); err != nil || len(left) != 0 {
+		t.Errorf("somebody has still to look at %s, %v", left, err)
 	}
 	if jobs, _ := numbers(); jobs["finished"] != 1 || jobs["total"] != 3 {
 		t.Errorf("after retry and close the numbers are %v", jobs)

@@ -32,6 +32,7 @@ type View struct {
 	CreatedAt          Time            `json:"created_at"`
 	UpdatedAt          Time            `json:"updated_at"`
 	EndedAt            *Time           `json:"ended_at,omitempty"`
+	Closed             bool            `json:"closed,omitempty"` // a person ended it for good
 	Waiting            *Waiting        `json:"waiting"`
 	CancelRequestedAt  *Time           `json:"cancel_requested_at,omitempty"`
 	WebhookURL         string          `json:"webhook_url,omitempty"`
@@ -70,7 +71,7 @@ func viewOf(j *job.Job) *View {
 	v := &View{
 		ID: j.ID, JobID: j.ID, Blueprint: j.Blueprint, Revision: j.Revision, State: j.State, Status: j.Status,
 		Error: j.Error, Client: j.Client.ID, ChildJobIDs: []string{}, CreatedAt: Time(j.CreatedAt), UpdatedAt: Time(j.UpdatedAt),
-		EndedAt: timePtr(j.EndedAt), CancelRequestedAt: timePtr(j.CancelAsked), WebhookURL: j.WebhookURL,
+		EndedAt: timePtr(j.EndedAt), Closed: j.Closed, CancelRequestedAt: timePtr(j.CancelAsked), WebhookURL: j.WebhookURL,
 	}
 	switch {
 	case j.Reason != "":
