@@ -120,6 +120,7 @@ func twoServers(t *testing.T, worker string, start func(first, second string)) {
 }
 
 func TestSeveralServersPython(t *testing.T) {
+	t.Parallel()
 	venvs := needPython(t)
 	script, err := filepath.Abs("../../examples/04-several-orchestrators/worker.py")
 	if err != nil {
@@ -145,6 +146,7 @@ func TestSeveralServersPython(t *testing.T) {
 }
 
 func TestSeveralServersGo(t *testing.T) {
+	t.Parallel()
 	for _, mode := range []client.Mode{client.Failover, client.RoundRobin} {
 		t.Run(string(mode), func(t *testing.T) {
 			t.Parallel()
