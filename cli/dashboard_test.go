@@ -63,25 +63,7 @@ func TestQuarantineAndDashboard(t *testing.T) {
 		t.Errorf("as text:\n%s", text)
 	}
 
-	list := func() (ids []string) {
-		t.Helper()
-		var jobs []struct {
-			ID     string
-			Status string
-			Error  struct{ Code, Message string }
-		}
-		if err := json.Unmarshal([]byte(orrery(0, "jobs", "list", "--status", "quarantined", "--format", "json")), &jobs); err != nil {
-			t.Fatal(err)
-		}
-		for _, j := range jobs {
-			if j.Status != "quarantined" || j.Error.Code != "SCRIPT_ERROR" || !strings.Contains(j.Error.Message, "out of order") {
-				t.Errorf("in the quarantine stands %+v", j)
-			}
-			ids = append(ids, j.ID)
-		}
-		return ids
-	}
-	ids := list()
+	ids := inQuarantine(t, orrery(0, "jobs", "list", "--status", "quarantined", "--format", "json"))
 	if len(ids) != 2 {
 		t.Fatalf("the quarantine holds %v", ids)
 	}
@@ -99,4 +81,24 @@ func TestQuarantineAndDashboard(t *testing.T) {
 		t.Errorf("after retry and close the numbers are %v", jobs)
 	}
 	r.end(t)
+}
+
+// inQuarantine gives the ids of a list, all of which must say why they are there.
+func inQuarantine(t *testing.T, list string) (ids []string) {
+	t.Helper()
+	var jobs []struct {
+		ID     string
+		Status string
+		Error  struct{ Code, Message string }
+	}
+	if err := json.Unmarshal([]byte(list), &jobs); err != nil {
+		t.Fatal(err)
+	}
+	for _, j := range jobs {
+		if j.Status != "quarantined" || j.Error.Code != "SCRIPT_ERROR" || !strings.Contains(j.Error.Message, "out of order") {
+			t.Errorf("in the quarantine stands %+v", j)
+		}
+		ids = append(ids, j.ID)
+	}
+	return ids
 }
