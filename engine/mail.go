@@ -34,6 +34,19 @@ func (m *mail) put(id string, l *letter) {
 	m.jobs[id] = append(m.jobs[id], l)
 }
 
+// change applies the event that make builds from a job as it stands, again when somebody
+// else changed the job meanwhile. make may refuse with an error. Events that come for one
+// job at the same time share a commit: see mail.go.
+func (e *Engine) change(ctx context.Context, id string, make func(*job.Job, store.Data) (job.Event, error)) error {
+	own := &letter{make: make}
+	e.mail.put(id, own)
+	defer e.locks.of(id)()
+	for !own.done {
+		e.serve(context.WithoutCancel(ctx), id, e.mail.take(id, own)) // others' events are in it
+	}
+	return own.err
+}
+
 // lettersTogether bounds what one commit carries.
 const lettersTogether = 64
 

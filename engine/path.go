@@ -119,13 +119,6 @@ func (e *Engine) step(ctx context.Context, id string) error {
 	return nil
 }
 
-// final tells a revision that is gone or can not be compiled from a store that could not
-// be read just now.
-func final(err error) bool {
-	var bad *blueprint.LoadError
-	return err == nil || errors.Is(err, blueprint.ErrUnknown) || FaultCode(err) == UnknownBlueprint || errors.As(err, &bad)
-}
-
 // keepStep commits what a step decided.
 func (e *Engine) keepStep(ctx context.Context, bp *blueprint.Blueprint, j *job.Job, data store.Data, event job.Decided, t *turn) error {
 	killpoint.At("engine.step-decided")
@@ -172,19 +165,6 @@ func (e *Engine) decide(ctx context.Context, bp *blueprint.Blueprint, j *job.Job
 		}
 	}
 	return event, nil
-}
-
-// change applies the event that make builds from a job as it stands, again when somebody
-// else changed the job meanwhile. make may refuse with an error. Events that come for one
-// job at the same time share a commit: see mail.go.
-func (e *Engine) change(ctx context.Context, id string, make func(*job.Job, store.Data) (job.Event, error)) error {
-	own := &letter{make: make}
-	e.mail.put(id, own)
-	defer e.locks.of(id)()
-	for !own.done {
-		e.serve(context.WithoutCancel(ctx), id, e.mail.take(id, own)) // others' events are in it
-	}
-	return own.err
 }
 
 // apply commits one event of a job that was read under its lock: next, what becomes due at

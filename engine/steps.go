@@ -236,3 +236,10 @@ func (e *Engine) Settle(ctx context.Context) error {
 		}
 	}
 }
+
+// final tells a revision that is gone or can not be compiled from a store that could not
+// be read just now.
+func final(err error) bool {
+	var bad *blueprint.LoadError
+	return err == nil || errors.Is(err, blueprint.ErrUnknown) || FaultCode(err) == UnknownBlueprint || errors.As(err, &bad)
+}
