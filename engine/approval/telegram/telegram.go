@@ -32,7 +32,8 @@ import (
 const (
 	callTimeout = 20 * time.Second
 	pollSeconds = 50
-	lookBack    = 20 // messages before a repeated one that may be its earlier copies
+	lookBack    = 60  // messages of others before a repeated one that may be its earlier copies
+	triesBack   = 400 // numbers that are tried for them: many belong to messages that are gone
 )
 
 // Config is what a bot is told.
@@ -51,6 +52,7 @@ type Bot struct {
 	cfg  Config
 	api  *api
 	poll *api
+	own  own
 }
 
 var _ approval.Listener = (*Bot)(nil)
@@ -133,13 +135,25 @@ func (b *Bot) send(ctx context.Context, to int64, text string, keys *keyboard) (
 		in["reply_markup"] = keys
 	}
 	sent := new(message)
-	return sent, b.api.call(ctx, "sendMessage", in, sent)
+	err := b.api.call(ctx, "sendMessage", in, sent)
+	if err == nil {
+		b.own.add(to, sent.ID, text)
+	}
+	return sent, err
 }
 
 // copies finds earlier messages of the chat with the same text. The Bot API reads no
 // messages, but it gives the text of one that is forwarded; the forwarded one is deleted.
 func (b *Bot) copies(ctx context.Context, in, before int64, text string) (found []int64) {
-	for id := before - 1; id > 0 && id >= before-lookBack; id-- {
+	looked, tries := 0, 0
+	for id := before - 1; id > 0 && looked < lookBack && tries < triesBack; id-- {
+		if said, mine := b.own.text(in, id); mine {
+			if said == text {
+				found = append(found, id)
+			}
+			continue
+		}
+		tries++
 		var forwarded message
 		err := b.api.call(ctx, "forwardMessage", map[string]any{"chat_id": in, "from_chat_id": in, "message_id": id, "disable_notification": true}, &forwarded)
 		if err != nil {
@@ -149,6 +163,8 @@ func (b *Bot) copies(ctx context.Context, in, before int64, text string) (found 
 			b.cfg.Log.Warn("telegram: earlier copies of a repeated request were not looked for to the end", "error", err)
 			return found
 		}
+		looked++
+		b.own.add(in, forwarded.ID, "")
 		if err := b.api.call(ctx, "deleteMessage", map[string]any{"chat_id": in, "message_id": forwarded.ID}, nil); err != nil {
 			b.cfg.Log.Warn("telegram: a message that was forwarded to read it could not be deleted", "message_id", forwarded.ID, "error", err)
 		}
