@@ -18,7 +18,7 @@ func FuzzSortKeys(f *testing.F) {
 		dec.UseNumber()
 		var v any
 		if dec.Decode(&v) != nil || dec.More() || strings.ContainsAny(string(text), "\x7f\u2028\u2029\ufffd") {
-			t.Skip("not what the border writes")
+			return // not what the border writes
 		}
 		// Keys that stand twice, spaces and needless escapes are not the border's: write it anew,
 		// with the keys in the order that comes.
@@ -26,7 +26,7 @@ func FuzzSortKeys(f *testing.F) {
 		enc := json.NewEncoder(&want)
 		enc.SetEscapeHTML(false)
 		if err := enc.Encode(v); err != nil {
-			t.Skip(err)
+			return
 		}
 		in := unsorted(v)
 		if got := sortKeys(in); !bytes.Equal(got, bytes.TrimSpace(want.Bytes())) {
