@@ -1,8 +1,6 @@
 package cli
 
 import (
-	"fmt"
-	"net/http"
 	"strings"
 )
 
@@ -23,19 +21,6 @@ func (approvalsListCmd) Help() string { return "Example:\n  orrery approvals lis
 
 // Run lists who waits, what for, and what can be answered.
 func (c *approvalsListCmd) Run(p *program) error {
-	cl, err := c.client()
-	if err != nil {
-		return err
-	}
-	const path = "/api/v1/approvals"
-	raw, _, err := cl.call(p.ctx, http.MethodGet, path, nil)
-	if err != nil {
-		return err
-	}
-	if c.Format == "json" {
-		_, err = fmt.Fprintln(p.stdout, indented(raw))
-		return err
-	}
 	var list []struct {
 		JobID     string   `json:"job_id"`
 		Blueprint string   `json:"blueprint_name"`
@@ -44,14 +29,14 @@ func (c *approvalsListCmd) Run(p *program) error {
 		Decisions []string `json:"decisions"`
 		Link      string   `json:"link"`
 	}
-	if err := decodeReply(raw, path, &list); err != nil {
+	if shown, err := c.show(p, "/api/v1/approvals", &list); shown || err != nil {
 		return err
 	}
 	rows := [][]string{{"JOB", "BLUEPRINT", "STATE", "DECISIONS", "MESSAGE", "ONE-TIME LINK"}}
 	for _, a := range list {
 		link := a.Link
 		if link != "" { // the server names the path only: it can not know by which address it is reached
-			link = cl.base + link
+			link = strings.TrimRight(c.URL, "/") + link
 		}
 		rows = append(rows, []string{a.JobID, a.Blueprint, a.State, strings.Join(a.Decisions, "|"), strings.ReplaceAll(a.Message, "\n", " "), link})
 	}

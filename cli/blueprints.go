@@ -1,9 +1,6 @@
 package cli
 
-import (
-	"fmt"
-	"net/http"
-)
+import ()
 
 // This file is `orrery blueprints`.
 
@@ -21,21 +18,8 @@ func (blueprintsListCmd) Help() string {
 
 // Run lists them.
 func (c *blueprintsListCmd) Run(p *program) error {
-	cl, err := c.client()
-	if err != nil {
-		return err
-	}
-	const path = "/api/v1/blueprints"
-	raw, _, err := cl.call(p.ctx, http.MethodGet, path, nil)
-	if err != nil {
-		return err
-	}
-	if c.Format == "json" {
-		_, err = fmt.Fprintln(p.stdout, indented(raw))
-		return err
-	}
 	var list []blueprintView
-	if err := decodeReply(raw, path, &list); err != nil {
+	if shown, err := c.show(p, "/api/v1/blueprints", &list); shown || err != nil {
 		return err
 	}
 	rows := [][]string{{"NAME", "ENDPOINT", "FILE", "DESCRIPTION"}}

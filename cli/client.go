@@ -236,3 +236,21 @@ func (j jobView) place() string {
 // jobPath is the address of a job's resource; the id is escaped, so a mistyped one can not
 // reach another route.
 func jobPath(id, rest string) string { return "/api/v1/jobs/" + url.PathEscape(id) + rest }
+
+// show fetches what a command shows. With --format json it is printed as it came, and shown
+// is true; else it is read into what into points to.
+func (r remote) show(p *program, path string, into any) (shown bool, err error) {
+	cl, err := r.client()
+	if err != nil {
+		return false, err
+	}
+	raw, _, err := cl.call(p.ctx, http.MethodGet, path, nil)
+	if err != nil {
+		return false, err
+	}
+	if r.Format == "json" {
+		_, err = fmt.Fprintln(p.stdout, indented(raw))
+		return true, err
+	}
+	return false, decodeReply(raw, path, into)
+}

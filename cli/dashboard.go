@@ -1,9 +1,7 @@
 package cli
 
 import (
-	"fmt"
 	"maps"
-	"net/http"
 	"slices"
 	"strconv"
 )
@@ -16,21 +14,8 @@ func (dashboardCmd) Help() string { return "Example:\n  orrery dashboard --forma
 
 // Run prints jobs by status, tasks and workers; statuses without jobs are left out.
 func (c *dashboardCmd) Run(p *program) error {
-	cl, err := c.client()
-	if err != nil {
-		return err
-	}
-	const path = "/api/v1/dashboard"
-	raw, _, err := cl.call(p.ctx, http.MethodGet, path, nil)
-	if err != nil {
-		return err
-	}
-	if c.Format == "json" {
-		_, err = fmt.Fprintln(p.stdout, indented(raw))
-		return err
-	}
 	var numbers map[string]map[string]int64
-	if err := decodeReply(raw, path, &numbers); err != nil {
+	if shown, err := c.show(p, "/api/v1/dashboard", &numbers); shown || err != nil {
 		return err
 	}
 	rows := [][]string{{"WHAT", "", "NUMBER"}}

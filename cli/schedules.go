@@ -26,19 +26,6 @@ func (schedulesListCmd) Help() string { return "Example:\n  orrery schedules lis
 
 // Run lists them.
 func (c *schedulesListCmd) Run(p *program) error {
-	cl, err := c.client()
-	if err != nil {
-		return err
-	}
-	const path = "/api/v1/schedules"
-	raw, _, err := cl.call(p.ctx, http.MethodGet, path, nil)
-	if err != nil {
-		return err
-	}
-	if c.Format == "json" {
-		_, err = fmt.Fprintln(p.stdout, indented(raw))
-		return err
-	}
 	var list []struct {
 		Name      string `json:"name"`
 		Blueprint string `json:"blueprint_name"`
@@ -53,7 +40,7 @@ func (c *schedulesListCmd) Run(p *program) error {
 		} `json:"last_run"`
 		Error string `json:"error"`
 	}
-	if err := decodeReply(raw, path, &list); err != nil {
+	if shown, err := c.show(p, "/api/v1/schedules", &list); shown || err != nil {
 		return err
 	}
 	rows := [][]string{{"SCHEDULE", "BLUEPRINT", "WHEN", "NEXT RUN", "LAST RUN", "LAST JOB", "ERROR"}}

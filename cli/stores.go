@@ -26,26 +26,13 @@ func (storesListCmd) Help() string { return "Example:\n  orrery stores list --fo
 
 // Run lists them; what is left of a blueprint that is loaded no more is there too.
 func (c *storesListCmd) Run(p *program) error {
-	cl, err := c.client()
-	if err != nil {
-		return err
-	}
-	const path = "/api/v1/stores"
-	raw, _, err := cl.call(p.ctx, http.MethodGet, path, nil)
-	if err != nil {
-		return err
-	}
-	if c.Format == "json" {
-		_, err = fmt.Fprintln(p.stdout, indented(raw))
-		return err
-	}
 	var list []struct {
 		Blueprint string `json:"blueprint_name"`
 		Store     string `json:"store"`
 		Keys      int64  `json:"keys"`
 		Declared  bool   `json:"declared"`
 	}
-	if err := decodeReply(raw, path, &list); err != nil {
+	if shown, err := c.show(p, "/api/v1/stores", &list); shown || err != nil {
 		return err
 	}
 	rows := [][]string{{"BLUEPRINT", "STORE", "KEYS", ""}}

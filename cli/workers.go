@@ -1,8 +1,6 @@
 package cli
 
 import (
-	"fmt"
-	"net/http"
 	"strings"
 )
 
@@ -20,19 +18,6 @@ func (workersListCmd) Help() string { return "Example:\n  orrery workers list --
 
 // Run lists them.
 func (c *workersListCmd) Run(p *program) error {
-	cl, err := c.client()
-	if err != nil {
-		return err
-	}
-	const path = "/api/v1/workers"
-	raw, _, err := cl.call(p.ctx, http.MethodGet, path, nil)
-	if err != nil {
-		return err
-	}
-	if c.Format == "json" {
-		_, err = fmt.Fprintln(p.stdout, indented(raw))
-		return err
-	}
 	var list []struct {
 		ID       string   `json:"worker_id"`
 		Type     string   `json:"worker_type"`
@@ -40,7 +25,7 @@ func (c *workersListCmd) Run(p *program) error {
 		Skills   []string `json:"skills"`
 		LastSeen string   `json:"last_seen"`
 	}
-	if err := decodeReply(raw, path, &list); err != nil {
+	if shown, err := c.show(p, "/api/v1/workers", &list); shown || err != nil {
 		return err
 	}
 	rows := [][]string{{"WORKER", "TYPE", "STATUS", "LAST SEEN", "TASKS"}}
