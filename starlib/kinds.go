@@ -37,7 +37,7 @@ var languageKinds = []struct{ part, kind string }{
 	{"has no .", "AttributeError"},
 	{"unknown binary op", "TypeError"},
 	{"unknown unary op", "TypeError"},
-	{"not implemented", "TypeError"},
+	{"not implemented", "TypeError"}, // what the interpreter says of < between two kinds
 	{"unhandled index operation", "TypeError"},
 	{"not iterable", "TypeError"},
 	{"unhashable", "TypeError"},

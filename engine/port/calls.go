@@ -120,7 +120,7 @@ func (c *converter) list(nodes []*Node) string {
 	return strings.Join(parts, ", ")
 }
 
-// builtinCall carries over what is called by Python's own names. It is a flat switch; ok is
+// builtinCall carries over what is called by Python's own names. ok is
 // false for what is the same in Starlark.
 func (c *converter) builtinCall(n *Node, id string) (text string, bind int, ok bool) {
 	if c.local(id) || c.assigned[id] {
@@ -146,22 +146,12 @@ func (c *converter) builtinCall(n *Node, id string) (text string, bind int, ok b
 		c.library(id)
 	case "pow":
 		c.library("pow")
-	case "divmod":
-		if len(args) == 2 && pure(args[0]) && pure(args[1]) {
-			a, b := c.at(args[0], bindMul), c.at(args[1], bindUnary)
-			return fmt.Sprintf("(%s // %s, %s %% %s)", a, b, a, b), bindAtom, true
-		}
-		return c.refuse(n, "Starlark has no divmod", "use // and %"), bindAtom, true
+	case "divmod", "hex", "oct", "bin":
+		return c.numberCall(n, id)
 	case "min", "max":
 		if d := argument(n, -1, "default"); d != nil && first != nil {
 			return c.extreme(n, id, first, d), bindAtom, true
 		}
-	case "hex":
-		return `"0x%x" % ` + c.at(first, bindUnary), bindMul, true
-	case "oct":
-		return `"0o%o" % ` + c.at(first, bindUnary), bindMul, true
-	case "bin":
-		return c.library("format") + "(" + c.ex(first) + `, "#b")`, bindAtom, true
 	case "str":
 		switch {
 		case len(args) == 1 && c.caughtName(first):
@@ -181,24 +171,51 @@ func (c *converter) builtinCall(n *Node, id string) (text string, bind int, ok b
 			c.note(n, "len of text counts bytes in Starlark, not characters", "use len(list(text.codepoints())) where other than ASCII text may come")
 		}
 	case "zip", "enumerate", "range", "sorted", "reversed", "any", "all", "dict", "int", "float", "bool", "getattr", "hasattr", "type", "sum", "abs", "ord", "chr":
-		if id == "dict" && first.is("GeneratorExp") {
-			return "dict(" + c.ex(first) + ")", bindAtom, true
+		return c.sharedCall(n, id)
+	}
+	return "", 0, false
+}
+
+// numberCall is for what Python says of numbers and Starlark in other words.
+func (c *converter) numberCall(n *Node, id string) (text string, bind int, ok bool) {
+	args, first := n.List("args"), argument(n, 0, "")
+	switch id {
+	case "divmod":
+		if len(args) == 2 && pure(args[0]) && pure(args[1]) {
+			a, b := c.at(args[0], bindMul), c.at(args[1], bindUnary)
+			return fmt.Sprintf("(%s // %s, %s %% %s)", a, b, a, b), bindAtom, true
 		}
-		if contains([]string{"zip", "enumerate", "sorted", "reversed", "any", "all"}, id) && c.kind(first) == "str" && len(args) == 1 {
-			c.note(first, "text can not be iterated in Starlark; .elems() gives its bytes as text, which are its characters only in ASCII", "")
-			return id + "(" + c.at(first, bindAtom) + ".elems()" + prefixed(", ", c.keywords(n, "")) + ")", bindAtom, true
-		}
-		if start := argument(n, -1, "start"); id == "enumerate" && start != nil {
-			return "enumerate(" + c.ex(first) + ", " + c.ex(start) + ")", bindAtom, true
-		}
-		if id == "type" && len(args) == 1 {
-			return c.typeOf(n, first), bindAtom, true
-		}
-		for _, k := range n.List("keywords") {
-			if k.Word("arg") == "strict" {
-				c.note(n, "zip in Starlark always stops with the shortest list", "")
-				return "zip(" + c.list(args) + ")", bindAtom, true
-			}
+		return c.refuse(n, "Starlark has no divmod", "use // and %"), bindAtom, true
+	case "hex":
+		return `"0x%x" % ` + c.at(first, bindUnary), bindMul, true
+	case "oct":
+		return `"0o%o" % ` + c.at(first, bindUnary), bindMul, true
+	case "bin":
+		return c.library("format") + "(" + c.ex(first) + `, "#b")`, bindAtom, true
+	}
+	return "", 0, false
+}
+
+// sharedCall is for names that both languages have, in the forms in which they differ.
+func (c *converter) sharedCall(n *Node, id string) (text string, bind int, ok bool) {
+	args, first := n.List("args"), argument(n, 0, "")
+	if id == "dict" && first.is("GeneratorExp") {
+		return "dict(" + c.ex(first) + ")", bindAtom, true
+	}
+	if contains([]string{"zip", "enumerate", "sorted", "reversed", "any", "all"}, id) && c.kind(first) == "str" && len(args) == 1 {
+		c.note(first, "text can not be iterated in Starlark; .elems() gives its bytes as text, which are its characters only in ASCII", "")
+		return id + "(" + c.at(first, bindAtom) + ".elems()" + prefixed(", ", c.keywords(n, "")) + ")", bindAtom, true
+	}
+	if start := argument(n, -1, "start"); id == "enumerate" && start != nil {
+		return "enumerate(" + c.ex(first) + ", " + c.ex(start) + ")", bindAtom, true
+	}
+	if id == "type" && len(args) == 1 {
+		return c.typeOf(n, first), bindAtom, true
+	}
+	for _, k := range n.List("keywords") {
+		if k.Word("arg") == "strict" {
+			c.note(n, "zip in Starlark always stops with the shortest list", "")
+			return "zip(" + c.list(args) + ")", bindAtom, true
 		}
 	}
 	return "", 0, false

@@ -77,7 +77,7 @@ func (c *converter) refuseModule(n *Node, path string) string {
 	return c.refuse(n, path+" has no counterpart in a blueprint", do)
 }
 
-// libraryCall carries a call of an imported function over. It is a flat switch.
+// libraryCall carries a call of an imported function over.
 func (c *converter) libraryCall(n *Node, path string) (string, int) {
 	args := n.List("args")
 	first := argument(n, 0, "")
@@ -122,24 +122,9 @@ func (c *converter) libraryCall(n *Node, path string) (string, int) {
 		return c.at(first, bindAtom) + `.rpartition("/")[0]`, bindAtom
 	case "json.dumps":
 		return c.dumps(n), bindAtom
-	case "random.randrange":
-		if len(args) == 2 {
-			return c.library("random.randint") + "(" + c.ex(args[0]) + ", " + c.at(args[1], bindAdd) + " - 1)", bindAtom
-		}
-		return c.library("random.randint") + "(0, " + c.at(first, bindAdd) + " - 1)", bindAtom
-	case "random.choices":
-		if k := argument(n, 2, "k"); k != nil && len(args) == 1 {
-			return fmt.Sprintf("[%s(%s) for _ in range(%s)]", c.library("random.choice"), c.ex(first), c.ex(k)), bindAtom
-		}
-	case "math.trunc":
-		return "int(" + c.ex(first) + ")", bindAtom
-	case "math.prod", "math.fsum", "math.gcd", "math.isnan", "math.isinf", "math.factorial", "math.comb":
-		if path == "math.fsum" {
-			return "sum(" + c.ex(first) + ")", bindAtom
-		}
-		return c.refuse(n, path+" has no counterpart", "write the loop out"), bindAtom
-	case "math.log2", "math.log10":
-		return c.library("math.log") + "(" + c.ex(first) + ", " + strings.TrimPrefix(path, "math.log") + ")", bindAtom
+	}
+	if text, bind, ok := c.chanceOrMath(n, path); ok {
+		return text, bind
 	}
 	if strings.HasPrefix(path, "re.") {
 		c.pattern(n, first)
@@ -154,6 +139,32 @@ func (c *converter) libraryCall(n *Node, path string) (string, int) {
 		return c.copyCall(n), bindAtom
 	}
 	return c.refuseModule(n, path), bindAtom
+}
+
+// chanceOrMath is for functions of random and math that go by other names here.
+func (c *converter) chanceOrMath(n *Node, path string) (text string, bind int, ok bool) {
+	args, first := n.List("args"), argument(n, 0, "")
+	switch path {
+	case "random.randrange":
+		if len(args) == 2 {
+			return c.library("random.randint") + "(" + c.ex(args[0]) + ", " + c.at(args[1], bindAdd) + " - 1)", bindAtom, true
+		}
+		return c.library("random.randint") + "(0, " + c.at(first, bindAdd) + " - 1)", bindAtom, true
+	case "random.choices":
+		if k := argument(n, 2, "k"); k != nil && len(args) == 1 {
+			return fmt.Sprintf("[%s(%s) for _ in range(%s)]", c.library("random.choice"), c.ex(first), c.ex(k)), bindAtom, true
+		}
+	case "math.trunc":
+		return "int(" + c.ex(first) + ")", bindAtom, true
+	case "math.prod", "math.fsum", "math.gcd", "math.isnan", "math.isinf", "math.factorial", "math.comb":
+		if path == "math.fsum" {
+			return "sum(" + c.ex(first) + ")", bindAtom, true
+		}
+		return c.refuse(n, path+" has no counterpart", "write the loop out"), bindAtom, true
+	case "math.log2", "math.log10":
+		return c.library("math.log") + "(" + c.ex(first) + ", " + strings.TrimPrefix(path, "math.log") + ")", bindAtom, true
+	}
+	return "", 0, false
 }
 
 // nowhere tells of what is only known while a handler runs, at the top level.

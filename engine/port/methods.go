@@ -7,7 +7,7 @@ import (
 
 // This file carries the methods of Python's values over that Starlark does not have.
 
-// methodCall is a flat switch over names of methods; ok is false for what is the same.
+// methodCall goes by the name of the method; ok is false for what is the same.
 func (c *converter) methodCall(n, fn *Node) (text string, bind int, ok bool) {
 	value, name, args := fn.At("value"), fn.Word("attr"), n.List("args")
 	if text, ok := c.actionCall(n, fn); ok {
@@ -27,17 +27,7 @@ func (c *converter) methodCall(n, fn *Node) (text string, bind int, ok bool) {
 		c.note(n, "zfill puts the zeros after a sign, format before it", "for numbers write format(n, \"05d\")")
 		return fmt.Sprintf("%s(%s, %s)", c.library("format"), c.ex(value), c.width("0>", args)), bindAtom, true
 	case "ljust", "rjust", "center":
-		if fill := argument(n, 1, ""); len(args) == 1 || fill.is("Constant") && len(fill.Word("v")) == 1 {
-			if w, even := atoi(args[0].Word("v")); name == "center" && !(even && w%2 == 0) {
-				c.note(n, "of an odd space Python puts the larger part before text of a short odd width, format behind it", "")
-			}
-			pad := ""
-			if fill != nil {
-				pad = fill.Word("v")
-			}
-			return fmt.Sprintf("%s(%s, %s)", c.library("format"), c.ex(value), c.width(pad+map[string]string{"ljust": "<", "rjust": ">", "center": "^"}[name], args)), bindAtom, true
-		}
-		return c.refuse(n, "the fill of "+name+" is not a constant", "write the loop out"), bindAtom, true
+		return c.padded(n, value, name)
 	case "casefold":
 		return recv() + ".lower()", bindAtom, true
 	case "isnumeric", "isdecimal":
@@ -81,6 +71,22 @@ func (c *converter) methodCall(n, fn *Node) (text string, bind int, ok bool) {
 		return text, bindAtom, true
 	}
 	return "", 0, false
+}
+
+// padded is ljust, rjust and center.
+func (c *converter) padded(n, value *Node, name string) (text string, bind int, ok bool) {
+	args := n.List("args")
+	if fill := argument(n, 1, ""); len(args) == 1 || fill.is("Constant") && len(fill.Word("v")) == 1 {
+		if w, even := atoi(args[0].Word("v")); name == "center" && !(even && w%2 == 0) {
+			c.note(n, "of an odd space Python puts the larger part before text of a short odd width, format behind it", "")
+		}
+		pad := ""
+		if fill != nil {
+			pad = fill.Word("v")
+		}
+		return fmt.Sprintf("%s(%s, %s)", c.library("format"), c.ex(value), c.width(pad+map[string]string{"ljust": "<", "rjust": ">", "center": "^"}[name], args)), bindAtom, true
+	}
+	return c.refuse(n, "the fill of "+name+" is not a constant", "write the loop out"), bindAtom, true
 }
 
 // width writes a specification out of a prefix and a width that may be computed.

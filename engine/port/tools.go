@@ -102,26 +102,35 @@ func (c *converter) timeMethod(n, value *Node, name string) (string, int, bool) 
 	return c.refuse(n, "times have no "+name+" here", "use year, month, day, hour, unix and format"), bindAtom, true
 }
 
-// toolCall carries functions of collections, itertools and functools over.
-// It is a flat switch over them.
+// toolCall carries functions of collections, itertools, functools and their like over.
 func (c *converter) toolCall(n *Node, path string) (string, int) {
+	for _, carry := range []func(*Node, string) (string, int, bool){c.collectionsCall, c.itertoolsCall, c.smallToolCall} {
+		if text, bind, ok := carry(n, path); ok {
+			return text, bind
+		}
+	}
+	return c.refuse(n, path+" has no counterpart in this form", "write the loop out"), bindAtom
+}
+
+// collectionsCall is for the classes of collections; ok is false for forms without a counterpart.
+func (c *converter) collectionsCall(n *Node, path string) (text string, bind int, ok bool) {
 	args := n.List("args")
-	first, second := argument(n, 0, ""), argument(n, 1, "")
+	first := argument(n, 0, "")
 	switch path {
 	case "collections.OrderedDict", "collections.UserDict":
-		return "dict(" + c.list(args) + ")", bindAtom
+		return "dict(" + c.list(args) + ")", bindAtom, true
 	case "collections.defaultdict":
-		return "{}", bindAtom
+		return "{}", bindAtom, true
 	case "collections.deque":
 		if len(args) <= 1 && len(n.List("keywords")) == 0 {
 			if first == nil {
-				return "[]", bindAtom
+				return "[]", bindAtom, true
 			}
-			return "list(" + c.ex(first) + ")", bindAtom
+			return "list(" + c.ex(first) + ")", bindAtom, true
 		}
 	case "collections.Counter":
 		if first == nil {
-			return "{}", bindAtom
+			return "{}", bindAtom, true
 		}
 		if pure(first) {
 			over := c.at(first, bindOr)
@@ -129,34 +138,52 @@ func (c *converter) toolCall(n *Node, path string) (string, int) {
 			if c.kind(first) == "str" {
 				over += ".elems()"
 			}
-			return fmt.Sprintf("{%s: len([y for y in %s if y == %s]) for %s in %s}", item, over, item, item, over), bindAtom
+			return fmt.Sprintf("{%s: len([y for y in %s if y == %s]) for %s in %s}", item, over, item, item, over), bindAtom, true
 		}
+	}
+	return "", 0, false
+}
+
+// itertoolsCall is for itertools.
+func (c *converter) itertoolsCall(n *Node, path string) (text string, bind int, ok bool) {
+	args := n.List("args")
+	first, second := argument(n, 0, ""), argument(n, 1, "")
+	switch path {
 	case "itertools.chain":
 		parts := make([]string, len(args))
 		for i, a := range args {
 			if a.is("Starred") {
-				return c.flatten(a.At("value")), bindAtom
+				return c.flatten(a.At("value")), bindAtom, true
 			}
 			parts[i] = "list(" + c.ex(a) + ")"
 			if c.kind(a) == "list" {
 				parts[i] = c.at(a, bindAdd)
 			}
 		}
-		return strings.Join(parts, " + "), bindAdd
+		return strings.Join(parts, " + "), bindAdd, true
 	case "itertools.chain.from_iterable":
-		return c.flatten(first), bindAtom
+		return c.flatten(first), bindAtom, true
 	case "itertools.product":
 		if len(args) == 2 && len(n.List("keywords")) == 0 {
-			return fmt.Sprintf("[(a, b) for a in %s for b in %s]", c.at(first, bindOr), c.at(second, bindOr)), bindAtom
+			return fmt.Sprintf("[(a, b) for a in %s for b in %s]", c.at(first, bindOr), c.at(second, bindOr)), bindAtom, true
 		}
 	case "itertools.islice":
 		if len(args) == 2 {
-			return "list(" + c.ex(first) + ")[:" + c.ex(second) + "]", bindAtom
+			return "list(" + c.ex(first) + ")[:" + c.ex(second) + "]", bindAtom, true
 		}
 	case "itertools.repeat":
 		if len(args) == 2 {
-			return "[" + c.ex(first) + "] * " + c.at(second, bindUnary), bindMul
+			return "[" + c.ex(first) + "] * " + c.at(second, bindUnary), bindMul, true
 		}
+	}
+	return "", 0, false
+}
+
+// smallToolCall is for functools, copy, operator, statistics and dataclasses.
+func (c *converter) smallToolCall(n *Node, path string) (text string, bind int, ok bool) {
+	args := n.List("args")
+	first := argument(n, 0, "")
+	switch path {
 	case "functools.partial":
 		var rest []string
 		for _, a := range args[1:] {
@@ -166,33 +193,34 @@ func (c *converter) toolCall(n *Node, path string) (string, int) {
 			rest = append(rest, k.Word("arg")+" = "+c.ex(k.At("value")))
 		}
 		if len(n.List("keywords")) == 0 {
-			return fmt.Sprintf("lambda *args: %s(%s, *args)", c.at(first, bindAtom), strings.Join(rest, ", ")), bindLambda
+			return fmt.Sprintf("lambda *args: %s(%s, *args)", c.at(first, bindAtom), strings.Join(rest, ", ")), bindLambda, true
 		}
 	case "copy.copy":
-		return c.copyMethod(n, first), bindAtom
+		return c.copyMethod(n, first), bindAtom, true
 	case "copy.deepcopy":
-		return c.library("json.decode") + "(" + c.library("json.encode") + "(" + c.ex(first) + "))", bindAtom
+		return c.library("json.decode") + "(" + c.library("json.encode") + "(" + c.ex(first) + "))", bindAtom, true
 	case "operator.itemgetter":
 		if len(args) == 1 {
-			return "lambda x: x[" + c.ex(first) + "]", bindLambda
+			return "lambda x: x[" + c.ex(first) + "]", bindLambda, true
 		}
 	case "operator.attrgetter":
 		if len(args) == 1 && first.is("Constant") {
-			return "lambda x: x." + first.Word("v"), bindLambda
+			return "lambda x: x." + first.Word("v"), bindLambda, true
 		}
 	case "statistics.mean", "statistics.fmean":
 		if pure(first) {
 			if path == "statistics.mean" {
 				c.note(n, "the mean is always a float here", "")
 			}
-			return fmt.Sprintf("sum(%s) / len(%s)", c.ex(first), c.ex(first)), bindMul
+			return fmt.Sprintf("sum(%s) / len(%s)", c.ex(first), c.ex(first)), bindMul, true
 		}
 	case "dataclasses.asdict":
-		return c.asDict(n, first)
+		text, bind = c.asDict(n, first)
+		return text, bind, true
 	case "dataclasses.replace":
-		return c.refuse(n, "structs are not changed", "make a new one"), bindAtom
+		return c.refuse(n, "structs are not changed", "make a new one"), bindAtom, true
 	}
-	return c.refuse(n, path+" has no counterpart in this form", "write the loop out"), bindAtom
+	return "", 0, false
 }
 
 func (c *converter) flatten(lists *Node) string {

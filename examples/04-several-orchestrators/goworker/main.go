@@ -1,4 +1,4 @@
-// The command goworker is the worker of recipe 4 with the Go SDK. ORCHESTRATORS_CONFIG and
+// Command goworker is the worker of recipe 4 with the Go SDK. ORCHESTRATORS_CONFIG and
 // MULTI_ORCHESTRATOR_MODE mean the same as for the Python SDK.
 package main
 
