@@ -120,8 +120,8 @@ func (c *converter) list(nodes []*Node) string {
 	return strings.Join(parts, ", ")
 }
 
-// builtinCall carries over what is called by Python's own names. ok is
-// false for what is the same in Starlark.
+// builtinCall carries over what is called by Python's own names; ok is false
+// for what is the same in Starlark.
 func (c *converter) builtinCall(n *Node, id string) (text string, bind int, ok bool) {
 	if c.local(id) || c.assigned[id] {
 		return "", 0, false

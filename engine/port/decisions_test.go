@@ -74,7 +74,7 @@ var decisions = []struct {
 	{"basicConfig", "import logging", "logging.basicConfig(level=logging.INFO)", "logging.info('x')", port.Dropped, "the server decides", `logging.info("x")`},
 	{"sqlite in a handler", "import sqlite3", "", "db = sqlite3.connect('x.db')", port.Rewritten, "operator's configuration", `sql.connect("main")`},
 	{"sqlite at the top", "import sqlite3", "db = sqlite3.connect('x.db')", "print(db)", port.Refused, "when the file is loaded", ""},
-	{"http", "import httpx", "", "async with httpx.AsyncClient() as client:\n    r = await client.get('http://x', timeout=3)", port.Rewritten, "http module", `r = http.get("http://x", timeout = 3)`},
+	{"http", "import httpx", "", "async with httpx.AsyncClient() as client:\n    r = await client.get('http://x', timeout=3)", port.Refused, "http module refuses", ""},
 	{"os.environ item", "import os", "", "print(os.environ['A'])", port.Rewritten, "gives None", `env.get("A")`},
 	{"awaited action", "", "", "await actions.transition_to('finished')\nreturn", port.Rewritten, "not awaited", `actions.transition_to("finished")`},
 	{"two stars", "", "", "print(*[1], *[2])", port.Refused, "one *args", ""},

@@ -248,13 +248,9 @@ func (c *converter) sqlCall(n *Node, path string) (string, int) {
 	return c.library("sql.connect") + `("main")`, bindAtom
 }
 
-// httpCall carries the verbs of HTTP clients over.
+// httpCall refuses what HTTP clients do: the module http is a name only so far, and a
+// blueprint that fails at its first request is not carried over.
 func (c *converter) httpCall(n *Node, path string) (string, int) {
-	verb := path[strings.LastIndexByte(path, '.')+1:]
-	if !contains([]string{"get", "post", "put", "patch", "delete", "head", "request"}, verb) {
-		return c.refuse(n, path+" has no counterpart", "use http.get, http.post and their like, or dispatch a task to a worker"), bindAtom
-	}
-	c.note(n, "requests are made by the http module, which the operator must allow", "an act may be repeated when a step runs again: pass context.step_id as an idempotency key where it matters")
-	inner := c.span(n, append(append([]*Node{}, n.List("args")...), n.List("keywords")...), n.At("func").End, n.End)
-	return c.library("http") + "." + verb + inner, bindAtom
+	return c.refuse(n, path+": this version lets scripts make no HTTP requests; the http module refuses every call",
+		"dispatch a task to a worker that makes the request"), bindAtom
 }
