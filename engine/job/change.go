@@ -12,6 +12,7 @@ import (
 type Change struct {
 	Job          Job             // the row as it will stand; Version = Base+1
 	Base         int64           // the version that must stand in the store; 0 inserts
+	Fence        int64           // above 0: the fence number that the lease of the job's shard must have
 	InitialData  json.RawMessage // Base 0 only: an object
 	StateHistory json.RawMessage // nil: unchanged
 	Records      []Record        // appended to the history

@@ -36,6 +36,8 @@ type Store struct {
 	revisions map[string]string
 	workers   map[string]string
 	claims    map[string]claim
+	leases    map[string]lease
+	clock     func() time.Time // of leases
 }
 
 // row is a job with all its parts.
@@ -61,9 +63,10 @@ type taskKey struct {
 }
 
 type letter struct {
-	n    int64
-	due  time.Time
-	body string
+	n     int64
+	shard byte
+	due   time.Time
+	body  string
 
 	parked, givenUp bool
 }
@@ -88,7 +91,7 @@ func New() *Store {
 		jobs: map[string]*row{}, ready: map[string]struct{}{}, jobDue: map[string]time.Time{},
 		taskDue: map[taskKey]time.Time{}, children: map[string][]string{}, outbox: map[string]*letter{},
 		values: map[valueKey]value{}, revisions: map[string]string{}, workers: map[string]string{},
-		claims: map[string]claim{},
+		claims: map[string]claim{}, leases: map[string]lease{}, clock: time.Now,
 	}
 }
 
@@ -136,6 +139,9 @@ func (s *Store) Commit(ctx context.Context, c *job.Change) error {
 		return fmt.Errorf("commit job %s: %w", c.Job.ID, store.ErrExists)
 	case c.Base != 0 && (r == nil || r.version != c.Base):
 		return fmt.Errorf("commit job %s on version %d: %w", c.Job.ID, c.Base, store.ErrConflict)
+	}
+	if err := s.fenced(c); err != nil {
+		return err
 	}
 	for _, rd := range c.Reads {
 		if v := s.values[valueKey{c.Job.Blueprint, rd.Store, rd.Key}]; v.version != rd.Version {
@@ -226,7 +232,7 @@ func (s *Store) apply(r *row, c *job.Change, t texts) {
 	for i := range c.Outbox {
 		if m := &c.Outbox[i]; s.outbox[m.ID] == nil {
 			s.letters++
-			s.outbox[m.ID] = &letter{n: s.letters, due: m.Due, body: t.outbox[i]}
+			s.outbox[m.ID] = &letter{n: s.letters, shard: job.ShardOf(id), due: m.Due, body: t.outbox[i]}
 		}
 	}
 	for _, w := range c.Writes {

@@ -2,6 +2,7 @@ package memory_test
 
 import (
 	"testing"
+	"time"
 
 	"orrery/engine/store"
 	"orrery/engine/store/memory"
@@ -12,4 +13,8 @@ import (
 
 func TestSuite(t *testing.T) {
 	storetest.Run(t, func(testing.TB) store.Store { return memory.New() })
+}
+
+func TestSharedSuite(t *testing.T) {
+	storetest.RunShared(t, func(testing.TB) store.Shared { return memory.NewShared(time.Now) })
 }

@@ -217,11 +217,19 @@ func (s *Store) OpenTasks(ctx context.Context, jobID string) ([]job.Task, error)
 
 // ScanTasks copies first, so that fn may use the store.
 func (s *Store) ScanTasks(ctx context.Context, state job.TaskState, fn func(job.Task) bool) error {
+	return s.ScanTasksIn(ctx, store.AllShards(), state, fn)
+}
+
+// ScanTasksIn is ScanTasks of some shards.
+func (s *Store) ScanTasksIn(ctx context.Context, in store.ShardSet, state job.TaskState, fn func(job.Task) bool) error {
 	if err := s.begin(ctx); err != nil {
 		return err
 	}
 	var found []job.Task
-	for _, r := range s.jobs {
+	for id, r := range s.jobs {
+		if !in.Has(job.ShardOf(id)) {
+			continue
+		}
 		for n, st := range r.tasks {
 			if st != state {
 				continue
@@ -248,13 +256,18 @@ func (s *Store) ScanTasks(ctx context.Context, state job.TaskState, fn func(job.
 
 // Ready gives the next ids after the given one.
 func (s *Store) Ready(ctx context.Context, after string, limit int) ([]string, error) {
+	return s.ReadyIn(ctx, store.AllShards(), after, limit)
+}
+
+// ReadyIn is Ready of some shards.
+func (s *Store) ReadyIn(ctx context.Context, in store.ShardSet, after string, limit int) ([]string, error) {
 	if err := s.begin(ctx); err != nil {
 		return nil, err
 	}
 	defer s.mu.Unlock()
 	var ids []string
 	for id := range s.ready {
-		if id > after {
+		if id > after && in.Has(job.ShardOf(id)) {
 			ids = append(ids, id)
 		}
 	}
@@ -264,18 +277,23 @@ func (s *Store) Ready(ctx context.Context, after string, limit int) ([]string, e
 
 // Due gives what is due, earliest first.
 func (s *Store) Due(ctx context.Context, now time.Time, limit int) ([]store.Wake, error) {
+	return s.DueIn(ctx, store.AllShards(), now, limit)
+}
+
+// DueIn is Due of some shards.
+func (s *Store) DueIn(ctx context.Context, in store.ShardSet, now time.Time, limit int) ([]store.Wake, error) {
 	if err := s.begin(ctx); err != nil {
 		return nil, err
 	}
 	defer s.mu.Unlock()
 	var out []store.Wake
 	for id, at := range s.jobDue {
-		if !at.After(now) {
+		if !at.After(now) && in.Has(job.ShardOf(id)) {
 			out = append(out, store.Wake{JobID: id, At: at})
 		}
 	}
 	for k, at := range s.taskDue {
-		if !at.After(now) {
+		if !at.After(now) && in.Has(job.ShardOf(k.job)) {
 			out = append(out, store.Wake{JobID: k.job, Task: k.n, At: at})
 		}
 	}
@@ -293,17 +311,22 @@ func (s *Store) Due(ctx context.Context, now time.Time, limit int) ([]store.Wake
 
 // NextDue gives the earliest date.
 func (s *Store) NextDue(ctx context.Context) (at time.Time, ok bool, err error) {
+	return s.NextDueIn(ctx, store.AllShards())
+}
+
+// NextDueIn is NextDue of some shards.
+func (s *Store) NextDueIn(ctx context.Context, in store.ShardSet) (at time.Time, ok bool, err error) {
 	if err := s.begin(ctx); err != nil {
 		return at, false, err
 	}
 	defer s.mu.Unlock()
-	for _, d := range s.jobDue {
-		if !ok || d.Before(at) {
+	for id, d := range s.jobDue {
+		if in.Has(job.ShardOf(id)) && (!ok || d.Before(at)) {
 			at, ok = d, true
 		}
 	}
-	for _, d := range s.taskDue {
-		if !ok || d.Before(at) {
+	for k, d := range s.taskDue {
+		if in.Has(job.ShardOf(k.job)) && (!ok || d.Before(at)) {
 			at, ok = d, true
 		}
 	}

@@ -18,13 +18,18 @@ import (
 
 // Messages gives what is due, earliest first, in the order of arrival among equals.
 func (s *Store) Messages(ctx context.Context, now time.Time, limit int) ([]job.Message, error) {
+	return s.MessagesIn(ctx, store.AllShards(), now, limit)
+}
+
+// MessagesIn is Messages of some shards.
+func (s *Store) MessagesIn(ctx context.Context, in store.ShardSet, now time.Time, limit int) ([]job.Message, error) {
 	if err := s.begin(ctx); err != nil {
 		return nil, err
 	}
 	defer s.mu.Unlock()
 	var due []*letter
 	for _, l := range s.outbox {
-		if !l.parked && !l.due.After(now) {
+		if !l.parked && !l.due.After(now) && in.Has(l.shard) {
 			due = append(due, l)
 		}
 	}
