@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -73,6 +75,18 @@ func (k *keeper) Revision(_ context.Context, hash string) (*store.Revision, erro
 	}
 	return &r, nil
 }
+
+func (k *keeper) Revisions(context.Context) (out []store.Revision, err error) {
+	for _, hash := range slices.Sorted(maps.Keys(k.revisions)) {
+		out = append(out, k.revisions[hash])
+	}
+	return out, nil
+}
+
+func (k *keeper) DropRevision(context.Context, string, time.Time) (bool, error) { return false, nil }
+func (k *keeper) PutFile(context.Context, store.SourceFile) error               { return nil }
+func (k *keeper) SourceFiles(context.Context) ([]store.SourceFile, error)       { return nil, nil }
+func (k *keeper) DropFile(context.Context, string) error                        { return nil }
 
 var _ store.Blueprints = (*keeper)(nil)
 

@@ -183,19 +183,54 @@ type Outbox interface {
 	GivenUp(ctx context.Context, after string, limit int) ([]job.Message, error)
 }
 
-// Blueprints keeps the source text of every revision that a job may still need.
+// Blueprints keeps the source text of every revision that a job may still need, and which
+// revision of each file was good last.
 type Blueprints interface {
-	// PutRevision keeps a revision; keeping it again changes nothing.
+	// PutRevision keeps a revision. Keeping it again changes nothing but Used, which only
+	// moves forward: whoever wants to begin a job on a revision puts it before that.
 	PutRevision(ctx context.Context, r Revision) error
+	// Revision gives one with its texts. An unknown one is ErrNotFound.
 	Revision(ctx context.Context, hash string) (*Revision, error)
+	// Revisions gives all, without Files, in order of hash.
+	Revisions(ctx context.Context) ([]Revision, error)
+	// DropRevision removes a revision that nobody has put since the given date, in one act:
+	// a put that comes before it keeps the revision, one that comes after it brings it back.
+	// dropped is false when there was none, or when it was put at that date or later.
+	DropRevision(ctx context.Context, hash string, unused time.Time) (dropped bool, err error)
+
+	// PutFile keeps or replaces what stands for the name. SourceFiles gives all, in order of
+	// name; DropFile forgets one, and does not mind when there is none.
+	PutFile(ctx context.Context, f SourceFile) error
+	SourceFiles(ctx context.Context) ([]SourceFile, error)
+	DropFile(ctx context.Context, name string) error
 }
 
 // Revision is a file with all it loads, as text.
 type Revision struct {
-	Hash    string            `json:"hash"`
-	Main    string            `json:"main"`  // root-relative name of the file
-	Files   map[string]string `json:"files"` // root-relative name -> text
-	Created time.Time         `json:"created"`
+	Hash       string            `json:"hash"`
+	Main       string            `json:"main"`                 // root-relative name of the file
+	Blueprints []string          `json:"blueprints,omitempty"` // names of those that Main makes
+	Files      map[string]string `json:"files,omitempty"`      // root-relative name -> text
+	Created    time.Time         `json:"created"`              // when it was put first
+	Used       time.Time         `json:"used"`                 // when it was put last, milliseconds kept; zero is Created
+}
+
+// LastUse is Used, or Created where that is not set.
+func (r *Revision) LastUse() time.Time {
+	if r.Used.IsZero() {
+		return r.Created
+	}
+	return r.Used
+}
+
+// SourceFile says which revision stands for a file: of the blueprint directory, as it was
+// good last, or of one that came by the API and is in no directory.
+type SourceFile struct {
+	Name     string    `json:"name"`     // root-relative
+	Revision string    `json:"revision"` // hash; its Main is Name
+	Uploaded bool      `json:"uploaded,omitempty"`
+	By       string    `json:"by,omitempty"` // Uploaded: who
+	At       time.Time `json:"at"`
 }
 
 // Workers keeps the registry: ages A and B never register again.

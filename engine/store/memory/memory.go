@@ -33,7 +33,8 @@ type Store struct {
 	letters   int64 // messages ever kept, for the order among equal dates
 	values    map[valueKey]value
 	writes    int64 // newest version given by the store itself: never reused, also after a delete
-	revisions map[string]string
+	revisions map[string]*revision
+	sources   map[string]store.SourceFile
 	workers   map[string]string
 	claims    map[string]claim
 	leases    map[string]lease
@@ -78,6 +79,12 @@ type value struct {
 	version int64
 }
 
+// revision is kept as text; its date of use stands beside it, for it alone changes.
+type revision struct {
+	body string
+	used time.Time
+}
+
 type claim struct {
 	value []byte
 	until time.Time // zero: for ever
@@ -90,7 +97,7 @@ func New() *Store {
 	return &Store{
 		jobs: map[string]*row{}, ready: map[string]struct{}{}, jobDue: map[string]time.Time{},
 		taskDue: map[taskKey]time.Time{}, children: map[string][]string{}, outbox: map[string]*letter{},
-		values: map[valueKey]value{}, revisions: map[string]string{}, workers: map[string]string{},
+		values: map[valueKey]value{}, revisions: map[string]*revision{}, sources: map[string]store.SourceFile{}, workers: map[string]string{},
 		claims: map[string]claim{}, leases: map[string]lease{}, clock: time.Now,
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -14,7 +13,7 @@ import (
 	"orrery/engine/store"
 )
 
-// This file holds what stands beside the jobs: outbox, revisions, workers and claims.
+// This file holds what stands beside the jobs: outbox, workers and claims.
 
 // Messages gives what is due, earliest first, in the order of arrival among equals.
 func (s *Store) Messages(ctx context.Context, now time.Time, limit int) ([]job.Message, error) {
@@ -106,36 +105,6 @@ func (s *Store) keptMessages(ctx context.Context, pass func(id string, l *letter
 		}
 	}
 	return out, nil
-}
-
-// PutRevision keeps a revision once.
-func (s *Store) PutRevision(ctx context.Context, r store.Revision) error {
-	body, err := store.Encode(&r)
-	if err != nil {
-		return err
-	}
-	if err := s.begin(ctx); err != nil {
-		return err
-	}
-	defer s.mu.Unlock()
-	if _, ok := s.revisions[r.Hash]; !ok {
-		s.revisions[r.Hash] = body
-	}
-	return nil
-}
-
-// Revision gives a revision.
-func (s *Store) Revision(ctx context.Context, hash string) (*store.Revision, error) {
-	if err := s.begin(ctx); err != nil {
-		return nil, err
-	}
-	defer s.mu.Unlock()
-	body, ok := s.revisions[hash]
-	if !ok {
-		return nil, fmt.Errorf("revision %s: %w", hash, store.ErrNotFound)
-	}
-	r := new(store.Revision)
-	return r, store.Decode(store.Format, body, r)
 }
 
 // PutWorker keeps a registration.

@@ -114,6 +114,17 @@ CREATE TABLE numbers (
 	k INTEGER PRIMARY KEY,
 	n INTEGER NOT NULL
 ) STRICT;
+`, `
+-- when a revision was put last; those from before count from today
+ALTER TABLE revisions ADD COLUMN used INTEGER NOT NULL DEFAULT 0;
+UPDATE revisions SET used = CAST(strftime('%s') AS INTEGER) * 1000;
+
+-- which revision stands for a blueprint file
+CREATE TABLE source_files (
+	name TEXT PRIMARY KEY,
+	f INTEGER NOT NULL,
+	body TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
 `}
 
 // statusCodes number the statuses in jobs.status: from 9 on a job has ended, from 10 on badly.

@@ -12,7 +12,7 @@ import (
 	"orrery/engine/store"
 )
 
-// This file holds what stands beside the jobs: outbox, revisions, workers and claims.
+// This file holds what stands beside the jobs: outbox, workers and claims.
 
 // Messages gives what is due, in the order of arrival among equal dates.
 func (s *Store) Messages(ctx context.Context, now time.Time, limit int) (out []job.Message, err error) {
@@ -73,37 +73,6 @@ func (s *Store) GivenUp(ctx context.Context, after string, limit int) (out []job
 		return c.each("SELECT f, body FROM outbox INDEXED BY outbox_due WHERE due=? AND id>? ORDER BY id LIMIT ?", decodeInto(&out), int64(dueGivenUp), after, int64(limit))
 	})
 	return out, err
-}
-
-// PutRevision keeps a revision once.
-func (s *Store) PutRevision(ctx context.Context, r store.Revision) error {
-	body, err := store.Encode(&r)
-	if err != nil {
-		return err
-	}
-	return s.write(ctx, len(body), func(w *writer) error {
-		_, err := w.c.exec("INSERT INTO revisions(hash, f, body) VALUES(?,?,?) ON CONFLICT DO NOTHING", r.Hash, int64(store.Format), body)
-		return err
-	})
-}
-
-// Revision gives a revision.
-func (s *Store) Revision(ctx context.Context, hash string) (*store.Revision, error) {
-	r := new(store.Revision)
-	err := s.read(ctx, func(c *conn) error {
-		found, ok, err := c.one("SELECT f, body FROM revisions WHERE hash=?", hash)
-		if err != nil {
-			return fmt.Errorf("read revision %s: %w", hash, err)
-		}
-		if !ok {
-			return fmt.Errorf("revision %s: %w", hash, store.ErrNotFound)
-		}
-		return store.Decode(found.int(0), found.text(1), r)
-	})
-	if err != nil {
-		return nil, err
-	}
-	return r, nil
 }
 
 // PutWorker keeps a registration.

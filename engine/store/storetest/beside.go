@@ -4,11 +4,9 @@ import (
 	"bytes"
 	"encoding/json"
 	"time"
-
-	"orrery/engine/store"
 )
 
-// This file tests what stands beside the jobs: keys, revisions, workers.
+// This file tests what stands beside the jobs: keys and workers; revisions have their own.
 
 var keyTests = []test{
 	{"the first claim stands", claimOnce},
@@ -17,7 +15,11 @@ var keyTests = []test{
 }
 
 var besideTests = []test{
-	{"revisions", revisions},
+	{"the first revision of a hash stands", revisions},
+	{"revisions are listed without their texts", revisionList},
+	{"a revision is dropped unless it was put since", revisionDrop},
+	{"one act decides between putting and dropping a revision", revisionRace},
+	{"files", sourceFiles},
 	{"workers", workers},
 }
 
@@ -75,17 +77,6 @@ func claimRead(b *bed) {
 	read("k", at(60), "", false)
 	read("ever", at(1<<30), "two", true)
 	read("K", epoch, "", false)
-}
-
-func revisions(b *bed) {
-	r := store.Revision{Hash: "abc", Main: "a.star", Files: map[string]string{"a.star": "x = 'ñ<>'\n", "lib/b.star": ""}, Created: epoch}
-	b.must(b.PutRevision(b.ctx, r))
-	later := r
-	later.Created, later.Main = at(5), "changed"
-	b.must(b.PutRevision(b.ctx, later))
-	got, err := b.Revision(b.ctx, "abc")
-	b.must(err)
-	b.same("the first one stands", got, r)
 }
 
 func workers(b *bed) {

@@ -73,6 +73,10 @@ func (b *bed) snapshot(ids []string) map[string]any {
 	put("value", []any{v, version}, err)
 	revision, err := b.Revision(b.ctx, "abc")
 	put("revision", revision, err)
+	revisions, err := b.Revisions(b.ctx)
+	put("revisions", revisions, err)
+	files, err := b.SourceFiles(b.ctx)
+	put("files", files, err)
 	workers, err := b.AllWorkers(b.ctx)
 	put("workers", workers, err)
 	all["list"] = b.list(store.Query{})
@@ -100,6 +104,7 @@ func reopenAll(b *bed, reopen func() store.Store) {
 		}
 	}
 	b.must(b.PutRevision(b.ctx, store.Revision{Hash: "abc", Main: "a.star", Files: map[string]string{"a.star": "x"}, Created: epoch}))
+	b.must(b.PutFile(b.ctx, store.SourceFile{Name: "a.star", Revision: "abc", Uploaded: true, By: "ada", At: epoch}))
 	b.must(b.PutWorker(b.ctx, "w1", json.RawMessage(`{"a":1}`), epoch))
 	b.claim("k", "v", time.Minute, epoch)
 	b.settle()
