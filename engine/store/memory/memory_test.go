@@ -18,3 +18,7 @@ func TestSuite(t *testing.T) {
 func TestSharedSuite(t *testing.T) {
 	storetest.RunShared(t, func(testing.TB) store.Shared { return memory.NewShared(time.Now) })
 }
+
+func TestMove(t *testing.T) {
+	storetest.RunMove(t, func(testing.TB) store.Store { return memory.New() })
+}

@@ -40,13 +40,7 @@ func (s *Store) Postpone(ctx context.Context, m job.Message) error {
 	if err != nil {
 		return err
 	}
-	due := m.Due.UnixMilli()
-	switch {
-	case m.GivenUp != nil:
-		due = dueGivenUp
-	case m.Sent != nil:
-		due = dueSent
-	}
+	due := messageDue(&m)
 	return s.write(ctx, len(body), func(w *writer) error {
 		_, err := w.c.exec("UPDATE outbox SET due=?, f=?, body=? WHERE id=?", due, int64(store.Format), body, m.ID)
 		return err
@@ -58,6 +52,17 @@ const (
 	dueSent    = math.MaxInt64 - 1
 	dueGivenUp = math.MaxInt64
 )
+
+// messageDue gives the column due of a message.
+func messageDue(m *job.Message) int64 {
+	switch {
+	case m.GivenUp != nil:
+		return dueGivenUp
+	case m.Sent != nil:
+		return dueSent
+	}
+	return m.Due.UnixMilli()
+}
 
 // MessagesOf gives the messages of a job; '0' is the character after '/'.
 func (s *Store) MessagesOf(ctx context.Context, jobID string) (out []job.Message, err error) {
