@@ -34,6 +34,7 @@ var directions = []direction{
 	{"engine/clock", nil},
 	{"engine/killpoint", nil},
 	{"engine/quota", nil},
+	{"engine/node", []string{"engine/clock", "engine/job", "engine/store"}},
 	{"engine/observe/...", nil},
 	{"engine/faultstore", []string{"engine/job", "engine/store"}},
 	{"engine/analysis", []string{"starlib/..."}},
