@@ -129,7 +129,7 @@ func (s *server) join(ctx context.Context, how wiring) (err error) {
 		MaxRetries: retries(cfg.JobMaxRetries), WorkerTimeout: cfg.WorkerTimeout.Seconds(), CancelGrace: cfg.CancelGrace, Runners: cfg.Runners,
 		Callers: cfg.Limits.CallSteps, Limits: cfg.Limits.Job,
 		Webhooks: s.outside.webhooks, Approvals: s.outside.approvals, PublicURL: s.publicURL(),
-		History: s.historySink(), Databases: s.databases, Files: s.files.kept, LocalFiles: s.files.local, FilesKept: filesKept(cfg),
+		History: s.historySink(), Databases: s.databases, Files: s.files.kept, LocalFiles: s.files.local, FilesKept: filesKept(cfg), RevisionsKept: cfg.RevisionsKept,
 	})
 	if err != nil {
 		return err

@@ -141,6 +141,9 @@ func (e *Engine) Retry(ctx context.Context, id string, data json.RawMessage, lat
 			if _, ok := bp.Place(state); !ok {
 				return nil, faultf(BadRequest, "the newest revision of %q has no state %q: retry with revision \"same\"", j.Blueprint, state)
 			}
+			if why := misplaced(bp, j.ID); why != "" && bp.Revision != j.Revision {
+				return nil, faultf(BadRequest, "%s", why)
+			}
 			ev.Revision = bp.Revision
 		}
 		return ev, nil

@@ -52,8 +52,10 @@ type Config struct {
 	Files      blob.Store    // of jobs; nil: this server keeps none
 	LocalFiles blob.Store    // local copies of them; nil: none can be made
 	FilesKept  time.Duration // after a job's end; below 0: for ever
-	Databases  *Databases    // of the sql module; nil: none
-	History    HistorySink   // gets a copy of all history; nil: nobody
+
+	RevisionsKept time.Duration // of blueprints, after their last use when no job needs them; below 0: for ever; least 3 h
+	Databases     *Databases    // of the sql module; nil: none
+	History       HistorySink   // gets a copy of all history; nil: nobody
 
 	Webhooks  Webhooks                        // nil: webhook_url is refused
 	Approvals map[string]approval.Integration // by name; nil: nobody is asked, as in `orrery run`
@@ -84,6 +86,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Limits.Streak == 0 {
 		c.Limits = DefaultLimits()
+	}
+	if c.RevisionsKept == 0 {
+		c.RevisionsKept = DefaultRevisionsKept
 	}
 	if c.Jitter == nil {
 		c.Jitter = jitter
@@ -163,6 +168,7 @@ func (e *Engine) Start(ctx context.Context) error {
 	if e.cfg.Files != nil {
 		e.goes(func() { e.runSweep(ctx) })
 	}
+	e.goes(func() { e.runCollect(ctx) })
 	if e.cfg.History != nil {
 		e.goes(func() { e.runCopy(ctx) })
 	}

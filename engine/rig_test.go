@@ -55,6 +55,7 @@ func newRig(t *testing.T, mods ...func(*Config)) *rig {
 		mod(&cfg)
 	}
 	bps.UseStore(cfg.Store)
+	bps.UseClock(r.clock)
 	r.boot(cfg)
 	return r
 }

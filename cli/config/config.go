@@ -37,6 +37,7 @@ type Config struct {
 	S3                S3                // Endpoint "": files are in TaskFilesDir
 	FilesCleanup      bool              // remove files of ended jobs
 	FilesKept         time.Duration     // after the job's end
+	RevisionsKept     time.Duration     // after their last use
 	Strict            bool              // refuse to start with a bad blueprint
 	ClientAPI         bool              // ENABLE_CLIENT_API
 	ClientToken       Secret

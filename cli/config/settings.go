@@ -68,6 +68,7 @@ var generalSettings = []setting{
 		show: func(c *Config) string { return strconv.Itoa(c.S3.Concurrency) }},
 	toggle("S3_AUTO_CLEANUP", "true", "remove the files of jobs that ended FILES_RETENTION_SECONDS ago", func(c *Config) *bool { return &c.FilesCleanup }),
 	seconds("FILES_RETENTION_SECONDS", "604800", "how long files stay after their job's end", func(c *Config) *time.Duration { return &c.FilesKept }),
+	seconds("REVISIONS_RETENTION_SECONDS", "2592000", "how long a blueprint's revision stays after its last use when no job needs it (at least 3 h)", func(c *Config) *time.Duration { return &c.RevisionsKept }),
 	secret("HISTORY_DATABASE_URI", nil, "", "database that gets a copy of all history: sqlite:PATH or postgresql://...", func(c *Config) *Secret { return &c.HistoryURI }),
 	toggle("STRICT", "false", "refuse to start with a bad blueprint", func(c *Config) *bool { return &c.Strict }),
 	toggle("ENABLE_CLIENT_API", "true", "serve clients at /api", func(c *Config) *bool { return &c.ClientAPI }),

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"orrery/engine/analysis"
+	"orrery/engine/clock"
 	"orrery/engine/store"
 )
 
@@ -38,7 +40,8 @@ type Catalog struct {
 
 	keeping sync.Mutex // guards store and kept
 	store   store.Blueprints
-	kept    map[string]bool // revisions that the store has for sure
+	kept    map[string]time.Time // revisions that the store has for sure, and when they were put last
+	clock   clock.Clock
 }
 
 // Status tells what the last load or reload came to. Findings holds everything it found,
@@ -88,7 +91,7 @@ func newCatalog(log *slog.Logger) *Catalog {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	c := &Catalog{log: log, kept: map[string]bool{}, older: newProgramCache(64)}
+	c := &Catalog{log: log, kept: map[string]time.Time{}, clock: clock.Real{}, older: newProgramCache(64)}
 	c.current.Store(&Snapshot{})
 	c.status.Store(&Status{})
 	return c
@@ -98,7 +101,14 @@ func newCatalog(log *slog.Logger) *Catalog {
 func (c *Catalog) UseStore(s store.Blueprints) {
 	c.keeping.Lock()
 	defer c.keeping.Unlock()
-	c.store, c.kept = s, map[string]bool{}
+	c.store, c.kept = s, map[string]time.Time{}
+}
+
+// UseClock has the catalog take the time of day from a clock, for the dates that it keeps.
+func (c *Catalog) UseClock(k clock.Clock) {
+	c.keeping.Lock()
+	defer c.keeping.Unlock()
+	c.clock = k
 }
 
 // OnSwap has f told of each changed directory when it takes force. f must not load again.
@@ -203,19 +213,37 @@ func (c *Catalog) Pin(ctx context.Context, name string) (*Blueprint, error) {
 	return b, c.keep(ctx, b.Program)
 }
 
-// keep puts a revision into the store once.
+// putAgain is how long a put counts: those who collect revisions keep what was put lately.
+const putAgain = time.Hour
+
+// keptMost is how many revisions are remembered before old ones are forgotten.
+const keptMost = 1000
+
+// keep puts a revision into the store, at most once an hour.
 func (c *Catalog) keep(ctx context.Context, p *Program) error {
 	c.keeping.Lock()
 	defer c.keeping.Unlock()
-	if c.store == nil || c.kept[p.Revision] {
+	now := c.clock.Now().UTC().Truncate(time.Millisecond)
+	if last, ok := c.kept[p.Revision]; c.store == nil || ok && now.Sub(last) < putAgain {
 		return nil
 	}
-	err := c.store.PutRevision(ctx, store.Revision{Hash: p.Revision, Main: p.Main, Files: p.Files, Created: time.Now().UTC().Truncate(time.Millisecond)})
-	if err != nil {
+	if err := c.store.PutRevision(ctx, kept(p, now)); err != nil {
 		return fmt.Errorf("keep revision %.12s of %s: %w", p.Revision, p.Main, err)
 	}
-	c.kept[p.Revision] = true
+	if len(c.kept) >= keptMost { // those of long ago are put again when they are needed
+		maps.DeleteFunc(c.kept, func(_ string, at time.Time) bool { return now.Sub(at) >= putAgain })
+	}
+	c.kept[p.Revision] = now
 	return nil
+}
+
+// kept is a program as the store keeps it.
+func kept(p *Program, now time.Time) store.Revision {
+	r := store.Revision{Hash: p.Revision, Main: p.Main, Files: p.Files, Created: now, Used: now}
+	for _, b := range p.Blueprints {
+		r.Blueprints = append(r.Blueprints, b.Name)
+	}
+	return r
 }
 
 // AtRevision gives a blueprint as it was in a revision: from the directory in force, from

@@ -219,7 +219,7 @@ func (c *Change) Carries(e Event) bool {
 		n = e.Task.N
 	case RetryDue:
 		n = e.Task.N
-	case Reopened:
+	case Reopened, Migrated:
 		return false
 	}
 	for i := range c.Tasks {

@@ -86,6 +86,14 @@ type Reopened struct {
 // ClosedByHand ends a failed or quarantined job for good.
 type ClosedByHand struct{ By string }
 
+// Migrated moves a waiting job to another revision of its blueprint, by a person.
+type Migrated struct {
+	By       string
+	Revision string
+	Chart    Chart  // of that revision
+	Tasks    []Task // of the job, the open ones
+}
+
 // Broken stops a job that can not go on for a reason outside its script (its revision can
 // not be loaded). It is quarantined where it stands.
 type Broken struct{ Err Error }
@@ -101,6 +109,7 @@ func (ChildEnded) event() eventName   { return "child ended" }
 func (CancelAsked) event() eventName  { return "cancel asked" }
 func (Reopened) event() eventName     { return "reopened" }
 func (ClosedByHand) event() eventName { return "closed" }
+func (Migrated) event() eventName     { return "migrated" }
 func (Broken) event() eventName       { return "broken" }
 
 // legal is the table of moves: in which statuses an event may arrive at all.
@@ -115,6 +124,7 @@ var legal = map[eventName][]Status{
 	"cancel asked": {Pending, Running, WaitingWorker, WaitingParallel, WaitingHuman, WaitingSubJob, WaitingTimer, AwaitingRetry},
 	"reopened":     {Failed, Quarantined},
 	"closed":       {Failed, Quarantined},
+	"migrated":     {WaitingWorker, WaitingParallel, WaitingHuman, WaitingSubJob, WaitingTimer, AwaitingRetry},
 	"broken":       {Pending, Running},
 }
 

@@ -102,6 +102,8 @@ func (w *move) take(e Event) error {
 		w.c.Job.Status = Failed
 		w.record(Record{Kind: RecClosed, By: e.By})
 		return nil
+	case Migrated:
+		return w.migrated(e)
 	case Broken:
 		err := e.Err
 		w.fail(&err, Quarantined, Record{Kind: RecStep})

@@ -155,7 +155,7 @@ func TestEveryEventInEveryStatus(t *testing.T) {
 			Returned{Task: task, Status: "success"}, TaskFailed{Task: task, Err: Error{Code: CodePermanent}},
 			RetryDue{Task: task}, TimerFired{}, Approved{Decision: "approved"},
 			ChildEnded{End: ChildEnd{ChildID: childID, Status: Finished}},
-			CancelAsked{}, Reopened{}, ClosedByHand{}, Broken{},
+			CancelAsked{}, Reopened{}, ClosedByHand{}, Migrated{Revision: "r2", Chart: machine().Chart}, Broken{},
 		}
 		for _, e := range events {
 			at := noon.Add(time.Hour)
