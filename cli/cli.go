@@ -47,6 +47,7 @@ type grammar struct {
 	Blueprints blueprintsCmd `cmd:"" help:"See the blueprints of a running server."`
 	Dashboard  dashboardCmd  `cmd:"" help:"See the numbers of a running server: jobs, tasks, workers."`
 	Stores     storesCmd     `cmd:"" help:"See what the jobs of blueprints share."`
+	Store      storeCmd      `cmd:"" help:"Copy, check and raise the place where jobs are kept."`
 	Workers    workersCmd    `cmd:"" help:"See the workers of a running server."`
 	Bench      benchCmd      `cmd:"" help:"Measure this machine: jobs a second, beside the limit."`
 	Port       portCmd       `cmd:"" help:"Turn Python blueprints into Starlark ones."`

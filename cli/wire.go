@@ -27,8 +27,6 @@ import (
 	"orrery/engine/sandbox"
 	"orrery/engine/scheduler"
 	"orrery/engine/store"
-	"orrery/engine/store/memory"
-	"orrery/engine/store/sqlite"
 	"orrery/starlib/guard"
 	"orrery/workers"
 	"orrery/workers/emulate"
@@ -97,7 +95,7 @@ func (s *server) join(ctx context.Context, how wiring) (err error) {
 	if s.catalog, err = openCatalog(ctx, cfg, log); err != nil {
 		return err
 	}
-	if s.store, err = openStore(cfg.Store, log); err != nil {
+	if s.store, err = openWhole(ctx, cfg.Store, log); err != nil {
 		return err
 	}
 	s.catalog.UseStore(s.store)
@@ -267,17 +265,6 @@ func (s *server) listen() (net.Listener, error) {
 		return nil, &failure{line: "the certificates can not be used", detail: err.Error()}
 	}
 	return tls.NewListener(ln, &tls.Config{GetConfigForClient: s.tls.current}), nil
-}
-
-func openStore(u config.StoreURL, log *slog.Logger) (store.Store, error) {
-	if u.Kind == config.StoreMemory {
-		return memory.New(), nil
-	}
-	s, err := sqlite.Open(u.Path, sqlite.Options{Log: log})
-	if err != nil { // not returned as it is: a nil *sqlite.Store in the interface would not be nil
-		return nil, err
-	}
-	return s, nil
 }
 
 // openCatalog loads the blueprints. A bad file does not stop the start unless --strict.

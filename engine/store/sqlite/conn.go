@@ -39,8 +39,11 @@ type stmt struct {
 // caller's context is looked at between statements instead of costing a goroutine in each.
 var unhurried = context.Background()
 
-func dial(path string) (*conn, error) {
-	u := url.URL{Scheme: "file", OmitHost: true, Path: path}
+func dial(path string) (*conn, error) { return dialWith(path, "") }
+
+// dialWith passes parameters of SQLite on.
+func dialWith(path, query string) (*conn, error) {
+	u := url.URL{Scheme: "file", OmitHost: true, Path: path, RawQuery: query}
 	dc, err := new(sqlite.Driver).Open(u.String())
 	if err != nil {
 		return nil, err

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strings"
 	"syscall"
 )
 
@@ -25,15 +24,25 @@ func lock(path string) (*os.File, error) {
 		if !errors.Is(err, syscall.EWOULDBLOCK) {
 			return nil, fmt.Errorf("open store %s: lock %s: %w", path, name, err)
 		}
-		pid, err := os.ReadFile(name)
-		if err != nil || len(pid) == 0 {
-			pid = []byte("unknown")
-		}
-		return nil, fmt.Errorf("open store %s: it is in use by process %s; stop that one first, or give this one another STORE_URL", path, strings.TrimSpace(string(pid)))
+		return nil, fmt.Errorf("open store %s: it is in use by process %s; stop that one first, or give this one another STORE_URL", path, holder(name))
 	}
 	if err := writePID(f); err != nil {
 		f.Close()
 		return nil, fmt.Errorf("open store %s: %w", path, err)
 	}
 	return f, nil
+}
+
+// heldBy gives the process that has the store open, "" when there is none. It looks with a
+// shared lock, which it gives back at once.
+func heldBy(path string) string {
+	f, err := os.Open(path + ".lock")
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_SH|syscall.LOCK_NB); !errors.Is(err, syscall.EWOULDBLOCK) {
+		return ""
+	}
+	return holder(f.Name())
 }

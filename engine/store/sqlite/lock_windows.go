@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strings"
 	"syscall"
 )
 
@@ -23,11 +22,7 @@ func lock(path string) (*os.File, error) {
 	h, err := syscall.CreateFile(p, syscall.GENERIC_READ|syscall.GENERIC_WRITE, syscall.FILE_SHARE_READ, nil,
 		syscall.OPEN_ALWAYS, syscall.FILE_ATTRIBUTE_NORMAL, 0)
 	if errors.Is(err, sharingViolation) {
-		pid, err := os.ReadFile(name)
-		if err != nil || len(pid) == 0 {
-			pid = []byte("unknown")
-		}
-		return nil, fmt.Errorf("open store %s: it is in use by process %s; stop that one first, or give this one another STORE_URL", path, strings.TrimSpace(string(pid)))
+		return nil, fmt.Errorf("open store %s: it is in use by process %s; stop that one first, or give this one another STORE_URL", path, holder(name))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("open store %s: lock %s: %w", path, name, err)
@@ -38,4 +33,17 @@ func lock(path string) (*os.File, error) {
 		return nil, fmt.Errorf("open store %s: %w", path, err)
 	}
 	return f, nil
+}
+
+// heldBy gives the process that has the store open, "" when there is none: nobody else may
+// write the side file then.
+func heldBy(path string) string {
+	f, err := os.OpenFile(path+".lock", os.O_RDWR, 0)
+	if errors.Is(err, sharingViolation) {
+		return holder(path + ".lock")
+	}
+	if err == nil {
+		f.Close() // nothing was written
+	}
+	return ""
 }

@@ -22,6 +22,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -144,6 +145,15 @@ func writePID(f *os.File) error {
 	return err
 }
 
+// holder reads who wrote the side file.
+func holder(name string) string {
+	pid, err := os.ReadFile(name)
+	if err != nil || len(pid) == 0 {
+		return "unknown"
+	}
+	return strings.TrimSpace(string(pid))
+}
+
 // openWriter checks the file before anything in it is changed, and makes the tables.
 func (s *Store) openWriter() (*writer, error) {
 	c, err := dial(s.path)
@@ -249,11 +259,7 @@ func (w *writer) migrate(version int64) error {
 
 // pragma reads a setting that is one number.
 func (w *writer) pragma(name string) (int64, error) {
-	r, ok, err := w.c.one("PRAGMA " + name)
-	if err != nil || !ok {
-		return 0, err
-	}
-	return r.int(0), nil
+	return w.c.number(name)
 }
 
 // Features says that the file survives the process and belongs to one.

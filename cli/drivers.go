@@ -1,0 +1,69 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"orrery/cli/config"
+	"orrery/engine/store"
+	"orrery/engine/store/memory"
+	"orrery/engine/store/move"
+	"orrery/engine/store/sqlite"
+)
+
+// This file knows the store drivers: how each is opened, and how it is looked at without
+// being opened.
+
+// openStore opens the store for use, and brings its schema up to date.
+func openStore(u config.StoreURL, log *slog.Logger) (store.Store, error) {
+	if u.Kind == config.StoreMemory {
+		return memory.New(), nil
+	}
+	s, err := sqlite.Open(u.Path, sqlite.Options{Log: log})
+	if err != nil { // not returned as it is: a nil *sqlite.Store in the interface would not be nil
+		return nil, err
+	}
+	return s, nil
+}
+
+// openWhole is openStore for a server: a store into which only a part was copied is refused.
+func openWhole(ctx context.Context, u config.StoreURL, log *slog.Logger) (store.Store, error) {
+	s, err := openStore(u, log)
+	if err != nil {
+		return nil, err
+	}
+	if err := move.Finished(ctx, s, time.Now()); err != nil {
+		return nil, errors.Join(fmt.Errorf("store %s: %w; %s", u, err, emptying(u)), s.Close())
+	}
+	return s, nil
+}
+
+// schemaOf tells the schema of a store, without opening it.
+func schemaOf(ctx context.Context, u config.StoreURL) (store.Schema, error) {
+	switch u.Kind {
+	case config.StoreSQLite:
+		return sqlite.Schema(ctx, u.Path)
+	}
+	return store.Schema{}, fmt.Errorf("a %s: store has no schema", u.Kind)
+}
+
+// inspect says what can be seen of a store from outside.
+func inspect(ctx context.Context, u config.StoreURL) []store.Finding {
+	switch u.Kind {
+	case config.StoreSQLite:
+		return sqlite.Inspect(ctx, u.Path)
+	}
+	return []store.Finding{store.Warn("store", "memory: forgets all jobs at the end of the process", "set STORE_URL=sqlite:PATH")}
+}
+
+// emptying says how a store is emptied.
+func emptying(u config.StoreURL) string {
+	switch u.Kind {
+	case config.StoreSQLite:
+		return fmt.Sprintf("to empty it, remove %s and the files beside it that begin with its name", u.Path)
+	}
+	return "nothing has to be done to empty it"
+}
