@@ -98,7 +98,9 @@ func (s *server) join(ctx context.Context, how wiring) (err error) {
 	if s.store, err = openWhole(ctx, cfg.Store, log); err != nil {
 		return err
 	}
-	s.catalog.UseStore(s.store)
+	if err = restore(ctx, s.catalog, s.store, cfg); err != nil {
+		return err
+	}
 	s.dev, s.databases = how.dev, databases(cfg, how.dev)
 	if s.history, err = openHistory(cfg, log); err != nil {
 		return err
@@ -280,14 +282,29 @@ func openCatalog(ctx context.Context, cfg *config.Config, log *slog.Logger) (*bl
 	if err != nil {
 		return nil, err
 	}
-	if left := c.Status().LeftOut; len(left) > 0 && cfg.Strict {
-		var b strings.Builder
-		if err := analysis.Text(&b, c.Status().Errors()); err != nil {
-			return nil, err
-		}
-		return nil, &failure{line: fmt.Sprintf("%s with errors, and STRICT is set: %s", count(len(left), "blueprint file"), listing(left)), detail: b.String()}
+	return c, strictly(c, cfg)
+}
+
+// restore joins the blueprints with what the store knows of them.
+func restore(ctx context.Context, c *blueprint.Catalog, s store.Store, cfg *config.Config) error {
+	c.UseStore(s)
+	if err := c.Restore(ctx); err != nil {
+		return err
 	}
-	return c, nil
+	return strictly(c, cfg) // uploads too
+}
+
+// strictly refuses files with errors when STRICT is set.
+func strictly(c *blueprint.Catalog, cfg *config.Config) error {
+	left := c.Status().LeftOut
+	if len(left) == 0 || !cfg.Strict {
+		return nil
+	}
+	var b strings.Builder
+	if err := analysis.Text(&b, c.Status().Errors()); err != nil {
+		return err
+	}
+	return &failure{line: fmt.Sprintf("%s with errors, and STRICT is set: %s", count(len(left), "blueprint file"), listing(left)), detail: b.String()}
 }
 
 // allowed gives env.get of scripts: the listed names and nothing else.

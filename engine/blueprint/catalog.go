@@ -3,11 +3,9 @@ package blueprint
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"log/slog"
-	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -34,9 +32,15 @@ type Catalog struct {
 	status  atomic.Pointer[Status]
 	older   *programCache
 
-	loading sync.Mutex      // one load at a time; guards the next two
-	tried   string          // what the last load read
-	swapped func(*Snapshot) // told of each directory that takes force after the first; may be nil
+	loading sync.Mutex          // one load at a time; guards what follows
+	tried   string              // what the last load read
+	moving  int                 // looks in a row that met somebody writing
+	looked  map[string]look     // the files as the last look at the directory found them
+	texts   map[string]string   // in force, by file
+	stale   map[string]*Program // by file: in force in their last good revision, for the present text is bad
+	uploads map[string]Uploaded // by file
+	swapped func(*Snapshot)     // told of each directory that takes force after the first; may be nil
+	record  chan struct{}       // what is in force is to be noted in the store
 
 	keeping sync.Mutex // guards store and kept
 	store   store.Blueprints
@@ -51,6 +55,7 @@ type Status struct {
 	OK       bool      // everything was good and is in force
 	Findings []Finding // of the last try, which is in force only when OK or First
 	LeftOut  []string  // files that the first load left out because of errors
+	Stale    []string  // those of them that are in force in their last good revision
 	First    bool      // it was the first load
 }
 
@@ -91,7 +96,7 @@ func newCatalog(log *slog.Logger) *Catalog {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	c := &Catalog{log: log, kept: map[string]time.Time{}, clock: clock.Real{}, older: newProgramCache(64)}
+	c := &Catalog{log: log, kept: map[string]time.Time{}, clock: clock.Real{}, older: newProgramCache(64), record: make(chan struct{}, 1)}
 	c.current.Store(&Snapshot{})
 	c.status.Store(&Status{})
 	return c
@@ -122,19 +127,30 @@ func (c *Catalog) OnSwap(f func(*Snapshot)) {
 func (c *Catalog) first(ctx context.Context) error {
 	c.loading.Lock()
 	defer c.loading.Unlock()
-	texts, unread, err := c.read(ctx)
+	r, err := c.readSettled(ctx)
 	if err != nil {
 		return err
 	}
-	snap, findings, leftOut := loadTree(texts, unread, c.current.Load())
+	snap, st := c.begin(r)
 	c.current.Store(snap)
-	c.status.Store(&Status{At: time.Now().UTC(), OK: len(leftOut) == 0, Findings: findings, LeftOut: leftOut, First: true})
-	for _, file := range leftOut {
+	c.status.Store(st)
+	for _, file := range st.LeftOut {
 		c.log.Error("a blueprint file is left out", "file", file)
 	}
-	c.tell(findings)
-	c.log.Info("blueprints are loaded", "files", len(snap.Programs), "blueprints", len(snap.names), "left_out", len(leftOut))
+	c.tell(st.Findings)
+	c.log.Info("blueprints are loaded", "files", len(snap.Programs), "blueprints", len(snap.names), "left_out", len(st.LeftOut))
 	return nil
+}
+
+// begin makes a snapshot of what is good in a reading.
+func (c *Catalog) begin(r *reading) (*Snapshot, *Status) {
+	texts, found := c.merged(r)
+	snap, findings, leftOut := loadTree(texts, found, c.current.Load())
+	for _, file := range leftOut {
+		delete(texts, file)
+	}
+	c.texts = texts
+	return snap, &Status{At: time.Now().UTC(), OK: len(leftOut) == 0, Findings: findings, LeftOut: leftOut, First: true}
 }
 
 // Reload reads the directory again. Everything in it is good and takes force at once, or
@@ -142,15 +158,17 @@ func (c *Catalog) first(ctx context.Context) error {
 func (c *Catalog) Reload(ctx context.Context) error {
 	c.loading.Lock()
 	defer c.loading.Unlock()
-	texts, unread, err := c.read(ctx)
+	r, err := c.readSettled(ctx)
 	if err != nil {
 		return err
 	}
-	return c.swap(texts, unread)
+	return c.swap(r)
 }
 
-func (c *Catalog) swap(texts map[string]string, unread []Finding) error {
-	snap, findings, leftOut := loadTree(texts, unread, c.current.Load())
+// swap puts a reading into force when all of it is good.
+func (c *Catalog) swap(r *reading) error {
+	texts, found := c.merged(r)
+	snap, findings, leftOut := loadTree(texts, found, c.current.Load())
 	st := &Status{At: time.Now().UTC(), OK: len(leftOut) == 0, Findings: findings}
 	c.status.Store(st)
 	c.tell(findings)
@@ -158,12 +176,25 @@ func (c *Catalog) swap(texts map[string]string, unread []Finding) error {
 		c.log.Error("the changed blueprints have errors; the old ones stay in force", "files", strings.Join(leftOut, ", "))
 		return &LoadError{File: leftOut[0], Findings: st.Errors()}
 	}
+	c.stale = nil
+	c.takeForce(snap, texts)
+	c.log.Info("changed blueprints are in force", "files", len(snap.Programs), "blueprints", len(snap.names))
+	return nil
+}
+
+// takeForce swaps the snapshot in. Jobs that run on what it replaces need that next.
+func (c *Catalog) takeForce(snap *Snapshot, texts map[string]string) {
+	for hash, p := range c.current.Load().revisions {
+		if snap.revisions[hash] == nil && len(p.Blueprints) > 0 {
+			c.older.put(hash, p)
+		}
+	}
+	c.texts = texts
 	c.current.Store(snap)
 	if c.swapped != nil {
 		c.swapped(snap)
 	}
-	c.log.Info("changed blueprints are in force", "files", len(snap.Programs), "blueprints", len(snap.names))
-	return nil
+	c.toRecord()
 }
 
 // tell logs findings, hints apart: they are for `orrery check`.
@@ -196,97 +227,4 @@ func (c *Catalog) ByName(name string) (*Blueprint, bool) { return c.Current().By
 // ByEndpoint finds the blueprint behind POST /api/{version}/{endpoint}.
 func (c *Catalog) ByEndpoint(version, endpoint string) (*Blueprint, bool) {
 	return c.Current().ByEndpoint(version, endpoint)
-}
-
-// Pin gives a blueprint in force whose revision the store keeps from now on, so that a job
-// may begin on it. Errors: ErrUnknown, and those of the store.
-func (c *Catalog) Pin(ctx context.Context, name string) (*Blueprint, error) {
-	snap := c.Current()
-	b, ok := snap.ByName(name)
-	if !ok {
-		hint := ""
-		if near := nearest(name, snap.names); near != "" {
-			hint = fmt.Sprintf("; did you mean %q?", near)
-		}
-		return nil, fmt.Errorf("%w: there is no blueprint %q%s", ErrUnknown, name, hint)
-	}
-	return b, c.keep(ctx, b.Program)
-}
-
-// putAgain is how long a put counts: those who collect revisions keep what was put lately.
-const putAgain = time.Hour
-
-// keptMost is how many revisions are remembered before old ones are forgotten.
-const keptMost = 1000
-
-// keep puts a revision into the store, at most once an hour.
-func (c *Catalog) keep(ctx context.Context, p *Program) error {
-	c.keeping.Lock()
-	defer c.keeping.Unlock()
-	now := c.clock.Now().UTC().Truncate(time.Millisecond)
-	if last, ok := c.kept[p.Revision]; c.store == nil || ok && now.Sub(last) < putAgain {
-		return nil
-	}
-	if err := c.store.PutRevision(ctx, kept(p, now)); err != nil {
-		return fmt.Errorf("keep revision %.12s of %s: %w", p.Revision, p.Main, err)
-	}
-	if len(c.kept) >= keptMost { // those of long ago are put again when they are needed
-		maps.DeleteFunc(c.kept, func(_ string, at time.Time) bool { return now.Sub(at) >= putAgain })
-	}
-	c.kept[p.Revision] = now
-	return nil
-}
-
-// kept is a program as the store keeps it.
-func kept(p *Program, now time.Time) store.Revision {
-	r := store.Revision{Hash: p.Revision, Main: p.Main, Files: p.Files, Created: now, Used: now}
-	for _, b := range p.Blueprints {
-		r.Blueprints = append(r.Blueprints, b.Name)
-	}
-	return r
-}
-
-// AtRevision gives a blueprint as it was in a revision: from the directory in force, from
-// memory, else compiled from the text in the store. Errors: ErrUnknown, *LoadError when the
-// present program cannot load it any more, and those of the store.
-func (c *Catalog) AtRevision(ctx context.Context, hash, name string) (*Blueprint, error) {
-	p, ok := c.Current().revisions[hash]
-	if !ok {
-		var err error
-		if p, err = c.olderProgram(ctx, hash); err != nil {
-			return nil, err
-		}
-	}
-	if b := p.Blueprint(name); b != nil {
-		return b, nil
-	}
-	return nil, fmt.Errorf("%w: revision %.12s (%s) has no blueprint %q", ErrUnknown, hash, p.Main, name)
-}
-
-func (c *Catalog) olderProgram(ctx context.Context, hash string) (*Program, error) {
-	if p := c.older.get(hash); p != nil {
-		return p, nil
-	}
-	c.keeping.Lock()
-	kept := c.store
-	c.keeping.Unlock()
-	if kept == nil {
-		return nil, fmt.Errorf("%w: revision %.12s is not in force, and no store keeps older ones", ErrUnknown, hash)
-	}
-	r, err := kept.Revision(ctx, hash)
-	if errors.Is(err, store.ErrNotFound) {
-		return nil, fmt.Errorf("%w: revision %.12s is not kept: %w", ErrUnknown, hash, err)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("revision %.12s: %w", hash, err)
-	}
-	p, err := Compile(r.Main, r.Files)
-	if err != nil {
-		return nil, err
-	}
-	if p.Revision != hash {
-		return nil, fmt.Errorf("revision %.12s: the kept text of %s has the hash %.12s; the store is damaged", hash, r.Main, p.Revision)
-	}
-	c.older.put(hash, p)
-	return p, nil
 }

@@ -78,7 +78,9 @@ func loadTree(texts map[string]string, findings []Finding, before *Snapshot) (*S
 	names := slices.Sorted(maps.Keys(texts))
 	bad := map[string]bool{}
 	for _, f := range findings {
-		bad[f.File] = true
+		if f.Severity == analysis.Error {
+			bad[f.File] = true
+		}
 	}
 	result, err := analysis.Tree(func(name string) ([]byte, error) {
 		text, ok := texts[name]

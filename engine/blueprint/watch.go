@@ -2,146 +2,132 @@ package blueprint
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
-	"fmt"
 	"io/fs"
-	"path"
+	"maps"
+	"os"
 	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
-
-	"orrery/engine/analysis"
 )
 
-// This file reads the directory and notices that it changed.
+// This file notices that the directory changed. The system tells of most changes; what it
+// does not tell (another folder in the place of this one, files behind links, network
+// drives) is found by looking every few seconds.
 
 const (
-	settle = 150 * time.Millisecond // an editor writes in several steps
-	poll   = 2 * time.Second        // where the system does not tell about changes
+	settle     = 150 * time.Millisecond // an editor writes in several steps
+	settleMost = 3 * time.Second        // of changes without a pause
+	poll       = 2 * time.Second        // between looks, at least
+	pollShare  = 100                    // a look takes at most this part of the time between two
 )
 
-// read gives the texts of all blueprint files, by root-relative name; files that cannot be
-// read are findings. It notes in tried what it read. The caller holds c.loading.
-func (c *Catalog) read(ctx context.Context) (map[string]string, []Finding, error) {
-	files, root, err := c.open()
-	if err != nil {
-		return nil, nil, fmt.Errorf("the blueprint directory cannot be read: %w", err)
-	}
-	defer root.Close()
-	texts := map[string]string{}
-	var unread []Finding
-	err = fs.WalkDir(files, ".", func(name string, entry fs.DirEntry, err error) error {
-		switch {
-		case err != nil:
-			return err
-		case ctx.Err() != nil:
-			return ctx.Err()
-		case entry.IsDir() && name != "." && strings.HasPrefix(path.Base(name), "."):
-			return fs.SkipDir
-		case entry.IsDir() || !isBlueprintFile(name):
-			return nil
-		}
-		text, err := readFile(files, name)
-		if err != nil {
-			unread = append(unread, whole("load-error", name, fmt.Sprintf("the file cannot be read: %v", err)))
-			return nil
-		}
-		texts[name] = text
-		return nil
-	})
-	if err != nil {
-		return nil, nil, fmt.Errorf("the blueprint directory cannot be read: %w", err)
-	}
-	c.tried = fingerprint(texts, unread)
-	return texts, unread, nil
-}
-
-// isBlueprintFile leaves out tests, which are written in another dialect of names, and
-// hidden files, which editors make.
-func isBlueprintFile(name string) bool {
-	return strings.HasSuffix(name, ".star") && !strings.HasSuffix(name, "_test.star") && !strings.HasPrefix(path.Base(name), ".")
-}
-
-// readFile refuses a large file unread. One that grows meanwhile is read to one byte over
-// the limit, so that Compile can refuse it.
-func readFile(files fs.FS, name string) (string, error) {
-	f, err := files.Open(name)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	text, err := analysis.ReadSource(f)
-	return string(text), err
-}
-
-func fingerprint(texts map[string]string, unread []Finding) string {
-	sum := sha256.Sum256([]byte(revision(texts) + findingsText(unread)))
-	return hex.EncodeToString(sum[:])
-}
-
-// Watch reloads the directory whenever it changes, until ctx ends. What comes of it is
-// logged and in Status. A catalog of LoadFS has nothing to watch.
+// Watch reloads the directory whenever it changes, until ctx ends, and notes in the store
+// what is in force. What comes of it is logged and in Status. A catalog of LoadFS has
+// nothing to watch.
 func (c *Catalog) Watch(ctx context.Context) {
 	if c.dir == "" {
 		return
 	}
-	w, err := fsnotify.NewWatcher()
-	if err == nil {
-		defer w.Close()
-		err = watchFolders(w, c.dir)
+	c.toRecord()
+	recorded := make(chan struct{})
+	go func() { defer close(recorded); c.recordChanges(ctx) }()
+	defer func() { <-recorded }()
+
+	w := c.watchDir()
+	defer func() { w.close() }()
+	quiet := time.NewTimer(settle) // what changed before the watch began is seen at once
+	defer quiet.Stop()
+	next := time.NewTimer(poll)
+	defer next.Stop()
+	var since time.Time // of the first change that was not looked at yet
+	changed := func() {
+		now := time.Now()
+		if since.IsZero() {
+			since = now
+		}
+		quiet.Reset(max(0, min(settle, since.Add(settleMost).Sub(now))))
 	}
-	if err != nil {
-		c.log.Warn("the system does not tell about changed blueprint files; they are looked at every two seconds", "reason", err)
-		c.pollFiles(ctx)
-		return
-	}
-	root, err := filepath.EvalSymlinks(c.dir)
-	lost := err != nil             // the folder itself went away, and its watch with it
-	timer := time.NewTimer(settle) // what changed before the watch began is seen at once
-	defer timer.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case e := <-w.Events:
-			if e.Has(fsnotify.Create) { // perhaps a folder; one that is gone again does not matter
-				if err := watchFolders(w, e.Name); err != nil && !errors.Is(err, fs.ErrNotExist) {
-					c.log.Warn("a new folder of blueprints cannot be watched", "folder", e.Name, "reason", err)
-				}
+		case e := <-w.events:
+			if e.Has(fsnotify.Create) {
+				w.follow(e.Name, c)
 			}
-			lost = lost || e.Name == root && (e.Has(fsnotify.Remove) || e.Has(fsnotify.Rename))
-			timer.Reset(settle)
-		case err := <-w.Errors:
+			changed()
+		case err := <-w.errors:
 			c.log.Warn("changes of blueprint files may have been missed; all are read again", "reason", err)
-			timer.Reset(settle)
-		case <-timer.C:
-			read := c.reloadChanged(ctx)
-			switch {
-			case lost && read && watchFolders(w, c.dir) == nil: // another folder took its place
-				lost = false
-				timer.Reset(settle)
-			case lost || !read:
-				timer.Reset(poll)
+			changed()
+		case <-quiet.C:
+			since = time.Time{}
+			if !c.reloadChanged(ctx) {
+				changed()
 			}
+		case <-next.C:
+			began := time.Now()
+			if w.lost(c.dir) {
+				w.close()
+				w = c.watchDir()
+				changed()
+			} else if c.pollUploads(ctx) || c.looksChanged(ctx) {
+				changed()
+			}
+			next.Reset(max(poll, pollShare*time.Since(began)))
 		}
 	}
 }
 
-func (c *Catalog) pollFiles(ctx context.Context) {
-	tick := time.NewTicker(poll)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-			c.reloadChanged(ctx)
-		}
+// dirWatch is what the system tells of one folder and all below it.
+type dirWatch struct {
+	*fsnotify.Watcher             // nil: it tells nothing
+	root              fs.FileInfo // the folder; nil when there was none
+	events            <-chan fsnotify.Event
+	errors            <-chan error
+}
+
+// watchDir begins to watch the directory as it is now.
+func (c *Catalog) watchDir() *dirWatch {
+	w := &dirWatch{}
+	var err error
+	if w.root, err = os.Stat(c.dir); err != nil {
+		w.root = nil
+		return w // the next look finds it
 	}
+	if w.Watcher, err = fsnotify.NewWatcher(); err == nil {
+		w.events, w.errors = w.Events, w.Errors
+		err = watchFolders(w.Watcher, c.dir)
+	}
+	if err != nil {
+		c.log.Warn("the system does not tell about all changed blueprint files; they are looked at every few seconds", "reason", err)
+	}
+	return w
+}
+
+func (w *dirWatch) close() {
+	if w.Watcher != nil {
+		w.Watcher.Close()
+	}
+}
+
+// follow watches what was created, if it is a folder; one that is gone again does not matter.
+func (w *dirWatch) follow(name string, c *Catalog) {
+	if err := watchFolders(w.Watcher, name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		c.log.Warn("a new folder of blueprints cannot be watched; it is looked at every few seconds", "folder", name, "reason", err)
+	}
+}
+
+// lost reports whether another folder stands at the name than the one that is watched, as
+// after a checkout or when a link was set to another release.
+func (w *dirWatch) lost(dir string) bool {
+	now, err := os.Stat(dir)
+	if err != nil || w.root == nil {
+		return (err == nil) != (w.root != nil)
+	}
+	return !os.SameFile(w.root, now)
 }
 
 // watchFolders adds a folder and all below it; a file is passed over.
@@ -163,27 +149,46 @@ func watchFolders(w *fsnotify.Watcher, dir string) error {
 	})
 }
 
+// looksChanged looks at the directory and compares with the last time.
+func (c *Catalog) looksChanged(ctx context.Context) bool {
+	files, root, err := c.open()
+	if err != nil {
+		return true // the reload says what is wrong
+	}
+	defer root.Close()
+	now, err := lookAt(ctx, files)
+	c.loading.Lock()
+	defer c.loading.Unlock()
+	return err != nil || c.tried == unreadable || !maps.Equal(now, c.looked)
+}
+
 // unreadable is what a try that could not read the directory leaves in tried: the next one
 // that can is then a change, and takes the fault out of Status.
 const unreadable = "unreadable"
 
 // reloadChanged reloads when the texts differ from those of the last try. It reports whether
-// the directory could be read.
+// it is done with it: not when somebody is writing.
 func (c *Catalog) reloadChanged(ctx context.Context) bool {
 	c.loading.Lock()
 	defer c.loading.Unlock()
 	last := c.tried
-	texts, unread, err := c.read(ctx)
-	if err != nil {
+	r, err := c.read(ctx)
+	switch {
+	case errors.Is(err, errMoving) && c.moving < movingTries:
+		c.moving++
+		c.tried = last
+		return false
+	case err != nil && !errors.Is(err, errMoving):
 		if ctx.Err() == nil && last != unreadable {
 			c.tried = unreadable
 			c.status.Store(&Status{At: time.Now().UTC(), Findings: []Finding{whole("load-error", c.dir, err.Error())}})
 			c.log.Error("the blueprints stay as they are", "reason", err)
 		}
-		return false
+		return true
 	}
+	c.moving = 0
 	if c.tried != last {
-		_ = c.swap(texts, unread) // logged there, and kept in Status
+		_ = c.swap(r) // logged there, and kept in Status
 	}
 	return true
 }
