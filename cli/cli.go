@@ -49,6 +49,7 @@ type grammar struct {
 	Stores     storesCmd     `cmd:"" help:"See what the jobs of blueprints share."`
 	Store      storeCmd      `cmd:"" help:"Copy, check and raise the place where jobs are kept."`
 	Workers    workersCmd    `cmd:"" help:"See the workers of a running server."`
+	Doctor     doctorCmd     `cmd:"" help:"Look at what a server would meet here, and say what to mend."`
 	Bench      benchCmd      `cmd:"" help:"Measure this machine: jobs a second, beside the limit."`
 	Port       portCmd       `cmd:"" help:"Turn Python blueprints into Starlark ones."`
 	Version    versionCmd    `cmd:"" help:"Print the version."`

@@ -9,7 +9,10 @@ import (
 
 // This file is `orrery serve`.
 
-type serveCmd struct {
+type serveCmd struct{ serveFlags }
+
+// serveFlags are the settings that have flags; doctor takes the same.
+type serveFlags struct {
 	Config string `help:"Settings file (default: orrery.toml, when it is there)." placeholder:"FILE"`
 	Listen string `help:"host:port to listen on." placeholder:"ADDR"`
 	Strict bool   `help:"Refuse to start with a bad blueprint."`
@@ -57,7 +60,7 @@ func (c *serveCmd) Run(p *program) error {
 }
 
 // flags gives those that were set, by the setting's name.
-func (c *serveCmd) flags() map[string]string {
+func (c *serveFlags) flags() map[string]string {
 	set := map[string]string{}
 	for name, value := range map[string]*string{
 		"BLUEPRINTS_DIR": c.BlueprintsDir, "BLUEPRINT_ENV": c.BlueprintEnv, "STORE_URL": c.StoreURL,

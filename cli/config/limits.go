@@ -115,7 +115,11 @@ func EnvLimits(lookup func(string) (string, bool)) (Limits, error) {
 func (l *loader) unknownLimits() {
 	for _, name := range slices.Sorted(maps.Keys(l.env)) {
 		if strings.HasPrefix(name, limitPrefix) && !slices.ContainsFunc(settings, func(s setting) bool { return s.name == name }) {
-			l.fault(name, limitPrefix+"MEMORY_MIB=128", "is no limit; the README lists them")
+			hint := ""
+			if n := nearest(name, settingNames()); n != "" {
+				hint = "; did you mean " + n + "?"
+			}
+			l.fault(name, limitPrefix+"MEMORY_MIB=128", "is no limit%s; the README lists them", hint)
 		}
 	}
 }

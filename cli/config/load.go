@@ -108,7 +108,7 @@ func (l *loader) readFile() {
 		}
 		at := slices.IndexFunc(settings, func(s setting) bool { return s.key() == key && key != "" })
 		if at < 0 {
-			l.fault(l.placeOf(key), "api_port = 8080", "knows no setting %q; the keys are the variables' names in lower case, those of limits in the table [%s]", key, limitsTable)
+			l.fault(l.placeOf(key), "api_port = 8080", "knows no setting %q%s; the keys are the variables' names in lower case, those of limits in the table [%s]", key, meant(key), limitsTable)
 			continue
 		}
 		value, ok := plain(values[key])
@@ -118,6 +118,20 @@ func (l *loader) readFile() {
 		}
 		l.file[settings[at].name] = value
 	}
+}
+
+// meant proposes the key that somebody may have had in mind, for the middle of a sentence.
+func meant(key string) string {
+	var keys []string
+	for _, s := range settings {
+		if k := s.key(); k != "" {
+			keys = append(keys, k)
+		}
+	}
+	if k := nearest(key, keys); k != "" {
+		return fmt.Sprintf(" (did you mean %q?)", k)
+	}
+	return ""
 }
 
 // placeOf gives file:line of a key in the settings file.
