@@ -37,6 +37,7 @@ var directions = []direction{
 	{"engine/node", []string{"engine/clock", "engine/job", "engine/store"}},
 	{"engine/observe/...", nil},
 	{"engine/faultstore", []string{"engine/job", "engine/store"}},
+	{"engine/faultproxy", nil},
 	{"engine/analysis", []string{"starlib/..."}},
 	{"engine/draw", []string{"engine/analysis"}},
 	{"engine/draw/boot", nil},
