@@ -14,10 +14,12 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	"orrery/engine"
 	"orrery/engine/blob/dir"
+	"orrery/engine/blueprint"
 	"orrery/engine/clock"
 	"orrery/engine/job"
 	"orrery/engine/store"
@@ -197,6 +199,18 @@ func (f *fakeEngine) Retry(_ context.Context, id string, data json.RawMessage, l
 
 func (f *fakeEngine) Close(_ context.Context, id, by string) error {
 	return f.set(id, func(j *job.Job) { j.Reason = "closed by " + by })
+}
+
+func (f *fakeEngine) Migrate(_ context.Context, id string, dry bool, by string) (*engine.Move, error) {
+	return &engine.Move{JobID: id, Outcome: engine.MoveWould}, f.fail
+}
+
+func (f *fakeEngine) MigrateAll(context.Context, string, bool, string, string, int) ([]engine.Move, string, error) {
+	return nil, "", f.fail
+}
+
+func (f *fakeEngine) LiveRevisions(context.Context, string) (map[string]int, error) {
+	return map[string]int{}, f.fail
 }
 
 func (f *fakeEngine) View(ctx context.Context, id string) (*engine.View, error) {
@@ -416,7 +430,11 @@ func newBench(t *testing.T, adjust ...func(*Config)) *bench {
 	}
 	log := slog.New(slog.NewTextHandler(&locked{w: b.log}, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	b.files = newFolder(t)
-	b.s, err = New(Deps{Jobs: b.engine, Blueprints: b.prints, Hub: b.hub, Clock: b.clock, Log: log, Files: Files{b.files, []byte("key")}}, cfg)
+	editions, err := blueprint.LoadFS(t.Context(), fstest.MapFS{"linear.star": {Data: []byte(rightsScript)}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.s, err = New(Deps{Jobs: b.engine, Blueprints: b.prints, Editions: editions, Hub: b.hub, Clock: b.clock, Log: log, Files: Files{b.files, []byte("key")}}, cfg)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -47,6 +47,8 @@ var httpStatus = map[string]int{
 	"bad_token":            http.StatusUnauthorized,
 	codeForbidden:          http.StatusForbidden,
 	codeCrossSite:          http.StatusForbidden,
+	codeRefused:            http.StatusUnprocessableEntity,
+	codeStays:              http.StatusConflict,
 	codeNotFound:           http.StatusNotFound,
 	codeNoRoute:            http.StatusNotFound,
 	codeUnknown:            http.StatusNotFound,

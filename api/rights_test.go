@@ -102,7 +102,7 @@ func newRealBench(t *testing.T) *bench {
 		}
 	})
 	b.files = newFolder(t)
-	b.s, err = New(Deps{Jobs: e, Blueprints: &fakePrints{}, Hub: b.hub, Files: Files{b.files, []byte("key")}}, Config{Clients: testClients, ClientAPI: true, PollHold: 10 * time.Millisecond,
+	b.s, err = New(Deps{Jobs: e, Blueprints: &fakePrints{}, Editions: catalog, Hub: b.hub, Files: Files{b.files, []byte("key")}}, Config{Clients: testClients, ClientAPI: true, PollHold: 10 * time.Millisecond,
 		ReloadWorkers: func(context.Context) (int, error) { return 2, nil }})
 	if err != nil {
 		t.Fatal(err)
@@ -113,7 +113,13 @@ func newRealBench(t *testing.T) *bench {
 // jobOfA starts a job of client A and waits until it has come where it stays.
 func (b *bench) jobOfA(data string, until job.Status) string {
 	b.t.Helper()
-	id, _, err := b.s.jobs.Submit(b.t.Context(), engine.Request{Blueprint: "linear", Client: job.Client{ID: "ann"}, InitialData: []byte(data)})
+	return b.jobOfBlueprint("linear", data, until)
+}
+
+// jobOfBlueprint does so with a job of any blueprint.
+func (b *bench) jobOfBlueprint(name, data string, until job.Status) string {
+	b.t.Helper()
+	id, _, err := b.s.jobs.Submit(b.t.Context(), engine.Request{Blueprint: name, Client: job.Client{ID: "ann"}, InitialData: []byte(data)})
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -150,6 +156,15 @@ func (b *bench) request(r route, a actor) (path, body, id string) {
 		}
 	}
 	switch {
+	case strings.HasSuffix(r.path, "/diff"):
+		return fill.Replace(r.path) + "?from=latest", body, id
+	case r.path == "/api/v1/uploads/*":
+		if _, _, err := b.s.editions.Upload(b.t.Context(), map[string]string{"up.star": ""}, "test", false); err != nil {
+			b.t.Fatal(err)
+		}
+		return "/api/v1/uploads/up.star", body, id
+	case r.path == "/api/v1/uploads" && r.method == post:
+		body = `{"files":{"up.star":""},"dry_run":true}`
 	case strings.HasSuffix(r.path, "/approve"):
 		body = `{"decision":"yes"}`
 	case strings.HasSuffix(r.path, "/refresh"):

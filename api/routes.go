@@ -29,6 +29,7 @@ const (
 	post  = fiber.MethodPost
 	put   = fiber.MethodPut
 	patch = fiber.MethodPatch
+	del   = fiber.MethodDelete
 )
 
 // table lists every route. Order matters where a path of one line fits another: the fixed
@@ -46,6 +47,7 @@ func (s *Server) clientRoutes() []route {
 		{post, "/api/v1/jobs/:id/retry", keepers, s.retryJob},
 		{post, "/api/v1/jobs/:id/close", keepers, s.closeJob},
 		{post, "/api/v1/jobs/:id/approve", deciders, s.approveJob},
+		{post, "/api/v1/jobs/:id/migrate", keepers, s.migrateJob},
 		{post, "/api/v1/jobs/:id/redeliver", keepers, s.redeliver},
 		{get, "/api/v1/jobs/:id/history", everyone, s.jobHistory},
 		{get, "/api/jobs/:id/history", everyone, s.jobHistory},
@@ -64,6 +66,15 @@ func (s *Server) clientRoutes() []route {
 		{get, "/api/v1/approvals", roleApprover | watchers, s.listApprovals},
 		{get, "/api/v1/blueprints", everyone, s.listBlueprints},
 		{get, "/api/v1/blueprints/:name/graph", everyone, s.blueprintGraph},
+		{get, "/api/v1/blueprints/:name", everyone, s.showBlueprint},
+		{get, "/api/v1/blueprints/:name/versions", watchers, s.blueprintVersions},
+		{get, "/api/v1/blueprints/:name/diff", watchers, s.blueprintDiff},
+		{get, "/api/v1/blueprints/:name/source", watchers, s.blueprintSource},
+		{post, "/api/v1/blueprints/:name/migrate", keepers, s.migrateAll},
+		{get, "/api/v1/uploads", watchers, s.listUploads},
+		{post, "/api/v1/uploads", roleAdmin, s.upload},
+		{del, "/api/v1/uploads/*", roleAdmin, s.removeUpload},
+		{post, "/api/v1/admin/reload-blueprints", keepers, s.reloadBlueprints},
 		{get, "/api/v1/workers", watchers, s.listWorkers},
 		{get, "/api/v1/deliveries", watchers, s.listDeliveries},
 		{get, "/api/v1/schedules", watchers, s.listSchedules},

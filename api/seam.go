@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"orrery/engine"
+	"orrery/engine/blueprint"
 	"orrery/engine/job"
 	"orrery/engine/store"
 	"orrery/workers"
@@ -24,7 +25,23 @@ type Jobs interface {
 	ApprovalToken(id string, step int64) string
 	Retry(ctx context.Context, id string, data json.RawMessage, latest bool, by string) error
 	Close(ctx context.Context, id, by string) error
+	Migrate(ctx context.Context, id string, dry bool, by string) (*engine.Move, error)
+	MigrateAll(ctx context.Context, name string, dry bool, by, cursor string, limit int) (moves []engine.Move, next string, err error)
+	LiveRevisions(ctx context.Context, name string) (map[string]int, error)
 }
+
+// Editions is what is asked about the revisions of blueprints, and how they are changed;
+// *blueprint.Catalog implements it.
+type Editions interface {
+	Find(ctx context.Context, name, revision string) (*blueprint.Blueprint, error)
+	Versions(ctx context.Context, name string) ([]blueprint.Version, error)
+	Upload(ctx context.Context, files map[string]string, by string, dry bool) ([]blueprint.Changed, []blueprint.Finding, error)
+	RemoveUpload(ctx context.Context, name, by string, dry bool) ([]blueprint.Changed, error)
+	Uploads() []blueprint.Uploaded
+	Reload(ctx context.Context) error
+}
+
+var _ Editions = (*blueprint.Catalog)(nil)
 
 // Reader is what is read of jobs.
 type Reader interface {

@@ -60,6 +60,7 @@ func (p Patience) orDefault() Patience {
 type Deps struct {
 	Jobs       Engine
 	Blueprints Blueprints
+	Editions   Editions
 	Hub        Hub
 	Schedules  Schedules // nil: there are none
 	Files      Files
@@ -75,6 +76,7 @@ type Server struct {
 	lines     []route // the table
 	jobs      Engine
 	prints    Blueprints
+	editions  Editions
 	hub       Hub
 	tracer    *observe.Tracer
 	clock     clock.Clock
@@ -107,8 +109,8 @@ type Server struct {
 
 // New builds a server; nothing listens yet. It fails when the clients contradict each other.
 func New(d Deps, cfg Config) (*Server, error) {
-	if d.Jobs == nil || d.Blueprints == nil || d.Hub == nil {
-		return nil, errors.New("api: a server needs Jobs, Blueprints and Hub")
+	if d.Jobs == nil || d.Blueprints == nil || d.Editions == nil || d.Hub == nil {
+		return nil, errors.New("api: a server needs Jobs, Blueprints, Editions and Hub")
 	}
 	open, err := newDoors(cfg.Clients)
 	if err != nil {
@@ -128,7 +130,7 @@ func New(d Deps, cfg Config) (*Server, error) {
 	var prefix [6]byte
 	rand.Read(prefix[:]) // never fails (crypto/rand, Go 1.24 and later)
 	s := &Server{
-		cfg: cfg, jobs: d.Jobs, prints: d.Blueprints, hub: d.Hub, schedules: d.Schedules, tracer: d.Tracer, clock: d.Clock, log: d.Log,
+		cfg: cfg, jobs: d.Jobs, prints: d.Blueprints, editions: d.Editions, hub: d.Hub, schedules: d.Schedules, tracer: d.Tracer, clock: d.Clock, log: d.Log,
 		files: d.Files, sessions: newSessions(d.Clock), metrics: &metrics{}, started: d.Clock.Now(), idPrefix: hex.EncodeToString(prefix[:]),
 	}
 	s.doors.Store(open)

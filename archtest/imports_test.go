@@ -164,6 +164,7 @@ var homes = map[string][]string{
 	"golang.org/x/term":                {"cli/..."},
 	"github.com/adhocore/gronx":        {"engine/scheduler/..."},
 	"github.com/fsnotify/fsnotify":     {"engine/blueprint/..."},
+	"github.com/pmezard/go-difflib":    {"engine/blueprint"},
 
 	// Databases of scripts.
 	"github.com/jackc/pgx/v5": {"engine/database"},

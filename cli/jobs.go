@@ -10,6 +10,7 @@ type jobsCmd struct {
 	Watch   jobsWatchCmd   `cmd:"" help:"Follow a job to its end."`
 	Cancel  jobsCancelCmd  `cmd:"" help:"Ask to cancel a job."`
 	Retry   jobsRetryCmd   `cmd:"" help:"Run a failed or quarantined job again."`
+	Migrate jobsMigrateCmd `cmd:"" help:"Move waiting jobs to the newest revision of their blueprint."`
 	Close   jobsCloseCmd   `cmd:"" help:"End a failed or quarantined job for good."`
 	History jobsHistoryCmd `cmd:"" help:"Show what happened to a job."`
 }

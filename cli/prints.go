@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"fmt"
-	"io/fs"
 
 	"orrery/api"
 	"orrery/engine/analysis"
@@ -58,7 +57,7 @@ func (p prints) Dot(name string) (dot string, ok bool, err error) {
 	if !ok {
 		return "", false, nil
 	}
-	g, err := graphOf(bp)
+	g, err := bp.Graph()
 	if err != nil {
 		return "", true, err
 	}
@@ -75,7 +74,7 @@ func (p prints) JobGraph(ctx context.Context, j *job.Job, records []job.Record, 
 	if err != nil {
 		return nil, err
 	}
-	g, err := graphOf(bp)
+	g, err := bp.Graph()
 	if err != nil {
 		return nil, err
 	}
@@ -93,24 +92,4 @@ func (p prints) JobGraph(ctx context.Context, j *job.Job, records []job.Record, 
 		return nil, ctx.Err()
 	}
 	return draw.RenderLook(ctx, []*analysis.Graph{g}, format, draw.Look{Dark: look.Dark, Legend: look.Legend, Over: map[*analysis.Graph]*draw.Overlay{g: over}})
-}
-
-// graphOf reads a blueprint's graph from the text it was loaded from.
-func graphOf(bp *blueprint.Blueprint) (*analysis.Graph, error) {
-	result, err := analysis.File(func(file string) ([]byte, error) {
-		text, ok := bp.Program.Files[file]
-		if !ok {
-			return nil, fs.ErrNotExist
-		}
-		return []byte(text), nil
-	}, bp.File)
-	if err != nil {
-		return nil, err
-	}
-	for _, g := range result.Graphs {
-		if g.Name == bp.Name {
-			return g, nil
-		}
-	}
-	return nil, fmt.Errorf("the name of the blueprint %q is only known when its file runs, so its graph can not be read from the text", bp.Name)
 }
