@@ -324,3 +324,30 @@ func TestRunSleepsUntilTheNextDate(t *testing.T) {
 		t.Error(r.ran("pulse"))
 	}
 }
+
+// jumping is a clock that somebody has set.
+type jumping struct {
+	*clock.Fake
+	by time.Duration
+}
+
+func (c *jumping) Now() time.Time { return c.Fake.Now().Add(c.by) }
+
+// A clock that is set back comes by dates again that have fired; one that is set ahead passes
+// several at once. Each fires once, as its policy says.
+func TestAClockThatJumps(t *testing.T) {
+	r := newRig(t, hourly(t, "pulse", ""), hourly(t, "all", MissedAll))
+	c := &jumping{Fake: r.clock}
+	r.Scheduler = New(Config{Jobs: r, Keys: r.store, Clock: c, Log: slog.New(slog.NewTextHandler(&r.log, nil))})
+	r.Set(r.list)
+	r.pass(2*time.Hour + time.Minute)
+	r.is("pulse", "23 13:00, 23 14:00")
+	c.by = -90 * time.Minute // 12:31
+	r.pass(2 * time.Hour)    // 14:31
+	r.is("pulse", "23 13:00, 23 14:00")
+	r.is("all", "23 13:00, 23 14:00")
+	c.by = 3 * time.Hour // 19:01
+	r.pass(time.Minute)
+	r.is("all", "23 13:00, 23 14:00, 23 15:00, 23 16:00, 23 17:00, 23 18:00, 23 19:00")
+	r.is("pulse", "23 13:00, 23 14:00, 23 19:00")
+}
