@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -212,6 +213,16 @@ func TestEveryStoreCallFailsOnce(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// A store behind a slow line, or on a slow disk, makes everything slower and nothing wrong,
+// whichever of two calls comes back first.
+func TestASlowStoreIsOnlySlow(t *testing.T) {
+	for range 10 {
+		mixedUnder(t, func(s *faultstore.Store) {
+			s.Slow(func() time.Duration { return time.Duration(rand.IntN(3000)) * time.Microsecond })
+		})
 	}
 }
 

@@ -4,7 +4,7 @@
 // a method from now on: it fails before anything was done, it is done and reported as
 // failed (as when a network or a process ends between the commit and the answer), or it is
 // held back until the test lets it go. A fault happens once; everything else is untouched,
-// so that what breaks afterwards is the caller's doing.
+// so that what breaks afterwards is the caller's doing. All calls may be slow as well.
 package faultstore
 
 import (
@@ -64,6 +64,7 @@ type Store struct {
 	faults map[call]Kind
 	gates  map[call]*gate
 	met    int
+	slow   func() time.Duration
 }
 
 type call struct {
@@ -98,6 +99,14 @@ func (s *Store) Hold(m Method, n int) (reached <-chan struct{}, release func()) 
 	return g.reached, sync.OnceFunc(func() { close(g.open) })
 }
 
+// Slow lets every call of a method that can go wrong take so much longer, before anything is
+// done; nil ends it.
+func (s *Store) Slow(by func() time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.slow = by
+}
+
 // Met tells how many planned failures have happened.
 func (s *Store) Met() int {
 	s.mu.Lock()
@@ -111,6 +120,10 @@ func (s *Store) enter(m Method) (k Kind, err error) {
 	s.calls[m]++
 	c := call{m, s.calls[m]}
 	k, g := s.faults[c], s.gates[c]
+	var late <-chan time.Time
+	if s.slow != nil {
+		late = time.After(s.slow())
+	}
 	if k != "" {
 		s.met++
 		err = fmt.Errorf("%s %s, call %d: %w", k, m, c.n, ErrInjected)
@@ -119,6 +132,9 @@ func (s *Store) enter(m Method) (k Kind, err error) {
 	if g != nil {
 		close(g.reached)
 		<-g.open
+	}
+	if late != nil {
+		<-late
 	}
 	return k, err
 }

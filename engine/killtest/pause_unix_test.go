@@ -17,7 +17,7 @@ import (
 // machine does that was suspended: nothing may be lost, done twice, or taken over meanwhile.
 
 const (
-	stops    = 2
+	stops    = 1
 	stopJobs = 40              // before each stop
 	stopFor  = 6 * time.Second // WORKER_TTL_SECONDS is 4
 )
