@@ -50,12 +50,13 @@ type dotWriter struct {
 	prefix string // before node names, so that graphs in one text do not share nodes
 	indent string
 	ids    map[string]bool
+	signs  map[string]string // nodes of signs, by column and state
 	look   Look
 }
 
 // dotText writes the graphs as one digraph; several stand in clusters.
 func dotText(graphs []*analysis.Graph, look Look) []byte {
-	w := &dotWriter{indent: "  ", ids: map[string]bool{}, look: look}
+	w := &dotWriter{indent: "  ", ids: map[string]bool{}, signs: map[string]string{}, look: look}
 	name := "blueprints"
 	if len(graphs) == 1 {
 		name = graphs[0].Name
@@ -121,8 +122,9 @@ func (w *dotWriter) graph(g *analysis.Graph) {
 	for _, s := range g.States {
 		w.state(g, s)
 	}
+	dot := ""
 	if g.Start != "" {
-		dot := w.freshID("begin")
+		dot = w.freshID("begin")
 		fmt.Fprintf(w, "%s%s [label=\" \", shape=circle, style=filled, fixedsize=true, width=0.18, fillcolor=%q, color=%q];\n", w.indent, dot, inkText, inkText)
 		for _, s := range g.States {
 			if s.IsStart {
@@ -131,9 +133,13 @@ func (w *dotWriter) graph(g *analysis.Graph) {
 		}
 	}
 	w.missing(g)
-	w.children(g)
+	columns := columnsOf(g)
+	w.children(g, columns)
+	if columns != nil {
+		w.fold(g, columns, dot)
+	}
 	for i, e := range g.Edges {
-		w.edge(g, e, i)
+		w.edge(g, e, i, columns)
 	}
 }
 
@@ -149,19 +155,28 @@ func (w *dotWriter) freshID(name string) string {
 	return dotID(id)
 }
 
-func (w *dotWriter) state(g *analysis.Graph, s *analysis.State) {
-	ink, fill, extra := inkState, fillState, ""
+// colours gives the line and the fill of a state.
+func colours(s *analysis.State) (ink, fill string) {
 	switch {
 	case s.IsEnd && s.Status == "failed":
-		ink, fill = inkBad, fillBad
+		return inkBad, fillBad
 	case s.IsEnd && s.Status == "cancelled":
-		ink, fill = inkCancelled, fillCanceled
+		return inkCancelled, fillCanceled
 	case s.IsEnd:
-		ink, fill = inkGood, fillGood
+		return inkGood, fillGood
 	case s.Kind == analysis.KindAggregator:
-		ink, fill, extra = inkGather, fillGather, ", shape=hexagon, style=filled"
+		return inkGather, fillGather
 	case s.IsStart:
-		ink, fill = inkStart, fillStart
+		return inkStart, fillStart
+	}
+	return inkState, fillState
+}
+
+func (w *dotWriter) state(g *analysis.Graph, s *analysis.State) {
+	ink, fill := colours(s)
+	extra := ""
+	if s.Kind == analysis.KindAggregator && !s.IsEnd {
+		extra = ", shape=hexagon, style=filled"
 	}
 	if s.IsEnd {
 		extra += ", peripheries=2"
@@ -214,7 +229,7 @@ func (w *dotWriter) missing(g *analysis.Graph) {
 }
 
 // children draws one box for each sub-blueprint that a state runs, linked to it.
-func (w *dotWriter) children(g *analysis.Graph) {
+func (w *dotWriter) children(g *analysis.Graph, columns map[string]int) {
 	seen := map[[2]string]bool{}
 	for _, e := range g.Edges {
 		if e.Kind != analysis.EdgeSubBlueprint || seen[[2]string{e.From, e.TaskType}] {
@@ -226,14 +241,24 @@ func (w *dotWriter) children(g *analysis.Graph) {
 			name = "known when it runs"
 		}
 		id := w.freshID("runs " + e.From + " " + name)
+		if columns != nil { // it stands beside its state, so in its column
+			fmt.Fprintf(w, "%ssubgraph %s {\n", w.indent, columnID(w.prefix, columns[e.From]))
+		}
 		fmt.Fprintf(w, "%s%s [label=%s, shape=component, style=filled, color=%q, fillcolor=%q, class=\"blueprint\"];\n", w.indent, id, dotLabel(name), inkChild, fillChild)
 		fmt.Fprintf(w, "%s%s -> %s [label=\" runs\", style=dotted, arrowhead=none, constraint=false, color=%q, fontcolor=%q];\n", w.indent, w.node(e.From), id, inkChild, inkChild)
 		fmt.Fprintf(w, "%s{ rank=same; %s; %s; }\n", w.indent, w.node(e.From), id)
+		if columns != nil {
+			fmt.Fprintf(w, "%s}\n", w.indent)
+		}
 	}
 }
 
-func (w *dotWriter) edge(g *analysis.Graph, e *analysis.Edge, n int) {
+// edge draws one edge; one to another column ends at a sign that names where it leads.
+func (w *dotWriter) edge(g *analysis.Graph, e *analysis.Edge, n int, columns map[string]int) {
 	to := w.node(e.To)
+	if !e.Dynamic && columns[e.From] != columns[e.To] {
+		to = w.sign(g, e.To, columns[e.From])
+	}
 	var attrs []string
 	if e.Dynamic {
 		to = w.freshID("dynamic")
