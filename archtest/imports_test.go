@@ -59,6 +59,7 @@ var directions = []direction{
 	{"engine/lsp", []string{"engine/analysis", "engine/draw", "engine/starfmt", "starlib/..."}},
 	{"engine/starfmt", []string{"engine/analysis", "starlib/..."}},
 	{"engine/startest", []string{"engine/...", "starlib/..."}},
+	{"engine/clustersim", nil},
 	{"engine/killtest/...", []string{"engine/...", "workers/..."}},
 
 	{"starlib/...", []string{"starlib/...", "engine/job"}},

@@ -38,6 +38,7 @@ type Outcome struct {
 	Trace    map[string]string
 	Metadata json.RawMessage // data_metadata, kept as it came
 	Emulated bool
+	Again    bool // an earlier try to write it failed: what has become of the task meanwhile decides
 }
 
 // Taken says what became of a result.

@@ -138,19 +138,26 @@ func (e *Engine) clear(ctx context.Context, id string) error {
 var errTaken = errors.New("the result was taken before")
 
 // isTaken gives errTaken for a result that a doubtful commit has kept: a branch's result
-// would else be counted again, a failure cost two tries. Jobs without doubts are not looked at.
-func (e *Engine) isTaken(ctx context.Context, j *job.Job, t job.Task, failed bool) error {
-	if !e.doubts.ever(t.JobID) {
+// would else be counted again, a failure cost two tries. A result that comes again is refused
+// when its task was taken back while it waited for the store. Others of jobs without doubts
+// are not looked at.
+func (e *Engine) isTaken(ctx context.Context, j *job.Job, t job.Task, o Outcome) error {
+	if !o.Again && !e.doubts.ever(t.JobID) {
 		return nil
 	}
 	row, err := e.store.Task(ctx, t.JobID, t.N)
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case row.HandOut > t.HandOut && !failed:
-		return &job.Illegal{Event: "returned", Status: j.Status, Why: "the task was given to a worker again"}
-	case row.HandOut > t.HandOut, row.ID == t.ID && row.State != job.TaskLeased && row.State != job.TaskClosed:
+	}
+	failed := o.Status == "failure"
+	ended := row.ID == t.ID && (row.State == job.TaskRetry || row.State == job.TaskQueued) // this try, as a failure
+	switch {
+	case failed && (ended || row.HandOut > t.HandOut), row.ID == t.ID && row.State == job.TaskDone:
 		return errTaken
+	case ended && t.Branch: // it may count until the next try begins: see isCurrent
+		return nil
+	case ended, row.HandOut > t.HandOut:
+		return &job.Illegal{Event: "returned", Status: j.Status, Why: "the task was taken back, or given to a worker again"}
 	}
 	return nil
 }

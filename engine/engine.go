@@ -100,10 +100,10 @@ func (c Config) withDefaults() Config {
 type Engine struct {
 	cfg       Config
 	store     store.Store
-	locks     locks   // of jobs
+	locks     *locks  // of jobs
 	shelves   shelves // of data stores
 	local     bool    // the store is part of this process
-	submits   locks   // of jobs that are submitted with an idempotency key
+	submits   *locks  // of jobs that are submitted with an idempotency key
 	quota     *quota.Book
 	mail      mail
 	hot       hotList
@@ -138,6 +138,7 @@ func New(cfg Config) (*Engine, error) {
 	}
 	e := &Engine{
 		cfg: cfg.withDefaults(), store: cfg.Store, quota: quota.New(cfg.Store), local: !cfg.Store.Features().Shared, ready: newReadyList(), aside: newAsideLane(),
+		locks: newLocks(), submits: newLocks(),
 		timers: make(chan struct{}, 1), outbox: make(chan struct{}, 1), copies: make(chan struct{}, 1),
 	}
 	fresh := make([]byte, 32)

@@ -272,7 +272,7 @@ func (e *Engine) Returned(ctx context.Context, t job.Task, o Outcome) (Taken, er
 	killpoint.At("engine.result-came")
 	ctx, span := e.traceResult(ctx, t, o)
 	err := e.change(ctx, t.JobID, func(j *job.Job, data store.Data) (job.Event, error) {
-		if err := e.isTaken(ctx, j, t, o.Status == "failure"); err != nil {
+		if err := e.isTaken(ctx, j, t, o); err != nil {
 			return nil, err
 		}
 		if t.Branch { // others are told apart by what the job waits for

@@ -165,6 +165,7 @@ func (h *Hub) bring(ctx context.Context, t job.Task, o engine.Outcome) (engine.T
 		if err == nil {
 			return taken, nil
 		}
+		o.Again = true
 		left := end.Sub(h.clock.Now())
 		if left <= 0 || ctx.Err() != nil {
 			return taken, err

@@ -1,0 +1,27 @@
+// Package clustersim runs whole clusters in virtual time, each world from one number, and
+// checks afterwards that nothing was lost, doubled or invented.
+//
+// It holds tests only. Words:
+//
+//   - A seed is the number that everything in a world follows from: its blueprints, its
+//     clients and workers, every delay and every fault. A failing seed prints one line that
+//     repeats it.
+//   - A world is a store in memory, the nodes on it (the real engine and the real hub, without
+//     HTTP), clients, people and workers, and a network between them that delays, loses, repeats
+//     and so reorders requests and answers. It lives in a bubble of testing/synctest, so
+//     that an hour of it takes no time.
+//   - A link is a node's connection to the store: it fails calls before or after they were
+//     done, delays them, is cut for a while, and ends with its node.
+//   - A plan is a random blueprint in abstract form. It is written as Starlark for the nodes,
+//     and interpreted by the model, which shares no code with the engine.
+//   - The ledger holds what the outside did and was told: it, and not the engine, says what
+//     must have happened.
+//
+// The first part of a world is stormy; then the faults stop, everybody is honest and there,
+// and every job must come to its end. The invariants are I1 to I8 of engine/killtest, held
+// against the ledger, and every history must be a walk that the model allows.
+//
+// How exact a repetition is: goroutines run on one processor (GOMAXPROCS 1), all randomness
+// follows the seed, and time passes only when all wait; what remains is the order in which
+// Go walks maps. TestRepeats measures it.
+package clustersim

@@ -1,0 +1,7 @@
+//go:build race
+
+package clustersim
+
+// This file tells tests that the race detector is on.
+
+const raceDetector = true

@@ -1,0 +1,227 @@
+package clustersim
+
+import (
+	"fmt"
+	"hash/fnv"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/cryptotest"
+	"testing/synctest"
+	"time"
+
+	"orrery/engine/store"
+	"orrery/engine/store/memory"
+)
+
+// This file holds a world: how it is made from its seed, its storm, and its end.
+
+const (
+	patience = 2 * time.Hour // virtual, after the storm, until every job must have ended
+	lookTime = time.Second   // virtual, between two looks at what is left
+)
+
+// world is everything that one seed makes.
+type world struct {
+	seed    uint64
+	weather weather
+	plans   []*plan // the last one may run those before it
+	text    string
+	began   time.Time     // by the world's time
+	shift   time.Duration // from the bubble's time to the world's
+	below   store.Store   // what is durable
+	disk    store.Store   // as the nodes see it
+	nodes   []*node
+	log     slog.Handler // nil: silent
+	ledger  *ledger
+	crowd   []*hand
+
+	calm    atomic.Bool
+	over    chan struct{} // closed: all actors end
+	clients sync.WaitGroup
+	actors  sync.WaitGroup
+
+	mu       sync.Mutex
+	foreseen int // jobs whose whole way was foreseen
+	wrong    []string
+	diary    []string
+}
+
+// worlds counts those of this process: each begins later than all before it, because job ids
+// grow with time over the whole process.
+var worlds int
+
+// options change what a seed makes: for tests of the simulation itself.
+type options struct {
+	spoil func(store.Store) store.Store // breaks a promise of the store on purpose
+	log   slog.Handler
+}
+
+// run makes the world of a seed, lets it happen and gives what was wrong in it.
+func run(t *testing.T, seed uint64, o options) (w *world) {
+	t.Helper()
+	cryptotest.SetGlobalRandom(t, seed)
+	worlds++
+	synctest.Test(t, func(*testing.T) {
+		w = newWorld(seed, o)
+		w.happen()
+	})
+	return w
+}
+
+func newWorld(seed uint64, o options) *world {
+	w := &world{seed: seed, over: make(chan struct{}), log: o.log, ledger: newLedger()}
+	w.began = time.Date(2030, time.Month(1+2*worlds), 2, 12, 0, 0, 0, time.UTC)
+	w.shift = time.Until(w.began)
+	r := w.random("world", "", 0)
+	w.weather = randomWeather(r)
+	low := grow(r, "low", nil)
+	middle := grow(r, "middle", low)
+	w.plans = []*plan{low, middle, grow(r, "top", middle)}
+	w.text = script(w.plans)
+	w.below = memory.New()
+	if w.disk = w.below; o.spoil != nil {
+		w.disk = o.spoil(w.below)
+	}
+	w.nodes = []*node{newNode(w, "node-a")}
+	return w
+}
+
+// random gives a source of its own for a part of the world, so that parts do not depend on
+// the order in which they draw.
+func (w *world) random(part, name string, n int) *rand.Rand {
+	h := fnv.New64a()
+	fmt.Fprintf(h, "%s/%s/%d", part, name, n)
+	return rand.New(rand.NewPCG(w.seed, h.Sum64()))
+}
+
+func (w *world) now() time.Time { return time.Now().Add(w.shift) }
+
+// wait lets virtual time pass.
+func (w *world) wait(d time.Duration) {
+	if d > 0 {
+		<-time.After(d)
+	}
+}
+
+// pause waits, and reports false when the world is over.
+func (w *world) pause(d time.Duration) bool {
+	select {
+	case <-time.After(d):
+		return true
+	case <-w.over:
+		return false
+	}
+}
+
+func (w *world) isCalm() bool { return w.calm.Load() }
+
+// fault notes that something is wrong.
+func (w *world) fault(format string, args ...any) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.wrong = append(w.wrong, fmt.Sprintf(format, args...))
+}
+
+// note writes into the diary, which is shown for a seed that failed.
+func (w *world) note(format string, args ...any) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	at := time.Since(time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)).Truncate(time.Millisecond)
+	w.diary = append(w.diary, fmt.Sprintf("%10s  %s", at, fmt.Sprintf(format, args...)))
+}
+
+// happen is the life of a world.
+func (w *world) happen() {
+	r := w.random("happen", "", 0)
+	for _, n := range w.nodes {
+		n.boot()
+	}
+	w.hire(r)
+	w.send(r)
+	w.actors.Go(w.people)
+	w.storm(r)
+	w.calm.Store(true)
+	w.note("calm")
+	for _, n := range w.nodes {
+		n.spare()
+	}
+	w.settle()
+	close(w.over)
+	for _, n := range w.nodes {
+		n.retire()
+	}
+	w.actors.Wait()
+	w.check()
+}
+
+// storm strikes nodes for a while.
+func (w *world) storm(r *rand.Rand) {
+	end := time.Now().Add(time.Duration(40+r.IntN(120)) * time.Second)
+	for {
+		w.wait(time.Duration(r.ExpFloat64() * float64(w.weather.crash)))
+		if !time.Now().Before(end) {
+			return
+		}
+		w.strike(r, w.nodes[r.IntN(len(w.nodes))])
+	}
+}
+
+// strike does one thing to a node; one that ended comes back by itself.
+func (w *world) strike(r *rand.Rand, n *node) {
+	s := n.up()
+	switch what := r.IntN(10); {
+	case s == nil:
+	case what < 3:
+		n.die("by a blow")
+	case what < 6: // in the middle of what it does
+		s.link.dieAt(1+r.IntN(30), r.IntN(2) == 0)
+	case what < 7:
+		n.retire()
+	case what < 9:
+		away := time.Duration(r.ExpFloat64() * float64(3*time.Second))
+		w.note("%s is cut from the store for %s", n.name, away)
+		s.link.setCut(true)
+		w.wait(away)
+		s.link.setCut(false)
+	default:
+		n.jump(r.Int64N(10_000) - 5_000)
+		w.note("the clock of %s jumps", n.name)
+	}
+}
+
+// settle waits until all that was accepted has ended and all is told, or says what has not.
+func (w *world) settle() {
+	w.clients.Wait()
+	end := time.Now().Add(patience)
+	for time.Now().Before(end) {
+		if w.left() == "" {
+			return
+		}
+		w.wait(lookTime)
+	}
+	w.fault("I1: %s after the storm there is still %s", patience, w.left())
+}
+
+// print sums up a world in one number: equal worlds have equal prints. Ids are left out, for
+// they hold the time, and each world of a process has a time of its own.
+func (w *world) print() uint64 {
+	all, err := w.read()
+	if err != nil {
+		return 0
+	}
+	h := fnv.New64a()
+	for _, id := range sortedKeys(all) {
+		f := all[id]
+		fmt.Fprintln(h, f.key, f.job.Blueprint, f.job.Status)
+		for _, r := range f.records {
+			fmt.Fprintln(h, r.At.Sub(w.began), r.Kind, r.State, r.Next, r.Status)
+			if r.Task != nil {
+				fmt.Fprintln(h, r.Task.N, r.Task.Worker, r.Task.Attempt)
+			}
+		}
+	}
+	return h.Sum64()
+}
