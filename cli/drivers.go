@@ -36,7 +36,7 @@ func openWhole(ctx context.Context, u config.StoreURL, log *slog.Logger) (store.
 		return nil, err
 	}
 	if err := move.Finished(ctx, s, time.Now()); err != nil {
-		return nil, errors.Join(fmt.Errorf("store %s: %w; %s", u, err, emptying(u)), s.Close())
+		return nil, errors.Join(fmt.Errorf("store %s: %w. %s", u, err, emptying(u)), s.Close())
 	}
 	return s, nil
 }
@@ -63,7 +63,7 @@ func inspect(ctx context.Context, u config.StoreURL) []store.Finding {
 func emptying(u config.StoreURL) string {
 	switch u.Kind {
 	case config.StoreSQLite:
-		return fmt.Sprintf("to empty it, remove %s and the files beside it that begin with its name", u.Path)
+		return fmt.Sprintf("To empty it, remove %s and the files beside it that begin with its name", u.Path)
 	}
-	return "nothing has to be done to empty it"
+	return "Nothing has to be done to empty it"
 }

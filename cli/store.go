@@ -155,7 +155,10 @@ func (d *copied) copy(p *program, from, to config.StoreURL) (err error) {
 	case errors.Is(err, move.ErrNotEmpty), errors.Is(err, move.ErrUnfinished):
 		return &failure{line: fmt.Sprintf("nothing was copied into %s: %v", to, err), detail: emptying(to)}
 	case err != nil:
-		return &failure{line: fmt.Sprintf("the copy into %s failed: %v", to, err), detail: "No server starts on what is there now. " + emptying(to) + ", and copy again."}
+		if p.ctx.Err() != nil {
+			err = errors.New("interrupted")
+		}
+		return &failure{line: fmt.Sprintf("the copy into %s failed: %v", to, err), detail: "No server starts on what is there now. " + emptying(to) + "; then copy again."}
 	}
 	d.Rows, d.Jobs, d.Verified = r.Sums, r.Jobs, true
 	return nil
