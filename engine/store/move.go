@@ -105,7 +105,8 @@ type ValueRow struct {
 }
 
 // VersionRow is the newest version of a value that the store gave by itself: those that it
-// gives later must be above it, also when no value has it any more. Absent: 0.
+// gives later must be above it, also when no value has it any more. Absent: 0. A store that
+// counts by shard gives its highest, and takes it for every shard.
 type VersionRow struct{ Newest int64 }
 
 // JobRow is a job with its data.
