@@ -1,0 +1,14 @@
+// Package redis keeps everything in Redis, for several nodes at once: one server, a master
+// with replicas that Sentinels watch, or a Redis Cluster.
+//
+// Words: a shard is the unit of commit, as everywhere; all its keys carry the tag {sNN}, so
+// they are on one server (keys.go has them all). A commit is one script on one shard
+// (lua/commit.lua), so it is done whole or not at all, and every list that finds a job is
+// written by the same script as the job: none can miss one. A token is the mark of one
+// write; a script that meets its own token has been sent twice and does nothing again, so
+// that a broken connection may be answered by sending again. What reads over all shards asks
+// each and joins the answers (merge.go).
+//
+// Who is authoritative: the rows; the lists are part of them. Leases end by the clock of the
+// server that holds them.
+package redis

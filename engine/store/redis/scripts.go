@@ -1,0 +1,90 @@
+package redis
+
+import (
+	"context"
+	"crypto/sha1"
+	_ "embed"
+	"encoding/hex"
+	"fmt"
+	"strings"
+
+	goredis "github.com/redis/go-redis/v9"
+)
+
+// This file holds the scripts. They are called by their hash; a server that does not know
+// one (it was restarted, or another took its place) is given all of them and asked again.
+
+// script is a text that runs on the server, in one act.
+type script struct {
+	text string
+	hash string
+}
+
+var (
+	//go:embed lua/commit.lua
+	commitText string
+	//go:embed lua/handout.lua
+	handOutText string
+	//go:embed lua/progress.lua
+	progressText string
+	//go:embed lua/opentasks.lua
+	openTasksText string
+	//go:embed lua/scan.lua
+	scanText string
+	//go:embed lua/pick.lua
+	pickText string
+	//go:embed lua/delivered.lua
+	deliveredText string
+	//go:embed lua/postpone.lua
+	postponeText string
+	//go:embed lua/revision.lua
+	revisionText string
+	//go:embed lua/claim.lua
+	claimText string
+	//go:embed lua/count.lua
+	countText string
+	//go:embed lua/lease.lua
+	leaseText string
+)
+
+var (
+	commitScript    = scriptOf(commitText)
+	handOutScript   = scriptOf(handOutText)
+	progressScript  = scriptOf(progressText)
+	openTasksScript = scriptOf(openTasksText)
+	scanScript      = scriptOf(scanText)
+	pickScript      = scriptOf(pickText)
+	deliveredScript = scriptOf(deliveredText)
+	postponeScript  = scriptOf(postponeText)
+	revisionScript  = scriptOf(revisionText)
+	claimScript     = scriptOf(claimText)
+	countScript     = scriptOf(countText)
+	leaseScript     = scriptOf(leaseText)
+
+	scripts = []*script{
+		commitScript, handOutScript, progressScript, openTasksScript, scanScript, pickScript,
+		deliveredScript, postponeScript, revisionScript, claimScript, countScript, leaseScript,
+	}
+)
+
+func scriptOf(text string) *script {
+	sum := sha1.Sum([]byte(text)) // the name that Redis gives it
+	return &script{text, hex.EncodeToString(sum[:])}
+}
+
+// call puts a call into a pipeline.
+func (s *script) call(ctx context.Context, p goredis.Pipeliner, key string, args ...any) *goredis.Cmd {
+	return p.EvalSha(ctx, s.hash, []string{key}, args...)
+}
+
+func isNoScript(err error) bool { return err != nil && strings.HasPrefix(err.Error(), "NOSCRIPT") }
+
+// load gives every master all scripts.
+func (s *Store) load(ctx context.Context) error {
+	for _, sc := range scripts {
+		if err := s.client.ScriptLoad(ctx, sc.text).Err(); err != nil {
+			return fmt.Errorf("load the scripts: %w", s.classify(err))
+		}
+	}
+	return nil
+}

@@ -1,0 +1,204 @@
+package redis
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+)
+
+// This file reads the URL of a store. Errors never repeat it: it may hold a password.
+
+// Kinds of URL, by their schemes.
+const (
+	single   = "redis"
+	secure   = "rediss"
+	cluster  = "redis-cluster"
+	sentinel = "redis-sentinel"
+)
+
+// Schemes are those that this driver knows.
+var Schemes = []string{single, secure, cluster, sentinel}
+
+// defaultPrefix begins every key.
+const defaultPrefix = "orrery"
+
+// target is what a URL says.
+type target struct {
+	scheme   string
+	user     string
+	password string
+	hosts    []string
+	master   string // of Sentinel
+	db       int
+	prefix   string
+	tls      bool
+	replicas int           // that must have a commit before it counts
+	wait     time.Duration // for them, at most
+}
+
+// CheckURL says what is wrong with the URL of a store:
+//
+//	redis://[USER:PASSWORD@]HOST[:6379][/DB]      one server; rediss:// with TLS
+//	redis-cluster://HOST:PORT[,HOST:PORT...]      a Redis Cluster: some of its servers
+//	redis-sentinel://HOST[:26379][,HOST...]/NAME[/DB]   the master that Sentinels watch as NAME
+//
+// with ?prefix=orrery (what all keys begin with), ?tls=true (cluster, sentinel),
+// ?wait_replicas=1 (a commit counts when so many replicas have it) and ?wait_ms=1000.
+func CheckURL(text string) error {
+	_, err := parseURL(text)
+	return err
+}
+
+func parseURL(text string) (t target, err error) {
+	scheme, rest, ok := strings.Cut(text, "://")
+	if !ok {
+		return t, errors.New("has no scheme such as redis://")
+	}
+	t = target{scheme: scheme, prefix: defaultPrefix, wait: time.Second}
+	rest, query, _ := strings.Cut(rest, "?")
+	if at := strings.LastIndexByte(rest, '@'); at >= 0 {
+		if err := t.readUser(rest[:at]); err != nil {
+			return t, err
+		}
+		rest = rest[at+1:]
+	}
+	hosts, path, _ := strings.Cut(rest, "/")
+	port := "6379"
+	switch scheme {
+	case single:
+	case secure:
+		t.tls = true
+	case cluster:
+	case sentinel:
+		port = "26379"
+		t.master, path, _ = strings.Cut(path, "/")
+		if t.master == "" {
+			return t, errors.New("names no master behind its Sentinels, as in redis-sentinel://HOST/mymaster")
+		}
+	default:
+		return t, fmt.Errorf("has the scheme %q; %s are known", scheme, strings.Join(Schemes, ", "))
+	}
+	if err := t.readHosts(hosts, port); err != nil {
+		return t, err
+	}
+	if path != "" {
+		if t.db, err = strconv.Atoi(path); err != nil || t.db < 0 || scheme == cluster {
+			return t, errors.New("ends in something that is no database number (a cluster has none)")
+		}
+	}
+	return t, t.readQuery(query)
+}
+
+func (t *target) readUser(text string) (err error) {
+	user, password, both := strings.Cut(text, ":")
+	if t.user, err = url.PathUnescape(user); err == nil {
+		t.password, err = url.PathUnescape(password)
+	}
+	if err != nil || !both {
+		return errors.New("has a user without a password, or one that is not percent-encoded: USER:PASSWORD@ or :PASSWORD@")
+	}
+	return nil
+}
+
+func (t *target) readHosts(text, port string) error {
+	for host := range strings.SplitSeq(text, ",") {
+		if host == "" {
+			return errors.New("names no host")
+		}
+		if _, _, err := net.SplitHostPort(host); err != nil {
+			host = net.JoinHostPort(strings.Trim(host, "[]"), port)
+		}
+		if _, p, err := net.SplitHostPort(host); err != nil || !isPort(p) {
+			return errors.New("has a host whose port is none (1 to 65535)")
+		}
+		t.hosts = append(t.hosts, host)
+	}
+	if len(t.hosts) > 1 && (t.scheme == single || t.scheme == secure) {
+		return fmt.Errorf("names several hosts; several need %s:// or %s://", cluster, sentinel)
+	}
+	return nil
+}
+
+func isPort(text string) bool {
+	n, err := strconv.Atoi(text)
+	return err == nil && n >= 1 && n <= 65535
+}
+
+func (t *target) readQuery(text string) error {
+	q, err := url.ParseQuery(text)
+	if err != nil {
+		return errors.New("has a query that is not percent-encoded")
+	}
+	for name, values := range q {
+		v := values[len(values)-1]
+		switch name {
+		case "prefix":
+			if v == "" || strings.ContainsAny(v, "{}") {
+				return errors.New("has a prefix that is empty or holds braces")
+			}
+			t.prefix = v
+		case "tls":
+			if t.tls, err = strconv.ParseBool(v); err != nil {
+				return errors.New("has tls= without true or false")
+			}
+		case "wait_replicas":
+			if t.replicas, err = strconv.Atoi(v); err != nil || t.replicas < 0 || t.replicas > 10 {
+				return errors.New("has wait_replicas= without a number from 0 to 10")
+			}
+		case "wait_ms":
+			ms, err := strconv.Atoi(v)
+			if err != nil || ms < 1 || ms > 60_000 {
+				return errors.New("has wait_ms= without a number from 1 to 60000")
+			}
+			t.wait = time.Duration(ms) * time.Millisecond
+		default:
+			return fmt.Errorf("has the unknown setting %q; prefix, tls, wait_replicas and wait_ms are known", name)
+		}
+	}
+	return nil
+}
+
+// name is the URL without user and settings, for messages.
+func (t *target) name() string {
+	name := t.scheme + "://" + strings.Join(t.hosts, ",")
+	if t.master != "" {
+		name += "/" + t.master
+	}
+	return name
+}
+
+// Times of the client. A call is tried again twice, within a second, when its connection
+// breaks: all scripts know their own repetition.
+const (
+	dialTimeout = 2 * time.Second
+	callTimeout = 5 * time.Second
+	tries       = 2 // after the first
+	redirects   = 4 // of a cluster: as many moves of a slot, or tries
+	leastPause  = 50 * time.Millisecond
+	mostPause   = 300 * time.Millisecond
+)
+
+// client makes the client that fits; nothing is dialled yet.
+func (t *target) client(connections int) goredis.UniversalClient {
+	o := &goredis.UniversalOptions{
+		Addrs: t.hosts, DB: t.db, Username: t.user, Password: t.password, MasterName: t.master, IsClusterMode: t.scheme == cluster,
+		Protocol: 2, DisableIdentity: true, ContextTimeoutEnabled: true,
+		DialTimeout: dialTimeout, ReadTimeout: callTimeout, WriteTimeout: callTimeout, PoolTimeout: callTimeout,
+		MaxRetries: tries, MaxRedirects: redirects, MinRetryBackoff: leastPause, MaxRetryBackoff: mostPause,
+		PoolSize: connections, DialerRetries: 1,
+	}
+	if t.tls {
+		o.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12}
+		if len(t.hosts) == 1 && t.scheme == secure {
+			o.TLSConfig.ServerName, _, _ = net.SplitHostPort(t.hosts[0])
+		}
+	}
+	return goredis.NewUniversalClient(o)
+}
