@@ -170,6 +170,9 @@ var homes = map[string][]string{
 	// Databases of scripts.
 	"github.com/jackc/pgx/v5": {"engine/database"},
 
+	// Stores that several nodes share.
+	"github.com/redis/go-redis/v9": {"engine/store/redis/..."},
+
 	// Servers of files.
 	"github.com/aws/aws-sdk-go-v2":      {"engine/blob/s3/..."},
 	"github.com/aws/smithy-go":          {"engine/blob/s3/..."},

@@ -136,7 +136,9 @@ const skewTold = 2 * time.Second
 
 // Warnings say what does not suit a store, each with its remedy.
 func (l Look) Warnings() (all []string) {
-	add := func(m Master, format string, args ...any) { all = append(all, m.Addr+": "+fmt.Sprintf(format, args...)) }
+	add := func(m Master, format string, args ...any) {
+		all = append(all, m.Addr+": "+fmt.Sprintf(format, args...))
+	}
 	for _, m := range l.Masters {
 		switch {
 		case !m.AOF:

@@ -23,15 +23,15 @@ type write struct {
 	script *script
 	key    string
 	args   []any
-	size   int                         // bytes of text, about
-	told   func(reply any) error       // what the reply means; nil: nothing
-	done   chan error                  // nil: nobody waits; else room for one
-	keep   bool                        // nobody waits, but while the server is away it is tried again
-	out    *handOut                    // it is held back for a while; see held.go
-	job    string                      // whose held hand-outs go before it; "": of none
-	tasks  []job.Task                  // that it writes: their held hand-outs need not be
-	sync   bool                        // all that is held goes before it; it calls nothing
-	cmd    *goredis.Cmd                // of the pipeline under way
+	size   int                   // bytes of text, about
+	told   func(reply any) error // what the reply means; nil: nothing
+	done   chan error            // nil: nobody waits; else room for one
+	keep   bool                  // nobody waits, but while the server is away it is tried again
+	out    *handOut              // it is held back for a while; see held.go
+	job    string                // whose held hand-outs go before it; "": of none
+	tasks  []job.Task            // that it writes: their held hand-outs need not be
+	sync   bool                  // all that is held goes before it; it calls nothing
+	cmd    *goredis.Cmd          // of the pipeline under way
 
 	carried []*write // hand-outs that need not be written if this one is
 }
