@@ -131,3 +131,33 @@ func TestWhatIsNotAcceptedIsNotCounted(t *testing.T) {
 	}
 	r.used("ann", 1) // a client without a bound is not counted
 }
+
+// A result that waited for the store must not count when its task was taken back meanwhile:
+// the fence of the newer hand-out is the one that counts.
+func TestAResultThatComesAgainIsRefusedAfterItsTaskWasTakenBack(t *testing.T) {
+	r := newRig(t)
+	id := r.begin("work", `{"timeout": 10}`)
+	first := r.take()
+	again := success(`{"late": true}`)
+	again.Worker, again.Again = first.Worker, true
+	refuse := func(when string) {
+		t.Helper()
+		if taken, err := r.Returned(r.ctx, first, again); err != nil || taken.Accepted || taken.Reason != "stale_task" {
+			t.Errorf("%s: %+v, %v", when, taken, err)
+		}
+	}
+	r.pass(11 * time.Second)
+	r.is(id, job.AwaitingRetry, "start")
+	refuse("while its task waits for the next try")
+	r.pass(2 * time.Second)
+	refuse("when its task is queued again")
+	second := r.take()
+	refuse("when another worker has its task")
+	if taken := r.answer(second, success(`{"n": 1}`)); !taken.Accepted {
+		t.Errorf("the result of the newer hand-out: %+v", taken)
+	}
+	r.is(id, job.Finished, "finished")
+	if got := r.history(id, "late"); got != "" {
+		t.Errorf("the late result left %s", got)
+	}
+}
