@@ -14,6 +14,8 @@
 //     done, delays them, is cut for a while, and ends with its node.
 //   - A plan is a random blueprint in abstract form. It is written as Starlark for the nodes,
 //     and interpreted by the model, which shares no code with the engine.
+//   - A realm is a world of several nodes that only own shards (engine/node): it watches that
+//     no commit of a past owner counts, and that all is shared again after the storm.
 //   - The ledger holds what the outside did and was told: it, and not the engine, says what
 //     must have happened.
 //
