@@ -222,6 +222,7 @@ func (s *Server) rename(p *place, name string) (any, error) {
 		done[location{uri, where}] = true
 		edit.Changes[uri] = append(edit.Changes[uri], textEdit{where, p.NewName})
 	}
+	s.renameInTests(edit, meant, at.State, p.NewName)
 	return edit, nil
 }
 

@@ -24,6 +24,7 @@ type (
 	place struct {
 		TextDocument textDocument `json:"textDocument"`
 		Position     position     `json:"position"`
+		Range        span         `json:"range"`
 		NewName      string       `json:"newName"`
 		Context      struct {
 			IncludeDeclaration bool `json:"includeDeclaration"`

@@ -132,6 +132,7 @@ func (s *Server) dispatch(m *message) (result any, err error) {
 		"textDocument/documentSymbol": s.symbols,
 		"textDocument/formatting":     s.format,
 		"textDocument/codeLens":       s.lenses,
+		"textDocument/codeAction":     s.actions,
 	}
 	ask, ok := answers[m.Method]
 	if !ok {
@@ -205,6 +206,7 @@ func (s *Server) initialize(raw json.RawMessage) (any, error) {
 			"renameProvider":             map[string]bool{"prepareProvider": true},
 			"documentSymbolProvider":     true,
 			"documentFormattingProvider": true,
+			"codeActionProvider":         map[string]any{"codeActionKinds": []string{"quickfix"}},
 			"codeLensProvider":           map[string]bool{"resolveProvider": false},
 			"executeCommandProvider":     map[string]any{"commands": []string{graphCommand}},
 		},
