@@ -121,8 +121,8 @@ func (s *Server) jobGraph(c *fiber.Ctx, who *Client) error {
 		return err
 	}
 	picture, err := s.prints.JobGraph(c.UserContext(), j, records, look)
-	if err != nil {
-		return err
+	if err != nil { // its revision may have been forgotten since it ended
+		return editionProblem(err)
 	}
 	c.Set(fiber.HeaderContentType, media)
 	return c.Send(picture)
