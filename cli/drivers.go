@@ -11,6 +11,7 @@ import (
 	"orrery/engine/store"
 	"orrery/engine/store/memory"
 	"orrery/engine/store/move"
+	"orrery/engine/store/redis"
 	"orrery/engine/store/sqlite"
 )
 
@@ -19,8 +20,15 @@ import (
 
 // openStore opens the store for use, and brings its schema up to date.
 func openStore(u config.StoreURL, log *slog.Logger) (store.Store, error) {
-	if u.Kind == config.StoreMemory {
+	switch u.Kind {
+	case config.StoreMemory:
 		return memory.New(), nil
+	case config.StoreRedis:
+		s, err := redis.Open(string(u.URL), redis.Options{Log: log})
+		if err != nil {
+			return nil, err
+		}
+		return s, nil
 	}
 	s, err := sqlite.Open(u.Path, sqlite.Options{Log: log})
 	if err != nil { // not returned as it is: a nil *sqlite.Store in the interface would not be nil
@@ -46,6 +54,8 @@ func schemaOf(ctx context.Context, u config.StoreURL) (store.Schema, error) {
 	switch u.Kind {
 	case config.StoreSQLite:
 		return sqlite.Schema(ctx, u.Path)
+	case config.StoreRedis:
+		return redis.Schema(ctx, string(u.URL))
 	}
 	return store.Schema{}, fmt.Errorf("a %s: store has no schema", u.Kind)
 }
@@ -55,6 +65,8 @@ func inspect(ctx context.Context, u config.StoreURL) []store.Finding {
 	switch u.Kind {
 	case config.StoreSQLite:
 		return sqlite.Inspect(ctx, u.Path)
+	case config.StoreRedis:
+		return redis.Inspect(ctx, string(u.URL))
 	}
 	return []store.Finding{store.Warn("store", "memory: forgets all jobs at the end of the process", "set STORE_URL=sqlite:PATH")}
 }

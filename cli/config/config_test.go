@@ -53,7 +53,7 @@ func faultsOf(t *testing.T, src Source) Faults {
 func TestDefaults(t *testing.T) {
 	in(t, nil)
 	c := load(t, Source{})
-	if c.Addr() != "127.0.0.1:8080" || !c.Loopback() || c.Store != (StoreURL{StoreSQLite, ".orrery/orrery.db"}) {
+	if c.Addr() != "127.0.0.1:8080" || !c.Loopback() || c.Store != (StoreURL{Kind: StoreSQLite, Path: ".orrery/orrery.db"}) {
 		t.Errorf("addr %s, store %s", c.Addr(), c.Store)
 	}
 	if c.WorkerTimeout != 5*time.Minute || c.WorkerTTL != 45*time.Second || c.CancelGrace != 30*time.Second || c.JobMaxRetries != 3 {
@@ -91,12 +91,12 @@ func TestPrecedence(t *testing.T) {
 func TestAllFaultsAtOnce(t *testing.T) {
 	in(t, map[string]string{DefaultFile: "api_portt = 1\nlog_format = 3\n"})
 	f := faultsOf(t, Source{Environ: []string{
-		"API_PORT=high", "STORE_URL=redis://:geheim@host", "WORKER_TTL_SECONDS=-1", "LOG_LEVEL=loud", "TLS_CERT_PATH=x", "TZ=Mars/Base",
+		"API_PORT=high", "STORE_URL=redis://:geheim@host/x", "WORKER_TTL_SECONDS=-1", "LOG_LEVEL=loud", "TLS_CERT_PATH=x", "TZ=Mars/Base",
 		"CLIENTS_CONFIG_PATH=nowhere.toml", "BLUEPRINT_ENV=A=B", "CLIENT_TOKEN=with space", "ENABLE_CLIENT_API=perhaps",
 	}})
 	text := f.Error()
 	for _, want := range []string{
-		"orrery.toml:1", "api_portt", "orrery.toml:2: log_format", "API_PORT", `"high"`, "STORE_URL", "no redis store yet", "WORKER_TTL_SECONDS",
+		"orrery.toml:1", "api_portt", "orrery.toml:2: log_format", "API_PORT", `"high"`, "STORE_URL", "no database number", "WORKER_TTL_SECONDS",
 		"LOG_LEVEL", "TLS_KEY_PATH", "Mars/Base", "CLIENTS_CONFIG_PATH", "BLUEPRINT_ENV", "CLIENT_TOKEN", "ENABLE_CLIENT_API", "for example API_PORT=8080",
 	} {
 		if !strings.Contains(text, want) {
@@ -236,13 +236,17 @@ func TestSecretsDoNotPrint(t *testing.T) {
 
 func TestParseStoreURL(t *testing.T) {
 	for text, want := range map[string]StoreURL{
-		"sqlite:x.db": {StoreSQLite, "x.db"}, "sqlite:///var/x.db": {StoreSQLite, "/var/x.db"}, "memory:": {StoreMemory, ""},
+		"sqlite:x.db": {Kind: StoreSQLite, Path: "x.db"}, "sqlite:///var/x.db": {Kind: StoreSQLite, Path: "/var/x.db"}, "memory:": {Kind: StoreMemory},
+		"redis://:pw@h/2?prefix=x":  {StoreRedis, "redis://h:6379", "redis://:pw@h/2?prefix=x"},
+		"redis-sentinel://a,b/main": {StoreRedis, "redis-sentinel://a:26379,b:26379/main", "redis-sentinel://a,b/main"},
+		"redis-cluster://a:1,b:2":   {StoreRedis, "redis-cluster://a:1,b:2", "redis-cluster://a:1,b:2"},
 	} {
 		if got, err := ParseStoreURL(text); err != nil || got != want {
 			t.Errorf("%s gave %v, %v", text, got, err)
 		}
 	}
-	for _, text := range []string{"", "x.db", "sqlite:", "memory:x", "postgres://u:p@h/d", "mysql://x"} {
+	for _, text := range []string{"", "x.db", "sqlite:", "memory:x", "postgres://u:p@h/d", "mysql://x",
+		"redis://", "redis://a,b", "redis://h/x", "redis://h?wait=1", "redis-sentinel://h", "redis-cluster://h/1"} {
 		if got, err := ParseStoreURL(text); err == nil {
 			t.Errorf("%q gave %v", text, got)
 		}

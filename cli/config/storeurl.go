@@ -3,6 +3,8 @@ package config
 import (
 	"fmt"
 	"strings"
+
+	"orrery/engine/store/redis"
 )
 
 // This file reads STORE_URL.
@@ -11,18 +13,25 @@ import (
 const (
 	StoreSQLite = "sqlite"
 	StoreMemory = "memory"
+	StoreRedis  = "redis" // one server, Sentinel or Cluster
 )
 
 // StoreURL names the durable store.
 type StoreURL struct {
-	Kind string // StoreSQLite or StoreMemory
-	Path string // sqlite: the database file
+	Kind string // StoreSQLite, StoreMemory or StoreRedis
+	Path string // sqlite: the database file; redis: the URL without user and settings
+	URL  Secret // redis: all of it
 }
 
-// String gives the URL back; it holds no secret.
-func (u StoreURL) String() string { return u.Kind + ":" + u.Path }
+// String gives the URL back without secrets.
+func (u StoreURL) String() string {
+	if u.Kind == StoreRedis {
+		return u.Path
+	}
+	return u.Kind + ":" + u.Path
+}
 
-// ParseStoreURL reads "sqlite:PATH" or "memory:". A store that the product knows but this
+// ParseStoreURL reads "sqlite:PATH", "memory:" or the URL of a Redis. A store that the product knows but this
 // build lacks is named as such. The text is not repeated in errors: it may hold a password.
 func ParseStoreURL(text string) (StoreURL, error) {
 	scheme, rest, found := strings.Cut(text, ":")
@@ -41,8 +50,14 @@ func ParseStoreURL(text string) (StoreURL, error) {
 			return StoreURL{}, fmt.Errorf("memory: takes nothing behind it")
 		}
 		return StoreURL{Kind: StoreMemory}, nil
-	case "redis", "rediss", "redis-cluster", "postgres", "postgresql":
-		return StoreURL{}, fmt.Errorf("this build has no %s store yet; sqlite: and memory: are there", scheme)
+	case "redis", "rediss", "redis-cluster", "redis-sentinel":
+		shown, err := redis.CheckURL(text)
+		if err != nil {
+			return StoreURL{}, err
+		}
+		return StoreURL{Kind: StoreRedis, Path: shown, URL: Secret(text)}, nil
+	case "postgres", "postgresql":
+		return StoreURL{}, fmt.Errorf("this build has no %s store yet; sqlite:, memory: and redis: are there", scheme)
 	}
-	return StoreURL{}, fmt.Errorf("knows no store %q; sqlite: and memory: are there", scheme)
+	return StoreURL{}, fmt.Errorf("knows no store %q; sqlite:, memory: and redis: are there", scheme)
 }

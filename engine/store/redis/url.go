@@ -39,21 +39,18 @@ type target struct {
 	db       int
 	prefix   string
 	tls      bool
-	replicas int           // that must have a commit before it counts
-	wait     time.Duration // for them, at most
 }
 
-// CheckURL says what is wrong with the URL of a store:
+// CheckURL says what is wrong with the URL of a store, or gives it without user and settings:
 //
 //	redis://[USER:PASSWORD@]HOST[:6379][/DB]      one server; rediss:// with TLS
 //	redis-cluster://HOST:PORT[,HOST:PORT...]      a Redis Cluster: some of its servers
 //	redis-sentinel://HOST[:26379][,HOST...]/NAME[/DB]   the master that Sentinels watch as NAME
 //
-// with ?prefix=orrery (what all keys begin with), ?tls=true (cluster, sentinel),
-// ?wait_replicas=1 (a commit counts when so many replicas have it) and ?wait_ms=1000.
-func CheckURL(text string) error {
-	_, err := parseURL(text)
-	return err
+// with ?prefix=orrery (what all keys begin with) and ?tls=true (cluster, sentinel).
+func CheckURL(text string) (shown string, err error) {
+	t, err := parseURL(text)
+	return t.name(), err
 }
 
 func parseURL(text string) (t target, err error) {
@@ -61,7 +58,7 @@ func parseURL(text string) (t target, err error) {
 	if !ok {
 		return t, errors.New("has no scheme such as redis://")
 	}
-	t = target{scheme: scheme, prefix: defaultPrefix, wait: time.Second}
+	t = target{scheme: scheme, prefix: defaultPrefix}
 	rest, query, _ := strings.Cut(rest, "?")
 	if at := strings.LastIndexByte(rest, '@'); at >= 0 {
 		if err := t.readUser(rest[:at]); err != nil {
@@ -148,18 +145,8 @@ func (t *target) readQuery(text string) error {
 			if t.tls, err = strconv.ParseBool(v); err != nil {
 				return errors.New("has tls= without true or false")
 			}
-		case "wait_replicas":
-			if t.replicas, err = strconv.Atoi(v); err != nil || t.replicas < 0 || t.replicas > 10 {
-				return errors.New("has wait_replicas= without a number from 0 to 10")
-			}
-		case "wait_ms":
-			ms, err := strconv.Atoi(v)
-			if err != nil || ms < 1 || ms > 60_000 {
-				return errors.New("has wait_ms= without a number from 1 to 60000")
-			}
-			t.wait = time.Duration(ms) * time.Millisecond
 		default:
-			return fmt.Errorf("has the unknown setting %q; prefix, tls, wait_replicas and wait_ms are known", name)
+			return fmt.Errorf("has the unknown setting %q; prefix and tls are known", name)
 		}
 	}
 	return nil
