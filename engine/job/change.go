@@ -193,7 +193,12 @@ func (c *Change) Then(next *Change) *Change {
 		joined.StateHistory = next.StateHistory
 	}
 	joined.Records = append(c.Records[:len(c.Records):len(c.Records)], next.Records...)
-	joined.Tasks = append(c.Tasks[:len(c.Tasks):len(c.Tasks)], next.Tasks...)
+	joined.Tasks = append(slices.Clone(c.Tasks), next.Tasks...)
+	for i := range c.Tasks { // of the store's view these belong to the change, which closes the others only
+		if t := &joined.Tasks[i]; next.CloseTasks && t.State.Open() {
+			t.State, t.Due = TaskClosed, nil
+		}
+	}
 	joined.Results = append(c.Results[:len(c.Results):len(c.Results)], next.Results...)
 	joined.CloseTasks = c.CloseTasks || next.CloseTasks
 	joined.Outbox = append(c.Outbox[:len(c.Outbox):len(c.Outbox)], next.Outbox...)

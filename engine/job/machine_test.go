@@ -448,3 +448,21 @@ func TestIDs(t *testing.T) {
 		}
 	}
 }
+
+// A branch that is to be tried again and one that ends its group share a commit: the first
+// must be closed with the others, though the change itself has its row.
+func TestThenClosesTasksOfTheEarlierChange(t *testing.T) {
+	due := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+	first := &Change{Tasks: []Task{{N: 1, State: TaskRetry, Due: &due}, {N: 2, State: TaskDone}}}
+	joined := first.Then(&Change{Tasks: []Task{{N: 3, State: TaskClosed}}, CloseTasks: true})
+	if got := joined.Tasks[0]; got.State != TaskClosed || got.Due != nil || joined.Tasks[1].State != TaskDone {
+		t.Errorf("tasks %+v", joined.Tasks)
+	}
+	if first.Tasks[0].State != TaskRetry {
+		t.Error("the change that was joined was changed")
+	}
+	after := joined.Then(&Change{Tasks: []Task{{N: 4, State: TaskQueued}}})
+	if !after.CloseTasks || after.Tasks[3].State != TaskQueued {
+		t.Errorf("a task dispatched after the close: %+v", after.Tasks[3])
+	}
+}
