@@ -9,6 +9,14 @@
 // that a broken connection may be answered by sending again. What reads over all shards asks
 // each and joins the answers (merge.go).
 //
+// What is promised: with appendonly yes and appendfsync always a commit that returned is on
+// the server's disk; with everysec a crash of the machine may lose the last second, and Open
+// and doctor say so. Replication is asynchronous: a failover may lose what the new master had
+// not received. min-replicas-to-write 1 with min-replicas-max-lag 10 bounds that to a few
+// seconds and does not exclude it. The suites run on a single server; that Sentinel and
+// Cluster survive a lost master is not tested yet, and what is lost then not measured. On a
+// Cluster a job outside its blueprint's shard can not use the blueprint's data stores.
+//
 // Who is authoritative: the rows; the lists are part of them. Leases end by the clock of the
 // server that holds them.
 package redis
