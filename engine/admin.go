@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"strconv"
 
 	"orrery/engine/job"
@@ -16,8 +17,18 @@ import (
 // This file holds what people ask of a job: cancel, decide, retry, close.
 
 // Cancel asks a job to stop; it is durable when it returns. A job that is being cancelled
-// already stays so. Faults: not_found, ended.
+// already stays so. Faults: not_found, ended, elsewhere when its owner can not be reached.
 func (e *Engine) Cancel(ctx context.Context, id, by string) error {
+	err := e.CancelHere(ctx, id, by)
+	if errors.Is(err, ErrElsewhere) && e.shards != nil {
+		return faultFrom(e.shards.nodes.Cancel(ctx, id, by), id)
+	}
+	return err
+}
+
+// CancelHere is Cancel for a job that this node owns; of another's it does nothing and gives
+// the fault elsewhere.
+func (e *Engine) CancelHere(ctx context.Context, id, by string) error {
 	told := 0
 	again := false
 	err := e.change(ctx, id, func(j *job.Job, _ store.Data) (job.Event, error) {
@@ -86,7 +97,7 @@ func (e *Engine) tokenFits(j *job.Job, token string) bool {
 }
 
 func (e *Engine) decideIf(ctx context.Context, id, decision, by string, check func(*job.Job) error) error {
-	err := e.change(ctx, id, func(j *job.Job, _ store.Data) (job.Event, error) {
+	err := e.changeAnywhere(ctx, id, func(j *job.Job, _ store.Data) (job.Event, error) {
 		if err := check(j); err != nil {
 			return nil, err
 		}
@@ -121,7 +132,7 @@ func (e *Engine) ApprovalToken(id string, step int64) string {
 // object or nil) is merged into state_history; latest moves it to the newest revision if
 // that has the state. Faults: not_found, not_waiting, ended, bad_request, unknown_blueprint.
 func (e *Engine) Retry(ctx context.Context, id string, data json.RawMessage, latest bool, by string) error {
-	err := e.change(ctx, id, func(j *job.Job, d store.Data) (job.Event, error) {
+	err := e.changeAnywhere(ctx, id, func(j *job.Job, d store.Data) (job.Event, error) {
 		if j.Status != job.Failed && j.Status != job.Quarantined {
 			return nil, faultf(NotWaiting, "job %s is %s: only failed and quarantined jobs can be retried", id, j.Status)
 		}
@@ -169,7 +180,7 @@ func (e *Engine) parentWaits(ctx context.Context, j *job.Job) error {
 
 // Close ends a failed or quarantined job for good. Faults: not_found, not_waiting.
 func (e *Engine) Close(ctx context.Context, id, by string) error {
-	err := e.change(ctx, id, func(j *job.Job, _ store.Data) (job.Event, error) {
+	err := e.changeAnywhere(ctx, id, func(j *job.Job, _ store.Data) (job.Event, error) {
 		if j.Status != job.Failed && j.Status != job.Quarantined {
 			return nil, faultf(NotWaiting, "job %s is %s: only failed and quarantined jobs can be closed", id, j.Status)
 		}

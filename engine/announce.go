@@ -25,7 +25,7 @@ const (
 
 func (e *Engine) runOutbox(ctx context.Context) {
 	for ctx.Err() == nil {
-		nap := longestNap
+		var nap time.Duration
 		n, err := e.announce(ctx)
 		switch {
 		case ctx.Err() != nil:
@@ -53,19 +53,19 @@ func (e *Engine) untilAgain() time.Duration {
 	e.againMu.Lock()
 	defer e.againMu.Unlock()
 	if e.again.IsZero() {
-		return longestNap
+		return e.longest()
 	}
 	nap := e.again.Sub(e.cfg.Clock.Now())
 	if nap <= 0 {
 		e.again = time.Time{}
 	}
-	return min(max(nap, time.Millisecond), longestNap)
+	return min(max(nap, time.Millisecond), e.longest())
 }
 
 // announce delivers what is due and gives how many messages it dealt with. What goes to the
 // outside is only begun here.
 func (e *Engine) announce(ctx context.Context) (int, error) {
-	all, err := e.store.Messages(ctx, e.cfg.Clock.Now(), outboxBatch)
+	all, err := e.messages(ctx, e.cfg.Clock.Now(), outboxBatch)
 	if err != nil {
 		return 0, err
 	}
@@ -100,6 +100,7 @@ func (e *Engine) announceInside(ctx context.Context, messages []job.Message) (in
 		switch {
 		case fates[i] == nil:
 			done = append(done, m.ID)
+		case errors.Is(fates[i], ErrElsewhere) && !e.Mine(m.JobID): // it is for its owner to deliver
 		case ctx.Err() == nil:
 			if err := e.postpone(ctx, m, fates[i]); err != nil {
 				return 0, err
@@ -144,6 +145,11 @@ func (e *Engine) postpone(ctx context.Context, m job.Message, cause error) error
 }
 
 func (e *Engine) deliver(ctx context.Context, m job.Message) error {
+	s := e.enter(m.JobID)
+	defer s.leave()
+	if !s.owned {
+		return ErrElsewhere
+	}
 	switch m.Kind {
 	case job.MsgChildStart:
 		return e.startChild(ctx, m)
@@ -241,7 +247,7 @@ func (e *Engine) childEnded(ctx context.Context, m job.Message) error {
 }
 
 func (e *Engine) tellParent(ctx context.Context, parentID string, end job.ChildEnd) error {
-	err := e.change(ctx, parentID, func(_ *job.Job, data store.Data) (job.Event, error) {
+	err := e.changeAnywhere(ctx, parentID, func(_ *job.Job, data store.Data) (job.Event, error) {
 		return job.ChildEnded{End: end, Before: data.History}, nil
 	})
 	killpoint.At("engine.parent-told")

@@ -179,15 +179,20 @@ func (e *Engine) oneAside(ctx context.Context, wait bool) bool {
 // not held meanwhile: a cancel or a result must not wait for it. What they change refuses
 // the step's commit. inLine says that the step was put in line and not run.
 func (e *Engine) stepAside(ctx context.Context, id string) (inLine bool, err error) {
+	s := e.enter(id)
+	defer s.leave()
+	if !s.owned {
+		return false, e.settleDoubt(ctx, id)
+	}
 	for range conflictTries {
-		j, data, bp, err := e.dueStep(ctx, id)
+		j, data, bp, err := e.dueStep(ctx, id, s)
 		if err != nil || j == nil {
 			return false, err
 		}
 		if len(bp.Stores) > 0 && !e.loners.has(bp, j.State) && !e.aside.enter(bp.Name, id) {
 			return true, nil
 		}
-		if err = e.onceAside(ctx, bp, j, data); !errors.Is(err, store.ErrConflict) {
+		if err = e.onceAside(ctx, bp, j, data, s); !errors.Is(err, store.ErrConflict) {
 			return false, err
 		}
 	}
@@ -196,14 +201,14 @@ func (e *Engine) stepAside(ctx context.Context, id string) (inLine bool, err err
 }
 
 // dueStep loads a job whose step is due, under its lock; nil when none is.
-func (e *Engine) dueStep(ctx context.Context, id string) (*job.Job, store.Data, *blueprint.Blueprint, error) {
+func (e *Engine) dueStep(ctx context.Context, id string, s stay) (*job.Job, store.Data, *blueprint.Blueprint, error) {
 	defer e.locks.of(id)()
-	return e.due(ctx, id)
+	return e.due(ctx, id, s)
 }
 
 // onceAside runs a step without its job's lock and commits what it decided under it. With
 // data stores, the next in line begins when the change has its place in the store's line.
-func (e *Engine) onceAside(ctx context.Context, bp *blueprint.Blueprint, j *job.Job, data store.Data) error {
+func (e *Engine) onceAside(ctx context.Context, bp *blueprint.Blueprint, j *job.Job, data store.Data, s stay) error {
 	t := e.turnOf(bp)
 	if t != nil {
 		t.passOn = func() { e.aside.leave(j.ID) }
@@ -229,5 +234,5 @@ func (e *Engine) onceAside(ctx context.Context, bp *blueprint.Blueprint, j *job.
 	if err := e.clear(ctx, j.ID); err != nil {
 		return err
 	}
-	return e.keepStep(ctx, bp, j, data, event, t)
+	return e.keepStep(ctx, bp, j, data, event, t, s)
 }

@@ -76,7 +76,7 @@ func (e *Engine) runCopy(ctx context.Context) {
 	wait, failing := copyRetry, false
 	for ctx.Err() == nil {
 		n, err := e.CopyHistory(ctx)
-		nap := longestNap
+		nap := e.longest()
 		switch {
 		case ctx.Err() != nil:
 			return
@@ -160,7 +160,7 @@ func (e *Engine) CopyHistory(ctx context.Context) (int, error) {
 func (e *Engine) marks(ctx context.Context) ([]job.Message, error) {
 	until := e.cfg.Clock.Now().AddDate(2*markYears, 0, 0)
 	for limit := marksTaken; ; limit *= 4 {
-		all, err := e.store.Messages(ctx, until, limit)
+		all, err := e.messages(ctx, until, limit)
 		if err != nil {
 			return nil, err
 		}

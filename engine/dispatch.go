@@ -27,6 +27,9 @@ type Dispatcher interface {
 	AskCancel(jobID string) (atWorkers int)
 	// AtWorkers gives how many tasks of the job are at workers now.
 	AtWorkers(jobID string) int
+	// Drop forgets the tasks of shards that are another node's now, queued and leased, and
+	// tells nobody.
+	Drop(lost store.ShardSet)
 }
 
 // Outcome is a worker's result in the one form that all wire ages become.
@@ -63,6 +66,9 @@ type Desk interface {
 	Unsuitable(ctx context.Context, t job.Task, why string) error
 	// Progress keeps a worker's report.
 	Progress(t job.Task, p store.Progress)
+	// Mine reports whether the job's tasks are this node's to hand out: not those of a shard
+	// that has gone to another.
+	Mine(jobID string) bool
 	// Task reads a task's row, with its params.
 	Task(ctx context.Context, jobID string, n int) (*job.Task, error)
 	// AttemptSeconds is how long an attempt of the task may take (WORKER_TIMEOUT_SECONDS

@@ -66,7 +66,7 @@ func (d *doubts) ever(id string) bool {
 // isDoubtful tells a failure that leaves the outcome open from those that promise that
 // nothing was written.
 func isDoubtful(err error) bool {
-	for _, sure := range []error{store.ErrConflict, store.ErrExists, store.ErrFull, store.ErrClosed, context.Canceled, context.DeadlineExceeded} {
+	for _, sure := range []error{store.ErrConflict, store.ErrExists, store.ErrFull, store.ErrClosed, store.ErrFenced, context.Canceled, context.DeadlineExceeded} {
 		if errors.Is(err, sure) {
 			return false
 		}

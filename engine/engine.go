@@ -60,6 +60,7 @@ type Config struct {
 	Webhooks  Webhooks                        // nil: webhook_url is refused
 	Approvals map[string]approval.Integration // by name; nil: nobody is asked, as in `orrery run`
 	PublicURL string                          // address of this server for people, without a slash at its end; "": links are left out
+	Nodes     Nodes                           // where several engines share the store; nil: this one owns all of it
 }
 
 func (c Config) withDefaults() Config {
@@ -100,6 +101,7 @@ func (c Config) withDefaults() Config {
 type Engine struct {
 	cfg       Config
 	store     store.Store
+	shards    *shards // that this engine owns; nil: all
 	locks     *locks  // of jobs
 	shelves   shelves // of data stores
 	local     bool    // the store is part of this process
@@ -141,6 +143,10 @@ func New(cfg Config) (*Engine, error) {
 		locks: newLocks(), submits: newLocks(),
 		timers: make(chan struct{}, 1), outbox: make(chan struct{}, 1), copies: make(chan struct{}, 1),
 	}
+	var err error
+	if e.shards, err = newShards(cfg.Store, cfg.Nodes); err != nil {
+		return nil, err
+	}
 	fresh := make([]byte, 32)
 	rand.Read(fresh)
 	secret, _, err := cfg.Store.Claim(context.Background(), "secret/approval", fresh, 0, e.cfg.Clock.Now())
@@ -151,9 +157,14 @@ func New(cfg Config) (*Engine, error) {
 	return e, nil
 }
 
-// Start takes up what the store holds and begins to work in the background.
+// Start takes up what the store holds and begins to work in the background. With nodes there
+// is nothing to do before the first shard comes: see Gain.
 func (e *Engine) Start(ctx context.Context) error {
-	if err := e.recover(ctx); err != nil {
+	begin := e.recover
+	if e.shards != nil {
+		begin = e.resumeParked
+	}
+	if err := begin(ctx); err != nil {
 		return err
 	}
 	ctx, e.cancel = context.WithCancel(context.WithoutCancel(ctx))
@@ -199,8 +210,29 @@ func (e *Engine) Stop(ctx context.Context) error {
 
 // recover fills the memory of engine and dispatcher from the store.
 func (e *Engine) recover(ctx context.Context) error {
+	if err := e.takeUp(ctx, store.AllShards()); err != nil {
+		return err
+	}
+	if err := e.resumeParked(ctx); err != nil {
+		return err
+	}
+	e.ready.overflow() // the list is read from the store by the first runner
+	return nil
+}
+
+// takeUp fills the dispatcher with the tasks of shards.
+func (e *Engine) takeUp(ctx context.Context, in store.ShardSet) error {
+	scan, due := e.store.ScanTasks, e.store.Due
+	if e.shards != nil {
+		scan = func(ctx context.Context, s job.TaskState, fn func(job.Task) bool) error {
+			return e.shards.reads.ScanTasksIn(ctx, in, s, fn)
+		}
+		due = func(ctx context.Context, now time.Time, limit int) ([]store.Wake, error) {
+			return e.shards.reads.DueIn(ctx, in, now, limit)
+		}
+	}
 	var leased []job.Task
-	err := e.store.ScanTasks(ctx, job.TaskLeased, func(t job.Task) bool {
+	err := scan(ctx, job.TaskLeased, func(t job.Task) bool {
 		leased = append(leased, t)
 		return true
 	})
@@ -208,27 +240,23 @@ func (e *Engine) recover(ctx context.Context) error {
 		return fmt.Errorf("read the tasks at workers: %w", err)
 	}
 	e.cfg.Dispatcher.Recover(leased)
-	err = e.store.ScanTasks(ctx, job.TaskQueued, func(t job.Task) bool {
+	err = scan(ctx, job.TaskQueued, func(t job.Task) bool {
 		e.cfg.Dispatcher.Offer(t)
 		return true
 	})
 	if err != nil {
 		return fmt.Errorf("read the queued tasks: %w", err)
 	}
-	if err := e.resumeParked(ctx); err != nil {
-		return err
+	wakes, err := due(ctx, e.cfg.Clock.Now().Add(e.cfg.CancelGrace), maxReady)
+	if err != nil {
+		return fmt.Errorf("read the jobs that are being cancelled: %w", err)
 	}
-	e.ready.overflow() // the list is read from the store by the first runner
-	return e.recoverCancels(ctx)
+	return e.recoverCancels(ctx, wakes)
 }
 
 // recoverCancels tells the workers again to stop what is being cancelled, and keeps its
 // queued tasks back: the program may have died before it did.
-func (e *Engine) recoverCancels(ctx context.Context) error {
-	wakes, err := e.store.Due(ctx, e.cfg.Clock.Now().Add(e.cfg.CancelGrace), maxReady)
-	if err != nil {
-		return fmt.Errorf("read the jobs that are being cancelled: %w", err)
-	}
+func (e *Engine) recoverCancels(ctx context.Context, wakes []store.Wake) error {
 	for _, w := range wakes {
 		if w.Task != 0 { // a job that is being cancelled is due at the end of its grace
 			continue

@@ -25,6 +25,7 @@ const (
 	TooLarge            = "too_large"
 	BadRequest          = "bad_request"
 	Conflict            = "conflict"
+	Elsewhere           = "elsewhere"      // the job is on its way to another node, or its node can not be reached
 	QuotaExceeded       = "quota_exceeded" // the client's attempts of this month are used up; the cause is a *quota.Exceeded
 )
 
@@ -66,6 +67,8 @@ func faultFrom(err error, id string) error {
 		return &Fault{UnknownBlueprint, err.Error(), err}
 	case errors.As(err, &exceeded):
 		return &Fault{QuotaExceeded, exceeded.Error(), err}
+	case errors.Is(err, ErrElsewhere):
+		return &Fault{Elsewhere, fmt.Sprintf("job %s is with another node, or on its way to one, and that one can not be reached just now: try again in a moment", id), err}
 	case errors.Is(err, store.ErrNotFound):
 		return &Fault{NotFound, fmt.Sprintf("there is no job %s", id), err}
 	case errors.Is(err, store.ErrFull):

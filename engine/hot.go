@@ -65,6 +65,17 @@ func (l *hotList) keep(j *job.Job, d store.Data) {
 	l.jobs[j.ID] = hotJob{j, d}
 }
 
+// drop forgets the jobs of shards.
+func (l *hotList) drop(lost store.ShardSet) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for id := range l.jobs {
+		if lost.Has(job.ShardOf(id)) {
+			delete(l.jobs, id)
+		}
+	}
+}
+
 func (l *hotList) forget(id string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"orrery/engine/job"
+	"orrery/engine/store"
 )
 
 // This file is the scripted Dispatcher of the tests: a line of tasks that a test takes from
@@ -93,6 +94,17 @@ func (l *line) AtWorkers(jobID string) (n int) {
 		}
 	}
 	return n
+}
+
+func (l *line) Drop(lost store.ShardSet) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.queued = slices.DeleteFunc(l.queued, func(t job.Task) bool { return lost.Has(job.ShardOf(t.JobID)) })
+	for k := range l.held {
+		if lost.Has(job.ShardOf(k.job)) {
+			delete(l.held, k)
+		}
+	}
 }
 
 func (l *line) Explain(t job.Task) []string { return []string{"no worker of type " + t.Type} }

@@ -16,6 +16,7 @@ import (
 // letter is an event on its way to a job.
 type letter struct {
 	make func(*job.Job, store.Data) (job.Event, error) // builds the event from the job as it stands
+	any  bool                                          // it needs nothing of what the job's owner has in memory
 	done bool                                          // err holds its fate; both belong to whoever has the job's lock
 	err  error
 }
@@ -37,8 +38,19 @@ func (m *mail) put(id string, l *letter) {
 // change applies the event that make builds from a job as it stands, again when somebody
 // else changed the job meanwhile. make may refuse with an error. Events that come for one
 // job at the same time share a commit: see mail.go.
+//
+// The error is ErrElsewhere for a job of another node's shard.
 func (e *Engine) change(ctx context.Context, id string, make func(*job.Job, store.Data) (job.Event, error)) error {
-	own := &letter{make: make}
+	return e.post(ctx, id, &letter{make: make})
+}
+
+// changeAnywhere is change for events that need nothing of the memory of the job's owner: any
+// node may commit them.
+func (e *Engine) changeAnywhere(ctx context.Context, id string, make func(*job.Job, store.Data) (job.Event, error)) error {
+	return e.post(ctx, id, &letter{make: make, any: true})
+}
+
+func (e *Engine) post(ctx context.Context, id string, own *letter) error {
 	e.mail.put(id, own)
 	defer e.locks.of(id)()
 	for !own.done {
@@ -89,6 +101,8 @@ func (e *Engine) serve(ctx context.Context, id string, letters []*letter) {
 // join applies as many of the letters as one change can carry. Those that were refused are
 // done; joined share the fate of the commit; rest must be built on what it leaves.
 func (e *Engine) join(ctx context.Context, id string, letters []*letter) (joined, rest []*letter, err error) {
+	s := e.enter(id)
+	defer s.leave()
 	if err := e.clear(ctx, id); err != nil {
 		return letters, nil, err
 	}
@@ -99,6 +113,10 @@ func (e *Engine) join(ctx context.Context, id string, letters []*letter) (joined
 	before, bp, revision := data, e.chartOf(ctx, j), j.Revision
 	var c *job.Change
 	for i, l := range letters {
+		if !s.owned && !l.any {
+			l.err, l.done = ErrElsewhere, true
+			continue
+		}
 		ev, err := l.make(j, data)
 		if err == nil && c != nil && (j.Revision != revision || !c.Carries(ev)) {
 			rest = letters[i:]
@@ -125,5 +143,8 @@ func (e *Engine) join(ctx context.Context, id string, letters []*letter) (joined
 	}
 	t := e.turnOf(bp)
 	defer t.end()
-	return joined, rest, e.commit(ctx, e.together(ctx, bp, c, before, t), before, t)
+	if c.Fence = s.fence; s.owned {
+		c = e.together(ctx, bp, c, before, t)
+	}
+	return joined, rest, e.commit(ctx, c, before, t)
 }

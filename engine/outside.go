@@ -255,6 +255,11 @@ func (e *Engine) carryNote(ctx context.Context, m job.Message, err error) error 
 
 // carry makes one try of a delivery and writes down what became of it.
 func (e *Engine) carry(ctx context.Context, m job.Message) error {
+	s := e.enter(m.JobID)
+	defer s.leave()
+	if !s.owned { // it has waited here for its place; its owner sends it
+		return nil
+	}
 	try, cancel := context.WithTimeout(ctx, outsideTime)
 	note, err := e.send(try, &m)
 	cancel()

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"strings"
 	"time"
 
 	"orrery/engine/blueprint"
@@ -55,7 +54,7 @@ func (e *Engine) Submit(ctx context.Context, r Request) (id string, repeated boo
 	if err := e.acceptData(bp, r); err != nil {
 		return "", false, err
 	}
-	id = job.NewID(e.cfg.Clock.Now(), shardFor(bp))
+	id = job.NewID(e.cfg.Clock.Now(), e.shardFor(bp))
 	if r.IdempotencyKey != "" {
 		if id, repeated, err = e.claim(ctx, r, id); err != nil {
 			return "", false, err
@@ -79,33 +78,17 @@ func (e *Engine) Submit(ctx context.Context, r Request) (id string, repeated boo
 	return id, repeated, faultFrom(err, id)
 }
 
-// claim binds an idempotency key to a job id before the job is created, so that a crash in
-// between leads the repetition to the same id.
-func (e *Engine) claim(ctx context.Context, r Request, fresh string) (id string, repeated bool, err error) {
-	value := []byte(fresh + " " + r.BodyHash)
-	stands, claimed, err := e.store.Claim(ctx, "idempotency/"+r.Client.ID+"/"+r.IdempotencyKey, value, idempotencyKept, e.cfg.Clock.Now())
-	if err != nil {
-		return "", false, faultFrom(err, fresh)
-	}
-	id, hash, _ := strings.Cut(string(stands), " ")
-	if !claimed && hash != r.BodyHash {
-		return "", false, faultf(IdempotencyMismatch, "the Idempotency-Key %q was used for another request (job %s): use a new key, or send the same body", r.IdempotencyKey, id)
-	}
-	return id, !claimed, nil
-}
-
-func shardFor(bp *blueprint.Blueprint) byte {
-	if len(bp.Stores) > 0 {
-		return job.ShardByName(bp.Name)
-	}
-	return job.NewShard()
-}
-
 func (e *Engine) create(ctx context.Context, bp *blueprint.Blueprint, c job.Created) error {
 	if len(c.InitialData) == 0 {
 		c.InitialData = json.RawMessage("{}")
 	}
-	return e.apply(ctx, job.Job{}, store.Data{Initial: c.InitialData}, bp, c)
+	s := e.enter(c.ID)
+	defer s.leave()
+	err := e.apply(ctx, job.Job{}, store.Data{Initial: c.InitialData}, bp, c, s)
+	if errors.Is(err, store.ErrFenced) { // its shard has just become another node's, which takes it as it is
+		err = e.apply(ctx, job.Job{}, store.Data{Initial: c.InitialData}, bp, c, stay{})
+	}
+	return err
 }
 
 // step runs the step that is due in a job, in a place for pure steps. One that calls the
@@ -120,9 +103,9 @@ func (e *Engine) step(ctx context.Context, id string) error {
 }
 
 // keepStep commits what a step decided.
-func (e *Engine) keepStep(ctx context.Context, bp *blueprint.Blueprint, j *job.Job, data store.Data, event job.Decided, t *turn) error {
+func (e *Engine) keepStep(ctx context.Context, bp *blueprint.Blueprint, j *job.Job, data store.Data, event job.Decided, t *turn, s stay) error {
 	killpoint.At("engine.step-decided")
-	err := e.applyIn(ctx, *j, data, bp, event, t)
+	err := e.applyIn(ctx, *j, data, bp, event, t, s)
 	killpoint.At("engine.step-kept")
 	return err
 }
@@ -154,14 +137,14 @@ func (e *Engine) decide(ctx context.Context, bp *blueprint.Blueprint, j *job.Job
 		return job.Decided{}, errors.Join(ctx.Err(), d.Failure)
 	}
 	endStep(span, &d)
-	event := job.Decided{Decision: d, Before: data.History, ChildShard: job.NewShard(), Trace: span.Headers()}
+	event := job.Decided{Decision: d, Before: data.History, ChildShard: e.newShard(), Trace: span.Headers()}
 	if d.Kind == job.RunChild {
 		child, err := e.childBlueprint(ctx, d.Child.Blueprint, j.Revision)
 		if !final(err) {
 			return job.Decided{}, err
 		}
 		if err == nil {
-			event.ChildShard = shardFor(child) // an unknown one fails when it is started, and says so
+			event.ChildShard = e.shardFor(child) // an unknown one fails when it is started, and says so
 		}
 	}
 	return event, nil
@@ -169,20 +152,23 @@ func (e *Engine) decide(ctx context.Context, bp *blueprint.Blueprint, j *job.Job
 
 // apply commits one event of a job that was read under its lock: next, what becomes due at
 // once by it, commit.
-func (e *Engine) apply(ctx context.Context, j job.Job, data store.Data, bp *blueprint.Blueprint, ev job.Event) error {
+func (e *Engine) apply(ctx context.Context, j job.Job, data store.Data, bp *blueprint.Blueprint, ev job.Event, s stay) error {
 	t := e.turnOf(bp)
 	defer t.end()
-	return e.applyIn(ctx, j, data, bp, ev, t)
+	return e.applyIn(ctx, j, data, bp, ev, t, s)
 }
 
 // applyIn is apply with what the event's own step has of the data stores.
-func (e *Engine) applyIn(ctx context.Context, j job.Job, data store.Data, bp *blueprint.Blueprint, ev job.Event, t *turn) error {
+func (e *Engine) applyIn(ctx context.Context, j job.Job, data store.Data, bp *blueprint.Blueprint, ev job.Event, t *turn, s stay) error {
 	c, err := e.machine(bp).Next(j, ev, e.cfg.Clock.Now())
 	if err != nil {
 		return err
 	}
 	e.traceTasks(ev, c)
-	all := e.together(ctx, bp, c, data, t)
+	all := c
+	if c.Fence = s.fence; s.owned {
+		all = e.together(ctx, bp, c, data, t)
+	}
 	err = e.commit(ctx, all, data, t)
 	if len(all.Reads)+len(all.Writes) > 0 && len(c.Reads)+len(c.Writes) == 0 && errors.Is(err, store.ErrConflict) {
 		return e.commit(ctx, c, data, nil) // what only the added steps read may be to blame
@@ -237,14 +223,22 @@ func (e *Engine) commit(ctx context.Context, c *job.Change, before store.Data, t
 	}
 	if err != nil {
 		e.hot.forget(c.Job.ID)
-		return err
+		return e.refused(c, err)
 	}
 	e.follow(c, before)
 	return nil
 }
 
-// follow starts what follows from a change that is durable.
+// follow starts what follows from a change that is durable. Of another node's job only its
+// owner can do that.
 func (e *Engine) follow(c *job.Change, before store.Data) {
+	if !e.whileOwned(c, func() { e.begin(c, before) }) {
+		e.shards.nodes.Look(c.Job.ID)
+	}
+	e.watch.changed(c.Job.ID)
+}
+
+func (e *Engine) begin(c *job.Change, before store.Data) {
 	kept := c.Job // a copy: the change itself must not stay in memory
 	e.hot.keep(&kept, after(before, c))
 	if c.CloseTasks {
@@ -264,7 +258,6 @@ func (e *Engine) follow(c *job.Change, before store.Data) {
 		nudge(e.outbox)
 		nudge(e.copies)
 	}
-	e.watch.changed(c.Job.ID)
 }
 
 // Returned takes the result of a leased task; it is durable when it returns.

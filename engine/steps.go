@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -88,6 +89,25 @@ func (l *readyList) refilled() {
 	l.wake.Broadcast()
 }
 
+func (l *readyList) len() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.ids)
+}
+
+// drop forgets the jobs of shards.
+func (l *readyList) drop(lost store.ShardSet) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.ids = slices.DeleteFunc(l.ids, func(id string) bool {
+		gone := lost.Has(job.ShardOf(id))
+		if gone {
+			delete(l.known, id)
+		}
+		return gone
+	})
+}
+
 func (l *readyList) close() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -122,16 +142,21 @@ func (e *Engine) runOne(ctx context.Context, wait bool) bool {
 
 // stepPure runs a pure step, and reports one that is not.
 func (e *Engine) stepPure(ctx context.Context, id string) (aside bool, err error) {
+	s := e.enter(id)
+	defer s.leave()
+	if !s.owned {
+		return false, e.settleDoubt(ctx, id)
+	}
 	defer e.locks.of(id)()
 	for range conflictTries {
-		j, data, bp, err := e.due(ctx, id)
+		j, data, bp, err := e.due(ctx, id, s)
 		if err != nil || j == nil {
 			return false, err
 		}
 		if e.callers.has(bp, j.State) {
 			return true, nil
 		}
-		if err = e.oncePure(ctx, bp, j, data); errors.Is(err, errDeparted) {
+		if err = e.oncePure(ctx, bp, j, data, s); errors.Is(err, errDeparted) {
 			return true, nil
 		}
 		if !errors.Is(err, store.ErrConflict) {
@@ -142,9 +167,18 @@ func (e *Engine) stepPure(ctx context.Context, id string) (aside bool, err error
 	return false, nil
 }
 
+// settleDoubt finds out what became of a commit to a job that is not this engine's (any more).
+func (e *Engine) settleDoubt(ctx context.Context, id string) error {
+	if _, open := e.doubts.of(id); !open {
+		return nil
+	}
+	defer e.locks.of(id)()
+	return e.clear(ctx, id)
+}
+
 // oncePure runs a pure step and commits what it decided. What would have to wait for data
 // stores is errDeparted, as if it called the outside.
-func (e *Engine) oncePure(ctx context.Context, bp *blueprint.Blueprint, j *job.Job, data store.Data) error {
+func (e *Engine) oncePure(ctx context.Context, bp *blueprint.Blueprint, j *job.Job, data store.Data, s stay) error {
 	t := e.turnOf(bp)
 	defer t.end()
 	if !t.takeSoon(ctx) {
@@ -154,12 +188,12 @@ func (e *Engine) oncePure(ctx context.Context, bp *blueprint.Blueprint, j *job.J
 	if err != nil {
 		return err
 	}
-	return e.keepStep(ctx, bp, j, data, event, t)
+	return e.keepStep(ctx, bp, j, data, event, t, s)
 }
 
 // due loads a job whose step is due, and its blueprint; the caller holds the job's lock. A
 // nil job means that there is nothing to run.
-func (e *Engine) due(ctx context.Context, id string) (*job.Job, store.Data, *blueprint.Blueprint, error) {
+func (e *Engine) due(ctx context.Context, id string, s stay) (*job.Job, store.Data, *blueprint.Blueprint, error) {
 	if err := e.clear(ctx, id); err != nil {
 		return nil, store.Data{}, nil, err
 	}
@@ -176,14 +210,14 @@ func (e *Engine) due(ctx context.Context, id string) (*job.Job, store.Data, *blu
 	}
 	if err != nil {
 		return nil, data, nil, e.apply(ctx, *j, data, nil, job.Broken{Err: job.Error{Code: job.CodeUnknownBlueprint,
-			Message: fmt.Sprintf("revision %s of blueprint %q can not be loaded: %v", j.Revision, j.Blueprint, err)}})
+			Message: fmt.Sprintf("revision %s of blueprint %q can not be loaded: %v", j.Revision, j.Blueprint, err)}}, s)
 	}
 	return j, data, bp, nil
 }
 
 func (e *Engine) refill(ctx context.Context) {
 	defer e.ready.refilled()
-	ids, err := e.store.Ready(ctx, "", maxReady)
+	ids, err := e.readyIDs(ctx)
 	if err != nil {
 		if ctx.Err() == nil {
 			e.cfg.Log.Error("ready jobs could not be read; it is tried again", "error", err)
@@ -191,8 +225,11 @@ func (e *Engine) refill(ctx context.Context) {
 		}
 		return
 	}
+	now := e.cfg.Clock.Now()
 	for _, id := range ids {
-		e.ready.push(id)
+		if s, stuck := e.stuck.of(id); !stuck || !s.next.After(now) { // else it has its date
+			e.ready.push(id)
+		}
 	}
 	if len(ids) == maxReady {
 		e.ready.overflow()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -68,6 +69,17 @@ func (l *stuckList) ended(id string) {
 	l.n.Store(int64(len(l.jobs)))
 }
 
+// drop forgets the jobs of shards: their steps are for others to keep.
+func (l *stuckList) drop(lost store.ShardSet) {
+	if l.n.Load() == 0 {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	maps.DeleteFunc(l.jobs, func(id string, _ stuckStep) bool { return lost.Has(job.ShardOf(id)) })
+	l.n.Store(int64(len(l.jobs)))
+}
+
 func (l *stuckList) of(id string) (s stuckStep, ok bool) {
 	if l.n.Load() == 0 {
 		return s, false
@@ -80,6 +92,10 @@ func (l *stuckList) of(id string) (s stuckStep, ok bool) {
 
 // retryStep runs a step again in a while.
 func (e *Engine) retryStep(ctx context.Context, id string, err error) {
+	if errors.Is(err, ErrElsewhere) { // its owner runs it
+		e.stuck.ended(id)
+		return
+	}
 	wait, tries := e.stuck.failed(id, err, e.cfg.Clock.Now())
 	if tries&(tries-1) == 0 { // the 1st, 2nd, 4th, 8th ... time
 		e.cfg.Log.Error("a step could not be kept; it is tried again", "job", id, "in", wait, "tries", tries, "error", err)

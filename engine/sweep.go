@@ -42,7 +42,7 @@ func (e *Engine) Sweep(ctx context.Context) (jobs int, err error) {
 	if e.cfg.Files == nil {
 		return 0, nil
 	}
-	if e.cfg.FilesKept >= 0 {
+	if e.cfg.FilesKept >= 0 && e.leads(WorkFiles) {
 		jobs, err = e.sweepStore(ctx, e.cfg.Files, e.cfg.FilesKept)
 	}
 	if e.cfg.LocalFiles == nil {

@@ -26,7 +26,8 @@ func jitter() float64 { return 0.5 + rand.Float64()/2 }
 // earlier one.
 func (e *Engine) runTimers(ctx context.Context) {
 	for ctx.Err() == nil {
-		nap := longestNap
+		var nap time.Duration
+		e.lookNow()
 		e.planned.Store(math.MaxInt64) // until the nap is known, every new date counts
 		n, err := e.fireDue(ctx)
 		switch {
@@ -60,11 +61,11 @@ func (e *Engine) dueAt(at *time.Time) {
 }
 
 func (e *Engine) untilNext(ctx context.Context) time.Duration {
-	longest := longestNap
+	longest := e.longest()
 	if e.unwritten.Swap(false) {
 		longest = retryStore // the dates of the newest hand-outs may not be in the store yet
 	}
-	at, ok, err := e.store.NextDue(ctx)
+	at, ok, err := e.nextDue(ctx)
 	if err != nil {
 		return retryStore
 	}
@@ -77,7 +78,7 @@ func (e *Engine) untilNext(ctx context.Context) time.Duration {
 // fireDue handles what is due now and gives how many dates it dealt with. A date that can
 // not be handled does not keep the others waiting; the first such error is returned.
 func (e *Engine) fireDue(ctx context.Context) (n int, failed error) {
-	wakes, err := e.store.Due(ctx, e.cfg.Clock.Now(), dueBatch)
+	wakes, err := e.dueBy(ctx, e.cfg.Clock.Now(), dueBatch)
 	if err != nil {
 		return 0, err
 	}
@@ -88,7 +89,7 @@ func (e *Engine) fireDue(ctx context.Context) (n int, failed error) {
 		case err == nil:
 			killpoint.At("engine.timer-kept")
 			n++
-		case errors.As(err, &illegal), errors.Is(err, store.ErrNotFound):
+		case errors.As(err, &illegal), errors.Is(err, store.ErrNotFound), errors.Is(err, ErrElsewhere):
 			// the job moved on between the look and the lock: its new row has its own date
 		case failed == nil:
 			failed = fmt.Errorf("job %s, task %d: %w", w.JobID, w.Task, err)

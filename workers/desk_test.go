@@ -48,6 +48,7 @@ type desk struct {
 	fails      int // this many writes fail with ErrFull
 	refuse     string
 	reads      int
+	elsewhere  map[byte]bool  // shards of other nodes
 	during     func(job.Task) // runs, without the lock, while a result is being written
 }
 
@@ -58,6 +59,12 @@ func (d *desk) HandedOut(t job.Task) {
 	defer d.mu.Unlock()
 	d.handed = append(d.handed, t)
 	d.rows[taskKey{t.JobID, t.N}] = t
+}
+
+func (d *desk) Mine(jobID string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return !d.elsewhere[job.ShardOf(jobID)]
 }
 
 func (d *desk) write() error {

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"orrery/engine"
 	"orrery/engine/job"
 	"orrery/engine/store"
 )
@@ -28,6 +29,7 @@ type lease struct {
 	returning chan struct{} // not nil while a result is being written; closed after it
 	second    time.Time     // of the progress limit
 	reports   int           // progress taken in that second
+	adopted   time.Time     // when this node took it over as a row of the store; zero: it handed it out itself
 	orphan    bool          // an emulated worker of an earlier process had it
 }
 
@@ -146,8 +148,8 @@ func (h *Hub) whole(ctx context.Context, e *entry, id string) (job.Task, error) 
 	return e.stamped(*row), nil
 }
 
-// Recover rebuilds leases from rows that are leased in the store. They end one TTL after the
-// start of the hub at the earliest; those of emulated workers end at once, as these lived in
+// Recover rebuilds leases from rows that are leased in the store. They end one TTL from now at
+// the earliest: their workers may not have found this node yet. Those of emulated workers end at once, as these lived in
 // the process that is gone.
 func (h *Hub) Recover(leased []job.Task) {
 	h.mu.Lock()
@@ -156,6 +158,7 @@ func (h *Hub) Recover(leased []job.Task) {
 		t := leased[i]
 		if h.entries[taskKey{t.JobID, t.N}] == nil {
 			h.adopt(&t, false)
+			h.entries[taskKey{t.JobID, t.N}].lease.adopted = h.clock.Now()
 			h.entries[taskKey{t.JobID, t.N}].lease.orphan = strings.HasPrefix(t.Worker, emulatedPrefix)
 		}
 	}
@@ -211,7 +214,7 @@ func (h *Hub) lose(ctx context.Context, losses []loss) {
 			continue
 		}
 		h.log.Info("a worker lost a task", "task_id", x.id, "worker", t.Worker, "confirmed", confirmed, "why", x.why)
-		if err := h.desk.Lost(ctx, t, confirmed, x.why); err != nil {
+		if err := h.desk.Lost(ctx, t, confirmed, x.why); err != nil && !errors.Is(err, engine.ErrElsewhere) {
 			h.log.Warn("a lost task could not be given back and is tried again", "task_id", x.id, "error", err)
 			h.mu.Lock()
 			if h.entries[taskKey{t.JobID, t.N}] == nil {
@@ -219,6 +222,18 @@ func (h *Hub) lose(ctx context.Context, losses []loss) {
 				h.entries[taskKey{t.JobID, t.N}].lease.cancel = asked
 			}
 			h.mu.Unlock()
+		}
+	}
+}
+
+// Drop forgets the tasks of shards that are another node's now. Their workers hear nothing of
+// it: what they have is theirs still.
+func (h *Hub) Drop(lost store.ShardSet) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for k, e := range h.entries {
+		if lost.Has(job.ShardOf(k.job)) {
+			h.drop(e)
 		}
 	}
 }

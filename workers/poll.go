@@ -220,6 +220,14 @@ func (h *Hub) deliver(ctx context.Context, e *entry, id string) ([]byte, error) 
 
 // sent notes the hand-out, unless the lease ended meanwhile.
 func (h *Hub) sent(e *entry, t job.Task) error {
+	if !h.desk.Mine(t.JobID) { // its shard has gone to another node, which hands it out
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		if e.lease != nil && e.lease.id == t.ID {
+			h.drop(e)
+		}
+		return errGone
+	}
 	due := t.LeasedAt.Add(time.Duration(h.desk.AttemptSeconds(t) * float64(time.Second)))
 	t.Due = &due
 	h.mu.Lock()

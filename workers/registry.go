@@ -247,7 +247,7 @@ func (h *Hub) gaveUp(w *worker, l *lease, now time.Time) bool {
 // of the others are none of our business.
 func (h *Hub) gaveOut(ctx context.Context, taskID string) bool {
 	k, ok := parseFence(taskID)
-	if !ok {
+	if !ok || !h.desk.Mine(k.job) { // what another node gave out is for that one to say
 		return false
 	}
 	_, err := h.desk.Task(ctx, k.job, k.n)

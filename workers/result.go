@@ -138,6 +138,8 @@ func (h *Hub) settle(ctx context.Context, e *entry, l *lease, o engine.Outcome) 
 	switch {
 	case errors.Is(err, errGone):
 		return protocol.Outcome{Ignored: protocol.ReasonStaleTask, Message: "the task was taken back"}, nil
+	case errors.Is(err, engine.ErrElsewhere):
+		return protocol.Outcome{}, fmt.Errorf("%w (%w)", ErrStoreFull, err)
 	case err != nil && !errors.Is(err, store.ErrNotFound):
 		h.log.Error("a result could not be stored; the worker must send it again", "task_id", l.id, "worker", o.Worker, "error", err)
 		return protocol.Outcome{}, fmt.Errorf("%w (%w)", ErrStoreFull, err)
@@ -167,7 +169,7 @@ func (h *Hub) bring(ctx context.Context, t job.Task, o engine.Outcome) (engine.T
 		}
 		o.Again = true
 		left := end.Sub(h.clock.Now())
-		if left <= 0 || ctx.Err() != nil {
+		if left <= 0 || ctx.Err() != nil || errors.Is(err, engine.ErrElsewhere) {
 			return taken, err
 		}
 		timer := h.clock.NewTimer(min(wait, left))
@@ -184,6 +186,9 @@ func (h *Hub) absent(ctx context.Context, taskID string, o engine.Outcome) (prot
 	k, ok := parseFence(taskID)
 	if !ok {
 		return protocol.Outcome{Ignored: protocol.ReasonJobNotFound, Message: "this server gives out no such task id"}, nil
+	}
+	if !h.desk.Mine(k.job) {
+		return protocol.Outcome{}, fmt.Errorf("%w (%w)", ErrStoreFull, engine.ErrElsewhere)
 	}
 	row, err := h.desk.Task(ctx, k.job, k.n)
 	switch {

@@ -3,11 +3,13 @@ package workers
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
+	"orrery/engine"
 	"orrery/engine/job"
 )
 
@@ -51,7 +53,7 @@ func (h *Hub) Sweep(ctx context.Context) {
 }
 
 // silent collects the leases of workers that were not heard of for a TTL. No lease ends
-// before one TTL after the start.
+// before one TTL after the start, or after it was taken over from another node.
 func (h *Hub) silent(now time.Time) []loss {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -64,7 +66,11 @@ func (h *Hub) silent(now time.Time) []loss {
 			}
 		}
 		if !early && len(w.leases) > 0 && w.poll == nil && !h.live(w, now) {
-			out = append(out, lossesOf(w, fmt.Sprintf("its worker %s was not heard of for %g s", w.id, h.ttl.Seconds()))...)
+			for _, x := range lossesOf(w, fmt.Sprintf("its worker %s was not heard of for %g s", w.id, h.ttl.Seconds())) {
+				if now.Sub(x.e.lease.adopted) >= h.ttl {
+					out = append(out, x)
+				}
+			}
 		}
 	}
 	return out
@@ -160,7 +166,7 @@ func (h *Hub) fail(ctx context.Context, u misfit) {
 	}
 	h.drop(u.e)
 	h.mu.Unlock()
-	if err := h.desk.Unsuitable(ctx, *row, u.why); err != nil {
+	if err := h.desk.Unsuitable(ctx, *row, u.why); err != nil && !errors.Is(err, engine.ErrElsewhere) {
 		h.log.Warn("a task that no worker may do could not be failed and is queued again", "job", row.JobID, "task", row.N, "error", err)
 		h.offerAgain(*row)
 	}

@@ -41,6 +41,7 @@ func (nobody) AtWorkers(string) int { return 0 }
 func (nobody) AskCancel(string) int { return 0 }
 func (nobody) Offer(job.Task)       {}
 func (nobody) Recover(_ []job.Task) {}
+func (nobody) Drop(store.ShardSet)  {}
 
 type rig struct {
 	*Scheduler

@@ -5,6 +5,7 @@ import (
 
 	"orrery/engine"
 	"orrery/engine/job"
+	"orrery/engine/store"
 )
 
 // This file is the dispatcher of a simulation: a list of queued tasks and those that the
@@ -91,6 +92,9 @@ func (q *queue) AtWorkers(jobID string) (n int) {
 	}
 	return n
 }
+
+// Drop is for several nodes; here there is one.
+func (q *queue) Drop(store.ShardSet) {}
 
 // best gives the queued task that is next by (priority, first dispatch, arrival) among
 // those that fit.

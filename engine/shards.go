@@ -1,0 +1,365 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"orrery/engine/blueprint"
+	"orrery/engine/job"
+	"orrery/engine/store"
+)
+
+// This file is for several engines on one store: which shards this one owns, and what begins
+// and ends with that. An engine without nodes owns every shard, and nothing here costs it
+// more than a comparison.
+//
+// Words: the engine that owns a shard does everything for its jobs, so that what it keeps in
+// memory is right; each of its commits carries the fence number of the shard's lease. Who
+// changes a job stays in its shard meanwhile, and a shard is let go when nobody stays in it
+// any more. A job of another node's shard may be created here, and take what needs nothing of
+// its owner's memory: without a fence, for the job's version guards it, and the owner is told.
+
+// Nodes is what an engine asks of the node that it runs on.
+type Nodes interface {
+	// Current reports whether this node's leases stand by its own clock; it costs nothing.
+	Current() bool
+	// Leads reports whether this node does a work that there must be one of.
+	Leads(work string) bool
+	// Fenced says that a commit was refused: the shard is another node's by now.
+	Fenced(shard byte)
+	// Look tells the owner of a job that it was changed here; it returns at once, and may fail.
+	Look(jobID string)
+	// Cancel has the owner of a job cancel it: only there it is known what workers have.
+	Cancel(ctx context.Context, id, by string) error
+}
+
+// WorkFiles is the work of removing files of ended jobs, as Nodes.Leads knows it.
+const WorkFiles = "files"
+
+// ErrElsewhere: the job belongs to another node, or is on its way there. Nothing was done.
+var ErrElsewhere = errors.New("the job belongs to another node")
+
+// lookAgain is how often an engine with nodes looks for what others have changed in its
+// shards without its being told.
+const lookAgain = 3 * time.Second
+
+type phase uint8
+
+const (
+	foreign phase = iota
+	opening       // what the store has is read; tasks may be handed out already
+	open
+	closing // nothing new begins
+)
+
+// tenure is this engine's hold on one shard.
+type tenure struct {
+	mu    sync.Mutex
+	phase phase
+	fence int64
+	staying
+}
+
+// staying counts who is at work in a shard.
+type staying struct {
+	busy int
+	idle chan struct{} // not nil: closed when nobody is any more
+}
+
+// shards is what an engine owns; nil owns everything.
+type shards struct {
+	nodes   Nodes
+	reads   store.Sharded
+	tenures [job.Shards]tenure
+	open    atomic.Pointer[store.ShardSet]
+	last    atomic.Int64 // when the rows were looked through, in milliseconds since 1970
+}
+
+func newShards(s store.Store, nodes Nodes) (*shards, error) {
+	if nodes == nil {
+		return nil, nil
+	}
+	reads, ok := s.(store.Sharded)
+	if !ok {
+		return nil, errors.New("engine: this store can not be shared by several nodes")
+	}
+	o := &shards{nodes: nodes, reads: reads}
+	o.open.Store(&store.ShardSet{})
+	return o, nil
+}
+
+// stay is the right to change a job while it lasts.
+type stay struct {
+	in    *tenure
+	fence int64
+	owned bool
+}
+
+// enter begins a stay; owned is false for a job of another node's shard. Whoever enters leaves.
+func (e *Engine) enter(jobID string) stay {
+	if e.shards == nil {
+		return stay{owned: true}
+	}
+	g := &e.shards.tenures[job.ShardOf(jobID)]
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.phase != open {
+		return stay{}
+	}
+	g.busy++
+	return stay{g, g.fence, true}
+}
+
+func (s stay) leave() {
+	if s.in == nil {
+		return
+	}
+	s.in.mu.Lock()
+	defer s.in.mu.Unlock()
+	if s.in.busy--; s.in.busy == 0 && s.in.idle != nil {
+		close(s.in.idle)
+		s.in.idle = nil
+	}
+}
+
+// whileOwned runs f if the shard is still held as it was when a change was built, and keeps
+// it from being let go meanwhile. f must not wait.
+func (e *Engine) whileOwned(c *job.Change, f func()) bool {
+	if e.shards == nil {
+		f()
+		return true
+	}
+	g := &e.shards.tenures[job.ShardOf(c.Job.ID)]
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if c.Fence == 0 || g.fence != c.Fence {
+		return false
+	}
+	f()
+	return true
+}
+
+// Mine reports whether tasks of a job may be handed out here.
+func (e *Engine) Mine(jobID string) bool {
+	if e.shards == nil {
+		return true
+	}
+	g := &e.shards.tenures[job.ShardOf(jobID)]
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return (g.phase == opening || g.phase == open) && e.shards.nodes.Current()
+}
+
+// Gain takes shards up, each with the fence number of its lease: tasks go to the dispatcher,
+// steps and dates are looked for. With an error nothing was taken up.
+func (e *Engine) Gain(ctx context.Context, fences map[byte]int64) error {
+	in := store.ShardSet{}
+	for s, fence := range fences {
+		in.Add(s)
+		g := &e.shards.tenures[s]
+		g.mu.Lock()
+		g.phase, g.fence = opening, fence
+		g.mu.Unlock()
+	}
+	if err := e.takeUp(ctx, in); err != nil {
+		e.drop(in)
+		return err
+	}
+	for s, fence := range fences {
+		g := &e.shards.tenures[s]
+		g.mu.Lock()
+		if g.phase == opening && g.fence == fence {
+			g.phase = open
+		}
+		g.mu.Unlock()
+	}
+	e.shards.recount()
+	e.lookThrough()
+	return nil
+}
+
+// Lose lets shards go: nothing new begins in them, what runs may end until ctx does, and then
+// memory forgets them. Workers are told nothing: the next owner has their tasks.
+func (e *Engine) Lose(ctx context.Context, lost store.ShardSet) {
+	for s := range lost.Each {
+		g := &e.shards.tenures[s]
+		g.mu.Lock()
+		if g.phase != foreign {
+			g.phase = closing
+		}
+		g.mu.Unlock()
+	}
+	e.shards.recount()
+	if ctx.Err() == nil {
+		for s := range lost.Each {
+			e.shards.tenures[s].rest(ctx)
+		}
+		if err := e.store.Sync(ctx); err != nil { // hand-outs, so that the next owner sees them
+			e.cfg.Log.Warn("what is known of shards that are given away could not be written in full", "error", err)
+		}
+	}
+	e.drop(lost)
+}
+
+// rest waits until nobody stays in the shard.
+func (g *tenure) rest(ctx context.Context) {
+	g.mu.Lock()
+	if g.busy == 0 {
+		g.mu.Unlock()
+		return
+	}
+	if g.idle == nil {
+		g.idle = make(chan struct{})
+	}
+	idle := g.idle
+	g.mu.Unlock()
+	select {
+	case <-idle:
+	case <-ctx.Done():
+	}
+}
+
+// drop forgets shards. After it no change that was begun before has any effect in memory.
+func (e *Engine) drop(lost store.ShardSet) {
+	for s := range lost.Each {
+		g := &e.shards.tenures[s]
+		g.mu.Lock()
+		g.phase, g.fence = foreign, 0
+		g.mu.Unlock()
+	}
+	e.shards.recount()
+	e.cfg.Dispatcher.Drop(lost)
+	e.hot.drop(lost)
+	e.ready.drop(lost)
+	e.stuck.drop(lost)
+}
+
+// recount brings the set of open shards up to date.
+func (o *shards) recount() {
+	set := store.ShardSet{}
+	for s := range o.tenures {
+		g := &o.tenures[s]
+		g.mu.Lock()
+		if g.phase == open {
+			set.Add(byte(s))
+		}
+		g.mu.Unlock()
+	}
+	o.open.Store(&set)
+}
+
+// Look takes notice of a job that another node has changed.
+func (e *Engine) Look(jobID string) {
+	e.watch.changed(jobID)
+	if !e.Mine(jobID) {
+		return
+	}
+	e.hot.forget(jobID)
+	e.ready.push(jobID)
+	nudge(e.timers)
+	nudge(e.outbox)
+	nudge(e.copies)
+}
+
+// lookThrough looks for all that is due in the shards.
+func (e *Engine) lookThrough() {
+	e.ready.overflow()
+	nudge(e.timers)
+	nudge(e.outbox)
+	nudge(e.copies)
+}
+
+// busyList is a list of ready jobs so long that it is not filled up just to find a few more.
+const busyList = 1000
+
+// lookNow looks for ready jobs that nobody has told of, every few seconds.
+func (e *Engine) lookNow() {
+	if e.shards == nil {
+		return
+	}
+	now := e.cfg.Clock.Now().UnixMilli()
+	if now-e.shards.last.Load() >= lookAgain.Milliseconds() && e.ready.len() < busyList {
+		e.shards.last.Store(now)
+		e.ready.overflow()
+	}
+}
+
+// longest is the longest time until the store is looked at again.
+func (e *Engine) longest() time.Duration {
+	if e.shards == nil {
+		return longestNap
+	}
+	return lookAgain
+}
+
+// refused says of a commit's error what it means for the shard.
+func (e *Engine) refused(c *job.Change, err error) error {
+	if e.shards == nil || !errors.Is(err, store.ErrFenced) {
+		return err
+	}
+	e.shards.nodes.Fenced(job.ShardOf(c.Job.ID))
+	return errors.Join(ErrElsewhere, err)
+}
+
+// shardFor is where a new job of a blueprint goes: the one shard of a blueprint with data
+// stores, else one that this engine owns.
+func (e *Engine) shardFor(bp *blueprint.Blueprint) byte {
+	if len(bp.Stores) > 0 {
+		return job.ShardByName(bp.Name)
+	}
+	return e.newShard()
+}
+
+func (e *Engine) newShard() byte {
+	if e.shards == nil {
+		return job.NewShard()
+	}
+	set := e.shards.open.Load()
+	if n := set.Len(); n > 0 {
+		skip := rand.IntN(n)
+		for s := range set.Each {
+			if skip == 0 {
+				return s
+			}
+			skip--
+		}
+	}
+	return job.NewShard() // its owner is told
+}
+
+// leads reports whether a work that there must be one of is this engine's.
+func (e *Engine) leads(work string) bool { return e.shards == nil || e.shards.nodes.Leads(work) }
+
+// The reads of what is due, over the shards that are owned.
+
+func (e *Engine) readyIDs(ctx context.Context) ([]string, error) {
+	if e.shards == nil {
+		return e.store.Ready(ctx, "", maxReady)
+	}
+	return e.shards.reads.ReadyIn(ctx, *e.shards.open.Load(), "", maxReady)
+}
+
+func (e *Engine) dueBy(ctx context.Context, at time.Time, limit int) ([]store.Wake, error) {
+	if e.shards == nil {
+		return e.store.Due(ctx, at, limit)
+	}
+	return e.shards.reads.DueIn(ctx, *e.shards.open.Load(), at, limit)
+}
+
+func (e *Engine) nextDue(ctx context.Context) (at time.Time, ok bool, err error) {
+	if e.shards == nil {
+		return e.store.NextDue(ctx)
+	}
+	return e.shards.reads.NextDueIn(ctx, *e.shards.open.Load())
+}
+
+func (e *Engine) messages(ctx context.Context, by time.Time, limit int) ([]job.Message, error) {
+	if e.shards == nil {
+		return e.store.Messages(ctx, by, limit)
+	}
+	return e.shards.reads.MessagesIn(ctx, *e.shards.open.Load(), by, limit)
+}
