@@ -66,6 +66,7 @@ var httpStatus = map[string]int{
 	codeInternal:           http.StatusInternalServerError,
 	codeStopping:           http.StatusServiceUnavailable,
 	"store_full":           http.StatusServiceUnavailable,
+	"elsewhere":            http.StatusServiceUnavailable,
 	codeStore:              http.StatusServiceUnavailable,
 	codeNoFiles:            http.StatusNotImplemented,
 	codeFilesAway:          http.StatusServiceUnavailable,

@@ -45,6 +45,7 @@ type server struct {
 	listener  net.Listener
 	tls       *certificates // nil without TLS
 	store     store.Store
+	alone     *alone // nil: no other process can open the store
 	files     *files
 	databases *engine.Databases
 	dev       bool
@@ -95,7 +96,7 @@ func (s *server) join(ctx context.Context, how wiring) (err error) {
 	if s.catalog, err = openCatalog(ctx, cfg, log); err != nil {
 		return err
 	}
-	if s.store, err = openWhole(ctx, cfg.Store, log); err != nil {
+	if err = s.takeStore(ctx); err != nil {
 		return err
 	}
 	if err = restore(ctx, s.catalog, s.store, cfg); err != nil {
@@ -153,6 +154,15 @@ func (s *server) join(ctx context.Context, how wiring) (err error) {
 	return err
 }
 
+// takeStore opens the store, for this server alone.
+func (s *server) takeStore(ctx context.Context) (err error) {
+	if s.store, err = openWhole(ctx, s.cfg.Store, s.log); err != nil {
+		return err
+	}
+	s.alone, err = claimAlone(ctx, s.store, clock.Real{}, s.log.Info)
+	return err
+}
+
 // run serves until ctx ends, then stops in order: no new requests, held polls released,
 // running steps finished, store closed.
 func (s *server) run(ctx context.Context) error {
@@ -179,6 +189,15 @@ func (s *server) run(ctx context.Context) error {
 	if s.emulator != nil {
 		working.Go(func() { s.emulator.Run(background) })
 	}
+	ctx, lose := context.WithCancelCause(ctx)
+	defer lose(nil)
+	if s.alone != nil {
+		working.Go(func() {
+			s.alone.keep(background, clock.Real{}, func(other string) {
+				lose(fmt.Errorf("another server has taken the store over while this one did not answer: %s", other))
+			})
+		})
+	}
 	served := make(chan error, 1)
 	go func() { served <- s.http.Serve(s.listener) }()
 
@@ -188,6 +207,9 @@ func (s *server) run(ctx context.Context) error {
 		s.log.Error("the server stopped listening", "error", failed)
 	case <-ctx.Done():
 		s.log.Info("stopping; a second signal ends at once")
+		if cause := context.Cause(ctx); cause != ctx.Err() {
+			failed = cause
+		}
 	}
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownGrace)
 	defer cancel()
@@ -214,6 +236,11 @@ func (s *server) close() {
 	}
 	if err := s.tracer.Close(context.Background()); err != nil {
 		s.log.Warn("tracing was not ended cleanly", "error", err)
+	}
+	if s.alone != nil {
+		if err := s.alone.end(context.Background()); err != nil {
+			s.log.Warn("the next server on this store has to wait a moment", "error", err)
+		}
 	}
 	if s.store != nil {
 		if err := s.store.Close(); err != nil {

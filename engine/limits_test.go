@@ -30,7 +30,7 @@ type breach struct {
 
 var breaches = map[string]breach{
 	"steps":             {n: 1000, says: []string{"at most 1000 Starlark steps"}, lines: []string{"for i in range(100000): pass"}},
-	"seconds":           {n: 0.05, says: []string{"at most 50ms"}, lines: []string{"for i in range(1000000):", "    for j in range(1000): pass"}},
+	"seconds":           {n: 0.01, says: []string{"at most 10ms"}, lines: []string{"for i in range(1000000):", "    for j in range(1000): pass"}},
 	"sleep_seconds":     {n: 0.1, says: []string{"sleep(0.2)", "at most 100ms"}, lines: []string{"sleep(0.2)"}},
 	"calls":             {n: 3, says: []string{"at most 3 calls", "number 4"}, lines: []string{"for i in range(9): sleep(0)"}},
 	"call_seconds":      {n: 0.01, says: []string{"data_stores.kept", "within 10ms"}, lines: []string{`context.data_stores.kept.get("n")`}},
@@ -52,7 +52,7 @@ var breaches = map[string]breach{
 	"source_kib":        {n: 1, says: []string{"has 2000 bytes", "is 1024", guard.CodeSource}, load: map[string]string{"main.star": "#" + strings.Repeat("x", 1999)}},
 	"load_depth":        {n: 2, says: []string{"at most 2 deep", "b.star would be one more", guard.CodeLoadDepth}, load: loads("main", "a", "b", "c")},
 	"load_files":        {n: 2, says: []string{"at most 2 files", "b.star would be one more", guard.CodeLoadFiles}, load: loads("main", "a", "b", "c")},
-	"load_seconds":      {n: 0.05, says: []string{"at most 50ms"}, load: map[string]string{"main.star": "def f():\n    for i in range(1000000):\n        for j in range(1000): pass\nf()\n"}},
+	"load_seconds":      {n: 0.01, says: []string{"at most 10ms"}, load: map[string]string{"main.star": "def f():\n    for i in range(1000000):\n        for j in range(1000): pass\nf()\n"}},
 }
 
 // loads makes files of which each loads the next.
