@@ -63,6 +63,13 @@ func claimAlone(ctx context.Context, s store.Store, clk clock.Clock, say func(te
 	}
 }
 
+// takenOver ends a server whose store another one has.
+type takenOver struct{ by string }
+
+func (t *takenOver) Error() string {
+	return "another server has taken the store over while this one did not answer: " + t.by
+}
+
 // renew takes or keeps the right; other says who has it when that failed.
 func (a *alone) renew(ctx context.Context) (held bool, other string, err error) {
 	leases, err := a.leases.Hold(ctx, a.holder, a.info, aloneFor, aloneLease)

@@ -194,7 +194,7 @@ func (s *server) run(ctx context.Context) error {
 	if s.alone != nil {
 		working.Go(func() {
 			s.alone.keep(background, clock.Real{}, func(other string) {
-				lose(fmt.Errorf("another server has taken the store over while this one did not answer: %s", other))
+				lose(&takenOver{by: other})
 			})
 		})
 	}
@@ -207,8 +207,8 @@ func (s *server) run(ctx context.Context) error {
 		s.log.Error("the server stopped listening", "error", failed)
 	case <-ctx.Done():
 		s.log.Info("stopping; a second signal ends at once")
-		if cause := context.Cause(ctx); cause != ctx.Err() {
-			failed = cause
+		if taken := new(takenOver); errors.As(context.Cause(ctx), &taken) { // else it is a signal
+			failed = taken
 		}
 	}
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownGrace)
