@@ -53,6 +53,7 @@ var directions = []direction{
 	{"engine/blueprint", []string{"engine/analysis", "starlib/...", "engine/job", "engine/clock", "engine/store"}},
 	{"engine/store/...", []string{"engine/store/...", "engine/job", "engine/clock", "engine/killpoint"}},
 	{"engine/store", []string{"engine/job"}},
+	{"engine/store/held", nil},
 	{"engine/port", []string{"engine/analysis", "engine/starfmt"}},
 	{"engine/scheduler", []string{"engine", "engine/clock", "engine/job", "engine/store"}},
 	{"engine/simulate", []string{"engine/...", "starlib/..."}},

@@ -11,6 +11,7 @@ import (
 
 	"orrery/engine/job"
 	"orrery/engine/store"
+	"orrery/engine/store/held"
 )
 
 // This file holds what is in line and the goroutine that takes it from there.
@@ -24,12 +25,11 @@ type write struct {
 	moved  *movedMessage
 	gone   []string // ids of messages
 
-	size  int        // bytes of text, about
-	done  chan error // nil: nobody waits; else room for one
-	sync  bool       // all that is held goes before it
-	spare []*write   // hand-outs that change makes needless; if it is refused they are not
-	since time.Time  // of a hand-out: when it came
-	over  bool       // of a hand-out: it is held no more
+	size  int              // bytes of text, about
+	done  chan error       // nil: nobody waits; else room for one
+	sync  bool             // all that is held goes before it
+	spare []*write         // hand-outs that change makes needless; if it is refused they are not
+	place held.Place[uuid] // of a hand-out that is held
 }
 
 type progressRow struct {
@@ -51,7 +51,7 @@ type writer struct {
 
 	conn  *pgx.Conn // nil: none, or the last one broke
 	used  time.Time // when conn answered last
-	held  holding
+	held  held.Line[uuid, *write]
 	next  *write   // taken from the line, but not to be in one batch with what was taken before
 	again []*write // hand-outs from batches that a full or absent server refused
 	told  time.Time
@@ -93,7 +93,7 @@ func (s *Store) HandOut(t job.Task) {
 		s.opts.Log.Warn("hand-out not written", "job", t.JobID, "task", t.N, "error", err)
 		return
 	}
-	s.later(s.writerOf(id), "hand-out", &write{out: &taskRow{id, &t, taskDue(&t), []byte(body)}, size: len(body), since: time.Now()})
+	s.later(s.writerOf(id), "hand-out", &write{out: &taskRow{id, &t, taskDue(&t), []byte(body)}, size: len(body)})
 }
 
 // AddProgress queues an entry; those of its task that are too old go with it.
@@ -194,7 +194,7 @@ func (w *writer) run() {
 		case first := <-w.queue:
 			w.commit(w.gather(first))
 		case <-timer.C:
-			w.commit(w.held.due(w.takeAgain(), false))
+			w.commit(w.held.Due(w.takeAgain(), false))
 		case <-w.s.closing:
 			w.finish()
 			return
@@ -204,7 +204,7 @@ func (w *writer) run() {
 
 // wait gives the time until something must be done without anybody asking.
 func (w *writer) wait() (time.Duration, bool) {
-	if d, any := w.held.wait(); any {
+	if d, any := w.held.Wait(); any {
 		return d, true
 	}
 	return againAfter, len(w.again) > 0
@@ -231,7 +231,7 @@ func (w *writer) finish() {
 		}
 		w.commit(w.gather(first))
 	}
-	w.commit(w.held.due(w.takeAgain(), true))
+	w.commit(w.held.Due(w.takeAgain(), true))
 }
 
 // gather adds first and what else is in line, and holds hand-outs back; what was held long
@@ -239,7 +239,7 @@ func (w *writer) finish() {
 // begins the next batch.
 func (w *writer) gather(first *write) []*write {
 	runtime.Gosched() // lets those that the last batch woke get in line
-	batch := w.held.due(w.takeAgain(), false)
+	batch := w.held.Due(w.takeAgain(), false)
 	jobs, size := map[uuid]bool{}, 0
 	for next := first; ; {
 		if next.change != nil {
@@ -266,12 +266,12 @@ func (w *writer) gather(first *write) []*write {
 func (w *writer) take(batch []*write, next *write) []*write {
 	switch {
 	case next.out != nil:
-		w.held.add(next)
+		w.held.Add(next.out.job, next)
 		return batch
 	case next.sync:
-		batch = w.held.due(batch, true)
+		batch = w.held.Due(batch, true)
 	case next.change != nil:
-		batch = w.held.before(batch, next)
+		batch = w.before(batch, next)
 	}
 	return append(batch, next)
 }

@@ -11,6 +11,7 @@ import (
 
 	"orrery/engine/job"
 	"orrery/engine/store"
+	"orrery/engine/store/held"
 )
 
 // This file holds the goroutines that write jobs. Each has the shards of its share and one
@@ -27,7 +28,7 @@ type write struct {
 	told   func(reply any) error // what the reply means; nil: nothing
 	done   chan error            // nil: nobody waits; else room for one
 	keep   bool                  // nobody waits, but while the server is away it is tried again
-	out    *handOut              // it is held back for a while; see held.go
+	out    *handOut              // it is held back for a while
 	job    string                // whose held hand-outs go before it; "": of none
 	tasks  []job.Task            // that it writes: their held hand-outs need not be
 	sync   bool                  // all that is held goes before it; it calls nothing
@@ -39,7 +40,7 @@ type write struct {
 type writer struct {
 	s     *Store
 	queue chan *write
-	held  holding
+	held  held.Line[string, *write]
 	again []*write // kept from pipelines that failed
 	told  time.Time
 	gone  chan struct{} // closed when it has ended
@@ -122,7 +123,7 @@ func (w *writer) run() {
 		case <-tick.C:
 			batch = append(batch[:0], w.again...)
 			w.again = nil
-			if batch = w.held.due(batch, false); len(batch) > 0 {
+			if batch = w.held.Due(batch, false); len(batch) > 0 {
 				w.send(batch)
 				clear(batch)
 			}
@@ -138,7 +139,7 @@ func (w *writer) rest() (d time.Duration, any bool) {
 	if len(w.again) > 0 {
 		return retryKept, true
 	}
-	return w.held.wait()
+	return w.held.Wait()
 }
 
 // gather takes first and what else is in line. It never waits: a lone write goes at once.
@@ -146,7 +147,7 @@ func (w *writer) gather(batch []*write, first *write) []*write {
 	runtime.Gosched() // lets those that the last answers woke get in line
 	batch = append(batch, w.again...)
 	w.again = nil
-	batch = w.held.due(batch, false)
+	batch = w.held.Due(batch, false)
 	size := 0
 	for next := first; ; {
 		batch = w.take(batch, next)
@@ -166,12 +167,12 @@ func (w *writer) gather(batch []*write, first *write) []*write {
 func (w *writer) take(batch []*write, next *write) []*write {
 	switch {
 	case next.out != nil:
-		w.held.add(next)
+		w.held.Add(next.out.job, next)
 		return batch
 	case next.sync:
-		batch = w.held.due(batch, true)
+		batch = w.held.Due(batch, true)
 	case next.job != "":
-		batch = w.held.settle(batch, next)
+		batch = w.settle(batch, next)
 	}
 	return append(batch, next)
 }
@@ -191,7 +192,7 @@ func (w *writer) finish(batch []*write) {
 	}
 	batch = append(batch[:0], w.again...)
 	w.again = nil
-	if batch = w.held.due(batch, true); len(batch) > 0 {
+	if batch = w.held.Due(batch, true); len(batch) > 0 {
 		w.send(batch)
 	}
 	if n := len(w.again); n > 0 {

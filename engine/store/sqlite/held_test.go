@@ -70,7 +70,8 @@ func TestAQuickResultReplacesItsHandOut(t *testing.T) {
 	if err := <-ended; err != nil {
 		t.Fatal(err)
 	}
-	if _, any := w.held.wait(); any || len(w.held.jobs) != 0 {
+	id, _ := job.ParseID(c.Job.ID)
+	if _, any := w.held.wait(); any || len(w.held.Of(id)) != 0 {
 		t.Error("the hand-out is still held")
 	}
 	got, err := s.Task(ctx, c.Job.ID, 1)
