@@ -20,14 +20,6 @@ import (
 // job which came into being meanwhile.
 const tries = 5
 
-// commit writes the batch and tells everybody what became of it.
-func (w *writer) commit(batch []*write) {
-	if len(batch) == 0 {
-		return
-	}
-	w.settle(batch, w.verdicts(batch))
-}
-
 // verdicts writes the batch and gives what became of each write.
 func (w *writer) verdicts(batch []*write) []error {
 	err := w.fast(batch)
@@ -50,7 +42,7 @@ func (w *writer) verdicts(batch []*write) []error {
 		return verdicts
 	}
 	if err != nil {
-		err = w.report(err)
+		err = fmt.Errorf("write to %s: %w", w.s.name, w.s.explain(err))
 	}
 	verdicts := make([]error, len(batch))
 	for i := range verdicts {
@@ -67,9 +59,9 @@ func (w *writer) fast(batch []*write) error {
 	c := columns{slot: w.slot, locks: w.s.locks}
 	var values overlay
 	for _, b := range batch {
-		if b.change != nil {
-			for _, r := range b.change.c.Reads {
-				k := valueKey{b.change.c.Job.Blueprint, r.Store, r.Key}
+		if b.Data.change != nil {
+			for _, r := range b.Data.change.c.Reads {
+				k := valueKey{b.Data.change.c.Job.Blueprint, r.Store, r.Key}
 				version, written := values.read(k)
 				switch {
 				case !written:
@@ -78,7 +70,7 @@ func (w *writer) fast(batch []*write) error {
 					return errGuard
 				}
 			}
-			values.write(b.change)
+			values.write(b.Data.change)
 		}
 		c.add(b)
 	}
@@ -105,17 +97,17 @@ func (w *writer) fast(batch []*write) error {
 // add adds the rows of a write.
 func (c *columns) add(b *write) {
 	switch {
-	case b.change != nil:
-		c.change(b.change)
-	case b.out != nil:
-		c.outs.handOut(b.out)
-	case b.note != nil:
-		c.progress.job = append(c.progress.job, b.note.job)
-		c.progress.task, c.progress.body = append(c.progress.task, b.note.task), append(c.progress.body, b.note.body)
-	case b.moved != nil:
-		c.postpone(b.moved)
+	case b.Data.change != nil:
+		c.change(b.Data.change)
+	case b.Data.out != nil:
+		c.outs.handOut(b.Data.out)
+	case b.Data.note != nil:
+		c.progress.job = append(c.progress.job, b.Data.note.job)
+		c.progress.task, c.progress.body = append(c.progress.task, b.Data.note.task), append(c.progress.body, b.Data.note.body)
+	case b.Data.moved != nil:
+		c.postpone(b.Data.moved)
 	}
-	for _, id := range b.gone {
+	for _, id := range b.Data.gone {
 		c.gone = append(c.gone, []byte(id))
 	}
 }
@@ -135,14 +127,14 @@ func (c *columns) postpone(m *movedMessage) {
 func (c *columns) lock(batch []*write) {
 	fences := map[guardKey]bool{}
 	for _, b := range batch {
-		if b.change == nil {
+		if b.Data.change == nil {
 			continue
 		}
-		for _, name := range b.change.stores() {
-			c.stores = append(c.stores, lockKey(b.change.c.Job.Blueprint, name))
+		for _, name := range b.Data.change.stores() {
+			c.stores = append(c.stores, lockKey(b.Data.change.c.Job.Blueprint, name))
 		}
-		if f := b.change.c.Fence; f != 0 {
-			k := guardKey{store.ShardLease(b.change.id[15]), f}
+		if f := b.Data.change.c.Fence; f != 0 {
+			k := guardKey{store.ShardLease(b.Data.change.id[15]), f}
 			if !fences[k] {
 				fences[k] = true
 				c.fences.name, c.fences.fence = append(c.fences.name, k.name), append(c.fences.fence, k.fence)
@@ -197,11 +189,11 @@ func (w *writer) careful(batch []*write) (verdicts []error, err error) {
 	c := columns{slot: w.slot, locks: w.s.locks}
 	verdicts = make([]error, len(batch))
 	for i, b := range batch {
-		if b.change != nil {
-			if verdicts[i] = truth.judge(b.change); verdicts[i] != nil {
+		if b.Data.change != nil {
+			if verdicts[i] = truth.judge(b.Data.change); verdicts[i] != nil {
 				continue
 			}
-			truth.values.write(b.change)
+			truth.values.write(b.Data.change)
 		}
 		c.add(b)
 	}
@@ -232,12 +224,12 @@ func (w *writer) read(ctx context.Context, tx pgx.Tx, batch []*write) (*truth, e
 	c.lock(batch)
 	var ids []uuid
 	for _, b := range batch {
-		if b.change == nil {
+		if b.Data.change == nil {
 			continue
 		}
-		ids = append(ids, b.change.id)
-		for _, r := range b.change.c.Reads {
-			c.read(valueKey{b.change.c.Job.Blueprint, r.Store, r.Key}, 0)
+		ids = append(ids, b.Data.change.id)
+		for _, r := range b.Data.change.c.Reads {
+			c.read(valueKey{b.Data.change.c.Job.Blueprint, r.Store, r.Key}, 0)
 		}
 	}
 	var out pgx.Batch

@@ -3,7 +3,6 @@ package postgres
 import (
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
@@ -108,20 +107,6 @@ func (s *Store) explain(err error) error {
 		return &unavailable{fmt.Errorf("%w; look at the PostgreSQL server and its log", err)}
 	case "28", "3D", "42":
 		return fmt.Errorf("%w; look at the user, the database and its rights", err)
-	}
-	return err
-}
-
-// toldEvery keeps a failing server from filling the log.
-const toldEvery = 10 * time.Second
-
-// report says what a failed batch means for its callers. What only the operator can mend goes
-// into the log too.
-func (w *writer) report(err error) error {
-	err = fmt.Errorf("write to %s: %w", w.s.name, w.s.explain(err))
-	if now := time.Now(); passing(err) && now.Sub(w.told) > toldEvery {
-		w.told = now
-		w.s.opts.Log.Error("the store can not be written; writes are refused until it can", "store", w.s.name, "error", err)
 	}
 	return err
 }

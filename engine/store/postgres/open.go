@@ -20,7 +20,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -98,11 +97,7 @@ func Open(ctx context.Context, url string, opts Options) (*Store, error) {
 	if err := s.prepare(ctx, conf); err != nil {
 		return nil, fmt.Errorf("open store %s: %w", s.name, err)
 	}
-	for range opts.Writers {
-		w := &writer{s: s, queue: make(chan *write, 2*opts.MaxBatch), stopped: make(chan struct{}), slot: int16(rand.IntN(numberSlots))}
-		s.writers = append(s.writers, w)
-		go w.run()
-	}
+	s.startWriters()
 	return s, nil
 }
 
@@ -133,7 +128,7 @@ func (s *Store) Close() error {
 	s.ended.Do(func() {
 		close(s.closing)
 		for _, w := range s.writers {
-			<-w.stopped
+			<-w.Gone()
 			s.failed = errors.Join(s.failed, w.hangUp())
 		}
 		s.pool.Close()

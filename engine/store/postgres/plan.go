@@ -130,16 +130,6 @@ func (p *plan) wakes() (ready bool, due pgtype.Int8) {
 	return p.c.Job.Ready, millis(p.c.Job.Due)
 }
 
-// holds reports whether a row of the task is part of the change.
-func (p *plan) holds(task int) bool {
-	for i := range p.tasks {
-		if p.tasks[i].t.N == task {
-			return true
-		}
-	}
-	return false
-}
-
 // valued reports whether the change reads or writes data stores.
 func (p *plan) valued() bool { return len(p.c.Reads) > 0 || len(p.c.Writes) > 0 }
 

@@ -43,7 +43,7 @@ func (s *Store) Delivered(ctx context.Context, ids ...string) error {
 	if len(ids) == 0 {
 		return s.begin(ctx)
 	}
-	return s.await(ctx, s.writerOfMessage(ids[0]), &write{gone: ids, done: make(chan error, 1)}, nil)
+	return s.writerOfMessage(ids[0]).Await(ctx, &write{Data: item{gone: ids}, What: "delivered messages"}, nil)
 }
 
 // writerOfMessage gives that of the job whose id the message's begins with.
@@ -72,8 +72,8 @@ func (s *Store) Postpone(ctx context.Context, m job.Message) error {
 	case m.Sent != nil:
 		due = dueSent
 	}
-	w := &write{moved: &movedMessage{m.ID, due, []byte(body)}, size: len(body), done: make(chan error, 1)}
-	return s.await(ctx, s.writerOfMessage(m.ID), w, nil)
+	w := &write{Data: item{moved: &movedMessage{m.ID, due, []byte(body)}}, What: "postponed message", Size: len(body)}
+	return s.writerOfMessage(m.ID).Await(ctx, w, nil)
 }
 
 // MessagesOf gives the messages of a job; '0' is the character after '/'.

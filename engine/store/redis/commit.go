@@ -9,6 +9,7 @@ import (
 
 	"orrery/engine/job"
 	"orrery/engine/store"
+	"orrery/engine/store/line"
 )
 
 // This file holds the writes of jobs: everything is encoded by the caller's goroutine, a
@@ -229,18 +230,16 @@ func (s *Store) Commit(ctx context.Context, c *job.Change) error {
 	return s.CommitQueued(ctx, c, nil)
 }
 
-var _ store.Queuer = (*Store)(nil)
-
 // CommitQueued is Commit; queued, when there is one, hears that the change is in line.
 func (s *Store) CommitQueued(ctx context.Context, c *job.Change, queued func()) error {
 	if err := store.Check(c); err != nil {
 		return err
 	}
 	shard := s.keys.of(c.Job.ID)
-	home, line := shard, job.ShardOf(c.Job.ID)
+	home, at := shard, job.ShardOf(c.Job.ID)
 	if len(c.Reads) > 0 || len(c.Writes) > 0 { // in line by the values' shard: others wait for them
-		line = job.ShardByName(c.Job.Blueprint)
-		if home = s.keys.shard(line); home != shard && s.cluster {
+		at = job.ShardByName(c.Job.Blueprint)
+		if home = s.keys.shard(at); home != shard && s.cluster {
 			return fmt.Errorf("commit job %s: it is not in the shard of the data stores of blueprint %q, as it began before the blueprint had any; "+
 				"on a Redis Cluster the two can not be written as one: start a new job", c.Job.ID, c.Job.Blueprint)
 		}
@@ -249,9 +248,9 @@ func (s *Store) CommitQueued(ctx context.Context, c *job.Change, queued func()) 
 	if err != nil {
 		return err
 	}
-	return s.writerOf(line).await(ctx, &write{
-		script: commitScript, key: shard, args: p.args, size: p.size, done: make(chan error, 1),
-		job: c.Job.ID, tasks: c.Tasks, told: func(reply any) error { return refusal(c, reply) },
+	return s.lineOf(at).Await(ctx, &write{
+		Kind: line.Change, What: "change", Job: c.Job.ID, Tasks: c.Tasks, Size: p.size,
+		Data: call{script: commitScript, key: shard, args: p.args, told: func(reply any) error { return refusal(c, reply) }},
 	}, queued)
 }
 
@@ -288,9 +287,10 @@ func (s *Store) HandOut(t job.Task) {
 		return
 	}
 	open, due := taskWakes(&t)
-	s.writerOf(job.ShardOf(t.JobID)).later(&write{
-		script: handOutScript, key: s.keys.of(t.JobID), size: len(text), keep: true, out: &handOut{job: t.JobID, task: t.N},
-		args: []any{t.JobID, taskNumber(t.N), strconv.Itoa(t.HandOut - 1), open, due, text},
+	s.lineOf(job.ShardOf(t.JobID)).Later(&write{
+		Kind: line.HandOut, What: "hand-out", Job: t.JobID, Task: t.N, Size: len(text),
+		Data: call{script: handOutScript, key: s.keys.of(t.JobID),
+			args: []any{t.JobID, taskNumber(t.N), strconv.Itoa(t.HandOut - 1), open, due, text}},
 	})
 }
 
@@ -304,8 +304,9 @@ func (s *Store) AddProgress(jobID string, p store.Progress) {
 		s.opts.Log.Warn("progress not written", "job", jobID, "error", err)
 		return
 	}
-	s.writerOf(job.ShardOf(jobID)).later(&write{
-		script: progressScript, key: s.keys.of(jobID), size: len(text),
-		args: []any{jobID, p.TaskID, strconv.Itoa(store.ProgressKept), s.token(), text},
+	s.lineOf(job.ShardOf(jobID)).Later(&write{
+		What: "progress", Job: jobID, Size: len(text),
+		Data: call{script: progressScript, key: s.keys.of(jobID),
+			args: []any{jobID, p.TaskID, strconv.Itoa(store.ProgressKept), s.token(), text}},
 	})
 }

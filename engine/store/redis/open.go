@@ -14,6 +14,7 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 
 	"orrery/engine/store"
+	"orrery/engine/store/line"
 )
 
 // This file opens and closes a store.
@@ -57,7 +58,7 @@ type Store struct {
 	durable bool
 	process string       // what the tokens of this process begin with
 	tokens  atomic.Int64 // given so far
-	writers []*writer
+	lines   []*line.Line[call]
 	closing chan struct{}
 	once    sync.Once
 	failed  error // of Close
@@ -94,11 +95,7 @@ func Open(rawURL string, opts Options) (*Store, error) {
 	if err := s.prepare(ctx); err != nil {
 		return nil, fmt.Errorf("open the store: %w (closing: %v)", err, s.client.Close())
 	}
-	for range opts.Writers {
-		w := &writer{s: s, queue: make(chan *write, 4*opts.MaxBatch), gone: make(chan struct{})}
-		s.writers = append(s.writers, w)
-		go w.run()
-	}
+	s.startLines()
 	return s, nil
 }
 
@@ -154,8 +151,8 @@ func (s *Store) isClosed() bool {
 func (s *Store) Close() error {
 	s.once.Do(func() {
 		close(s.closing)
-		for _, w := range s.writers {
-			<-w.gone
+		for _, l := range s.lines {
+			<-l.Gone()
 		}
 		if err := s.client.Close(); err != nil {
 			s.failed = fmt.Errorf("close the connections to %s: %w", s.name, err)
