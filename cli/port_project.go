@@ -217,6 +217,9 @@ func (pr *project) environment() {
 			for _, w := range cfg.Warnings {
 				pr.note(".env", "%s", w)
 			}
+			if cfg.Store.Kind == config.StoreRedis {
+				pr.note(".env", "jobs are kept in %s as before, under keys that begin with orrery: and touch no others; without REDIS_HOST they are kept in a file", cfg.Store)
+			}
 		}
 		pr.note(".env", "%s taken over into orrery.env", count(taken, "variable"))
 	}

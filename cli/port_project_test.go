@@ -68,7 +68,7 @@ func TestPortProject(t *testing.T) {
 		t.Errorf("%v: the page is not what was printed", err)
 	}
 	for _, want := range []string{"`flow.py`: ported", "`clients.toml`: copied as it is: 1 entry", "`workers.toml`: copied as it is: 1 entry", "`schedules.toml`: copied as it is: 1 entry",
-		"UNKNOWN_THING: kept; orrery has no setting", "without any effect in this build: REDIS_HOST", "- `worker.py`", "- `main.py`", "orrery check blueprints"} {
+		"UNKNOWN_THING: kept; orrery has no setting", "jobs are kept in redis://redis:6379 as before", "- `worker.py`", "- `main.py`", "orrery check blueprints"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("the page lacks %q:\n%s", want, out)
 		}

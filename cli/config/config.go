@@ -29,6 +29,7 @@ type Config struct {
 	Host              string // where to listen; loopback by default
 	Port              int    // 0 lets the system choose
 	Store             StoreURL
+	redis             redisSettings // REDIS_HOST and its like
 	BlueprintsDir     string
 	BlueprintEnv      []string          // variables that scripts may read with env.get
 	Databases         map[string]Secret // name -> address, for the sql module

@@ -135,8 +135,8 @@ func TestBeyondLoopback(t *testing.T) {
 
 func TestIdleVariablesAreOneWarning(t *testing.T) {
 	in(t, nil)
-	c := load(t, Source{Environ: []string{"REDIS_HOST=x", "WATCHER_INTERVAL_SECONDS=20", "S3_REGION=", "HOME=/"}})
-	want := "REDIS_HOST, WATCHER_INTERVAL_SECONDS"
+	c := load(t, Source{Environ: []string{"REDIS_STREAM=x", "REDIS_PORT=tcp://10.0.0.1:6379", "WATCHER_INTERVAL_SECONDS=20", "S3_REGION=", "HOME=/"}})
+	want := "REDIS_PORT, REDIS_STREAM, WATCHER_INTERVAL_SECONDS"
 	if len(c.Warnings) != 1 || !strings.HasSuffix(c.Warnings[0], ": "+want) {
 		t.Errorf("warnings %q", c.Warnings)
 	}
@@ -250,6 +250,32 @@ func TestParseStoreURL(t *testing.T) {
 		if got, err := ParseStoreURL(text); err == nil {
 			t.Errorf("%q gave %v", text, got)
 		}
+	}
+}
+
+func TestRedisHostChoosesTheStore(t *testing.T) {
+	in(t, nil)
+	for environ, want := range map[string]StoreURL{
+		"REDIS_HOST=r": {StoreRedis, "redis://r:6379", "redis://r:6379/0"},
+		"REDIS_HOST=::1 REDIS_PORT=7 REDIS_DB=3 REDIS_PASSWORD=a/b:c@d%20": {StoreRedis, "redis://[::1]:7", "redis://:a%2Fb:c@d%2520@[::1]:7/3"},
+		"REDIS_HOST=r STORE_URL=sqlite:x.db":                               {Kind: StoreSQLite, Path: "x.db"},
+		"REDIS_PORT=7":                                                     {Kind: StoreSQLite, Path: ".orrery/orrery.db"},
+	} {
+		c := load(t, Source{Environ: strings.Fields(environ)})
+		if c.Store != want {
+			t.Errorf("%s gave %#v, want %#v", environ, string(c.Store.URL), string(want.URL))
+		}
+		if unused := want.Kind != StoreRedis; unused != (len(c.Warnings) == 1) {
+			t.Errorf("%s: warnings %q", environ, c.Warnings)
+		}
+	}
+	c := load(t, Source{Environ: []string{"REDIS_HOST=r"}, Defaults: map[string]string{"STORE_URL": "memory:"}})
+	if c.Store.Kind != StoreRedis {
+		t.Errorf("a command's default stands above what was set: %s", c.Store)
+	}
+	f := faultsOf(t, Source{Environ: []string{"REDIS_HOST=r:1", "REDIS_PORT=tcp://10.0.0.1:6379", "REDIS_DB=x"}})
+	if len(f) != 3 || f[0].Name != "REDIS_HOST" || f[1].Name != "REDIS_PORT" || f[2].Name != "REDIS_DB" {
+		t.Errorf("faults %v", f)
 	}
 }
 

@@ -37,6 +37,7 @@ func Load(src Source) (*Config, error) {
 		l.apply(s)
 	}
 	l.tokens()
+	l.redisHost()
 	l.databases()
 	l.checkTogether()
 	l.unknownLimits()
@@ -283,7 +284,7 @@ func (l *loader) checkTogether() {
 func (l *loader) warnIdle() {
 	var found []string
 	for name, value := range l.env {
-		if value != "" && isIdle(name) {
+		if value != "" && (isIdle(name) || l.cfg.redis.idle && strings.HasPrefix(name, "REDIS_")) {
 			found = append(found, name)
 		}
 	}
@@ -294,6 +295,9 @@ func (l *loader) warnIdle() {
 }
 
 func isIdle(name string) bool {
+	if slices.Contains(settingNames(), name) {
+		return false
+	}
 	for _, pattern := range idle {
 		if prefix, open := strings.CutSuffix(pattern, "*"); open && strings.HasPrefix(name, prefix) || name == pattern {
 			return true

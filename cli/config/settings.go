@@ -29,6 +29,8 @@ type setting struct {
 // Names of the settings that other code of this package asks about.
 const (
 	nameHost        = "API_HOST"
+	nameStore       = "STORE_URL"
+	nameRedisHost   = "REDIS_HOST"
 	nameClientToken = "CLIENT_TOKEN"
 	nameWorkerToken = "GLOBAL_WORKER_TOKEN"
 	nameClients     = "CLIENTS_CONFIG_PATH"
@@ -50,9 +52,17 @@ var generalSettings = []setting{
 	{name: "API_PORT", def: "8080", example: "8080", help: "port to listen on, 0 for any free one",
 		set:  func(c *Config, v string) (err error) { c.Port, err = whole(v, 0, 65535); return },
 		show: func(c *Config) string { return strconv.Itoa(c.Port) }},
-	{name: "STORE_URL", def: "sqlite:.orrery/orrery.db", example: "sqlite:.orrery/orrery.db", help: "where jobs are kept",
+	{name: nameStore, def: "sqlite:.orrery/orrery.db", example: "sqlite:.orrery/orrery.db", help: "where jobs are kept",
 		set:  func(c *Config, v string) (err error) { c.Store, err = ParseStoreURL(v); return },
 		show: func(c *Config) string { return c.Store.String() }},
+	{name: nameRedisHost, example: "redis.internal", help: "keeps jobs in this Redis, unless STORE_URL names another place",
+		set: func(c *Config, v string) error { c.redis.host = v; return nil }},
+	{name: "REDIS_PORT", def: "6379", example: "6379", help: "the port of REDIS_HOST",
+		set: func(c *Config, v string) error { c.redis.port = v; return nil }}, // read later: Kubernetes sets it to other things
+	{name: "REDIS_DB", def: "0", example: "0", help: "the number of the database at REDIS_HOST",
+		set: func(c *Config, v string) error { c.redis.db = v; return nil }},
+	{name: "REDIS_PASSWORD", hidden: true, example: "the output of `openssl rand -hex 32`", help: "the password of REDIS_HOST; a user's goes into STORE_URL",
+		set: func(c *Config, v string) error { c.redis.password = Secret(v); return nil }},
 	text("BLUEPRINTS_DIR", "blueprints", "./blueprints", "folder of the blueprints", func(c *Config) *string { return &c.BlueprintsDir }),
 	{name: "BLUEPRINT_ENV", example: "REGION,FEATURE_X", help: "variables that scripts may read, with commas",
 		set: setBlueprintEnv, show: func(c *Config) string { return strings.Join(c.BlueprintEnv, ",") }},
@@ -127,7 +137,7 @@ var generalSettings = []setting{
 }
 
 // idle are variables of the original, and of the contract, that change nothing in this
-// build. A name that ends in * stands for all that begin so.
+// build. A name that ends in * stands for all that begin so; one that is a setting is none.
 var idle = []string{
 	"REDIS_*", "WATCHER_*", "WORKER_HEALTH_CHECK_INTERVAL_SECONDS",
 	"WORKER_AUTH_MODE",

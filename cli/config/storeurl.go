@@ -2,12 +2,15 @@ package config
 
 import (
 	"fmt"
+	"net"
+	"net/url"
+	"strconv"
 	"strings"
 
 	"orrery/engine/store/redis"
 )
 
-// This file reads STORE_URL.
+// This file reads STORE_URL, and the original's variables that name a Redis.
 
 // Kinds of store that this build has.
 const (
@@ -60,4 +63,45 @@ func ParseStoreURL(text string) (StoreURL, error) {
 		return StoreURL{}, fmt.Errorf("this build has no %s store yet; sqlite:, memory: and redis: are there", scheme)
 	}
 	return StoreURL{}, fmt.Errorf("knows no store %q; sqlite:, memory: and redis: are there", scheme)
+}
+
+// redisSettings are the original's variables, as they came; the password is ours.
+type redisSettings struct {
+	host, port, db string
+	password       Secret
+	idle           bool // they do not decide where jobs are kept
+}
+
+// redisHost lets REDIS_HOST choose the store, unless somebody set STORE_URL. What stands in the
+// other variables matters only then: Kubernetes sets REDIS_PORT=tcp://... beside a service redis.
+func (l *loader) redisHost() {
+	r := &l.cfg.redis
+	if r.idle = r.host == "" || l.cfg.explicit[nameStore]; r.idle {
+		return
+	}
+	bad := false
+	check := func(is bool, name, example, problem string, args ...any) {
+		if !is {
+			bad = true
+			l.fault(name, name+"="+example, problem, args...)
+		}
+	}
+	colons := strings.Count(r.host, ":") // two or more are an IPv6 address
+	check(!strings.ContainsAny(r.host, "/,@?# ") && colons != 1, nameRedisHost, "redis.internal",
+		"%q is no name of one host; its port is REDIS_PORT, several hosts are named by %s", r.host, nameStore)
+	port, err := whole(r.port, 1, 65535)
+	check(err == nil, "REDIS_PORT", "6379", "%v", err)
+	db, err := whole(r.db, 0, 1_000_000)
+	check(err == nil, "REDIS_DB", "0", "%v", err)
+	if bad {
+		return
+	}
+	text := "redis://"
+	if r.password != "" {
+		text += ":" + url.PathEscape(string(r.password)) + "@"
+	}
+	text += net.JoinHostPort(strings.Trim(r.host, "[]"), strconv.Itoa(port)) + "/" + strconv.Itoa(db)
+	if l.cfg.Store, err = ParseStoreURL(text); err != nil {
+		l.fault(nameRedisHost, nameRedisHost+"=redis.internal", "%v", err)
+	}
 }

@@ -47,6 +47,11 @@ func TestShared(t *testing.T) {
 	storetest.RunShared(t, func(t testing.TB) store.Shared { return open(t, server.URL(fresh())) })
 }
 
+func TestSharedOnSentinel(t *testing.T) {
+	s := redistest.StartSentinel(t)
+	storetest.RunShared(t, func(t testing.TB) store.Shared { return open(t, s.URL(fresh())) })
+}
+
 func TestDurable(t *testing.T) {
 	server := redistest.Start(t)
 	storetest.Durable(t, func(t testing.TB) (store.Store, func() store.Store) {

@@ -144,10 +144,46 @@ func withSettings(url string, settings []string) string {
 	return url + "?" + strings.Join(settings, "&")
 }
 
+// ask puts one question to this very server.
+func (s *Server) ask(question func(context.Context, *goredis.Client) *goredis.StringCmd) (string, error) {
+	c := s.Client()
+	defer c.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	return question(ctx, c).Result()
+}
+
+// info gives one value of the section about replication; "" when the server does not answer.
+func (s *Server) info(name string) string {
+	text, err := s.ask(func(ctx context.Context, c *goredis.Client) *goredis.StringCmd { return c.Info(ctx, "replication") })
+	if err != nil {
+		return ""
+	}
+	_, rest, _ := strings.Cut(text, "\n"+name+":")
+	value, _, _ := strings.Cut(rest, "\r")
+	return value
+}
+
+// Replicas counts the replicas that have caught up with this server at least once.
+func (s *Server) Replicas() (n int) {
+	for i := range 9 {
+		if strings.Contains(s.info(fmt.Sprintf("slave%d", i)), "state=online") {
+			n++
+		}
+	}
+	return n
+}
+
+// IsMaster reports whether the server runs as one.
+func (s *Server) IsMaster() bool { return s.info("role") == "master" }
+
+// patience bounds every wait.
+const patience = 30 * time.Second
+
 // Until waits for a condition that other processes make true, half a minute at most.
 func Until(t testing.TB, what string, is func() bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
