@@ -88,7 +88,7 @@ func runningNodes(u config.StoreURL) func(ctx context.Context) ([]store.Lease, e
 		if err != nil || schema.Have != schema.Want {
 			return nil, err // there is none on a store that is still to be made or raised
 		}
-		s, err := openStore(u, slog.New(slog.DiscardHandler))
+		s, err := openStore(ctx, u, slog.New(slog.DiscardHandler))
 		if err != nil {
 			return nil, err
 		}

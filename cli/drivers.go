@@ -11,6 +11,7 @@ import (
 	"orrery/engine/store"
 	"orrery/engine/store/memory"
 	"orrery/engine/store/move"
+	"orrery/engine/store/postgres"
 	"orrery/engine/store/redis"
 	"orrery/engine/store/sqlite"
 )
@@ -19,12 +20,18 @@ import (
 // being opened.
 
 // openStore opens the store for use, and brings its schema up to date.
-func openStore(u config.StoreURL, log *slog.Logger) (store.Store, error) {
+func openStore(ctx context.Context, u config.StoreURL, log *slog.Logger) (store.Store, error) {
 	switch u.Kind {
 	case config.StoreMemory:
 		return memory.New(), nil
 	case config.StoreRedis:
 		s, err := redis.Open(string(u.URL), redis.Options{Log: log})
+		if err != nil {
+			return nil, err
+		}
+		return s, nil
+	case config.StorePostgres:
+		s, err := postgres.Open(ctx, string(u.URL), postgres.Options{Log: log})
 		if err != nil {
 			return nil, err
 		}
@@ -39,7 +46,7 @@ func openStore(u config.StoreURL, log *slog.Logger) (store.Store, error) {
 
 // openWhole is openStore for a server: a store into which only a part was copied is refused.
 func openWhole(ctx context.Context, u config.StoreURL, log *slog.Logger) (store.Store, error) {
-	s, err := openStore(u, log)
+	s, err := openStore(ctx, u, log)
 	if err != nil {
 		return nil, err
 	}
@@ -56,6 +63,8 @@ func schemaOf(ctx context.Context, u config.StoreURL) (store.Schema, error) {
 		return sqlite.Schema(ctx, u.Path)
 	case config.StoreRedis:
 		return redis.Schema(ctx, string(u.URL))
+	case config.StorePostgres:
+		return postgres.Schema(ctx, string(u.URL))
 	}
 	return store.Schema{}, fmt.Errorf("a %s: store has no schema", u.Kind)
 }
@@ -67,6 +76,8 @@ func inspect(ctx context.Context, u config.StoreURL) []store.Finding {
 		return sqlite.Inspect(ctx, u.Path)
 	case config.StoreRedis:
 		return redis.Inspect(ctx, string(u.URL))
+	case config.StorePostgres:
+		return postgres.Inspect(ctx, string(u.URL))
 	}
 	return []store.Finding{store.Warn("store", "memory: forgets all jobs at the end of the process", "set STORE_URL=sqlite:PATH")}
 }
@@ -76,6 +87,8 @@ func emptying(u config.StoreURL) string {
 	switch u.Kind {
 	case config.StoreSQLite:
 		return fmt.Sprintf("To empty it, remove %s and the files beside it that begin with its name", u.Path)
+	case config.StorePostgres:
+		return fmt.Sprintf("To empty it: DROP SCHEMA %s CASCADE", postgres.SchemaName(string(u.URL)))
 	}
 	return "Nothing has to be done to empty it"
 }

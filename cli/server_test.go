@@ -397,14 +397,14 @@ func TestServeNamesWhatIsInItsWay(t *testing.T) {
 		{"--blueprints-dir nowhere", "there is no folder nowhere"},
 		{"--blueprints-dir notes.txt", "notes.txt is a file: name the folder"},
 		{"--store-url sqlite:notes.txt", "notes.txt: the file is not an Orrery store, or its beginning is damaged: give another path in STORE_URL"},
-		{"--store-url postgres://h", "no postgres store yet"},
+		{"--store-url postgres://u:hush@127.0.0.1:1/d", "postgres://127.0.0.1:1/d: the PostgreSQL server can not be reached"},
 		{"--store-url redis://127.0.0.1:1", "redis://127.0.0.1:1 can not be reached"},
 		{"--store-url memories:", `no store "memories"`},
 		{"--config nowhere.toml", "nowhere.toml"},
 		{"--listen 127.0.0.1:99999", "99999"},
 	} {
 		args := append([]string{"serve", "--listen", "127.0.0.1:0", "--blueprints-dir", "flows"}, strings.Fields(c.args)...)
-		if got := orrery(t, args...); got.code != 1 || !strings.Contains(got.err, c.want) || got.out != "" {
+		if got := orrery(t, args...); got.code != 1 || !strings.Contains(got.err, c.want) || got.out != "" || strings.Contains(got.err, "hush") {
 			t.Errorf("%s: %+v", c.args, got)
 		}
 	}

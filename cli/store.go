@@ -114,7 +114,7 @@ func openToMove(ctx context.Context, u config.StoreURL, mustExist bool) (store.M
 			return nil, &failure{line: fmt.Sprintf("there is no store at %s", u)}
 		}
 	}
-	s, err := openStore(u, slog.New(slog.DiscardHandler))
+	s, err := openStore(ctx, u, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return nil, err
 	}
@@ -124,13 +124,18 @@ func openToMove(ctx context.Context, u config.StoreURL, mustExist bool) (store.M
 	}
 	if leases, ok := s.(store.Leases); ok && s.Features().Shared {
 		nodes, err := leases.Held(ctx, "node/")
+		if err == nil {
+			var alone []store.Lease
+			alone, err = leases.Held(ctx, aloneLease)
+			nodes = append(nodes, alone...)
+		}
 		if err != nil {
 			return nil, errors.Join(err, s.Close())
 		}
 		if len(nodes) > 0 {
 			var names []string
 			for _, n := range nodes {
-				names = append(names, n.Name)
+				names = append(names, strings.TrimSpace(n.Name+" "+string(n.Info)))
 			}
 			line := fmt.Sprintf("%s is in use by %s: stop all servers on it first", u, strings.Join(names, ", "))
 			return nil, errors.Join(&failure{line: line}, s.Close())
@@ -324,7 +329,7 @@ func (c *storeMigrateCmd) Run(p *program) error {
 		return &failure{line: fmt.Sprintf("there is no store at %s; the first start makes it", u)}
 	}
 	if !c.DryRun && s.Have < s.Want {
-		opened, err := openStore(u, slog.New(slog.NewTextHandler(p.stderr, nil)))
+		opened, err := openStore(p.ctx, u, slog.New(slog.NewTextHandler(p.stderr, nil)))
 		if err != nil {
 			return err
 		}

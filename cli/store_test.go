@@ -70,7 +70,7 @@ func TestAJobGoesOnInACopiedStore(t *testing.T) {
 func TestAServerRefusesHalfACopy(t *testing.T) {
 	inFolder(t)
 	u := config.StoreURL{Kind: config.StoreSQLite, Path: "half.db"}
-	s, err := openStore(u, slog.New(slog.DiscardHandler))
+	s, err := openStore(t.Context(), u, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,7 +106,7 @@ func stamp(t *testing.T, path string, schema byte) {
 
 func TestSchemasGoForwardOnly(t *testing.T) {
 	inFolder(t)
-	s, err := openStore(config.StoreURL{Kind: config.StoreSQLite, Path: "o.db"}, slog.New(slog.DiscardHandler))
+	s, err := openStore(t.Context(), config.StoreURL{Kind: config.StoreSQLite, Path: "o.db"}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -240,15 +240,19 @@ func TestParseStoreURL(t *testing.T) {
 		"redis://:pw@h/2?prefix=x":  {StoreRedis, "redis://h:6379", "redis://:pw@h/2?prefix=x"},
 		"redis-sentinel://a,b/main": {StoreRedis, "redis-sentinel://a:26379,b:26379/main", "redis-sentinel://a,b/main"},
 		"redis-cluster://a:1,b:2":   {StoreRedis, "redis-cluster://a:1,b:2", "redis-cluster://a:1,b:2"},
+		"postgres://u:pw@h/d":       {StorePostgres, "postgres://h:5432/d", "postgres://u:pw@h/d"},
+		"postgresql://u:p%40w@a,b:6/d?search_path=x&sslmode=require": {StorePostgres, "postgres://a:5432,b:6/d?search_path=x",
+			"postgresql://u:p%40w@a,b:6/d?search_path=x&sslmode=require"},
 	} {
 		if got, err := ParseStoreURL(text); err != nil || got != want {
 			t.Errorf("%s gave %v, %v", text, got, err)
 		}
 	}
-	for _, text := range []string{"", "x.db", "sqlite:", "memory:x", "postgres://u:p@h/d", "mysql://x",
+	for _, text := range []string{"", "x.db", "sqlite:", "memory:x", "postgres://u:geheim@h:x/d", "postgres://u:geheim@h/d?sslmode=perhaps", "postgres:u:geheim@h",
+		"postgres://u:ge%heim@h/d", "postgres://u:geheim@h/d?sslrootcert=nowhere.pem&sslmode=verify-full", "mysql://x",
 		"redis://", "redis://a,b", "redis://h/x", "redis://h?wait=1", "redis-sentinel://h", "redis-cluster://h/1"} {
-		if got, err := ParseStoreURL(text); err == nil {
-			t.Errorf("%q gave %v", text, got)
+		if got, err := ParseStoreURL(text); err == nil || strings.Contains(err.Error(), "heim") {
+			t.Errorf("%q gave %v, %v", text, got, err)
 		}
 	}
 }

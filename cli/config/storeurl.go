@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"orrery/engine/store/postgres"
 	"orrery/engine/store/redis"
 )
 
@@ -14,28 +15,29 @@ import (
 
 // Kinds of store that this build has.
 const (
-	StoreSQLite = "sqlite"
-	StoreMemory = "memory"
-	StoreRedis  = "redis" // one server, Sentinel or Cluster
+	StoreSQLite   = "sqlite"
+	StoreMemory   = "memory"
+	StoreRedis    = "redis" // one server, Sentinel or Cluster
+	StorePostgres = "postgres"
 )
 
 // StoreURL names the durable store.
 type StoreURL struct {
-	Kind string // StoreSQLite, StoreMemory or StoreRedis
-	Path string // sqlite: the database file; redis: the URL without user and settings
-	URL  Secret // redis: all of it
+	Kind string // StoreSQLite, StoreMemory, StoreRedis or StorePostgres
+	Path string // sqlite: the database file; redis, postgres: the URL without user and settings
+	URL  Secret // redis, postgres: all of it
 }
 
 // String gives the URL back without secrets.
 func (u StoreURL) String() string {
-	if u.Kind == StoreRedis {
+	if u.URL != "" {
 		return u.Path
 	}
 	return u.Kind + ":" + u.Path
 }
 
-// ParseStoreURL reads "sqlite:PATH", "memory:" or the URL of a Redis. A store that the product knows but this
-// build lacks is named as such. The text is not repeated in errors: it may hold a password.
+// ParseStoreURL reads "sqlite:PATH", "memory:" or the URL of a Redis or a PostgreSQL. The text is not repeated
+// in errors: it may hold a password.
 func ParseStoreURL(text string) (StoreURL, error) {
 	scheme, rest, found := strings.Cut(text, ":")
 	if !found {
@@ -60,9 +62,13 @@ func ParseStoreURL(text string) (StoreURL, error) {
 		}
 		return StoreURL{Kind: StoreRedis, Path: shown, URL: Secret(text)}, nil
 	case "postgres", "postgresql":
-		return StoreURL{}, fmt.Errorf("this build has no %s store yet; sqlite:, memory: and redis: are there", scheme)
+		shown, err := postgres.CheckURL(text)
+		if err != nil {
+			return StoreURL{}, err
+		}
+		return StoreURL{Kind: StorePostgres, Path: shown, URL: Secret(text)}, nil
 	}
-	return StoreURL{}, fmt.Errorf("knows no store %q; sqlite:, memory: and redis: are there", scheme)
+	return StoreURL{}, fmt.Errorf("knows no store %q; sqlite:, memory:, redis: and postgres: are there", scheme)
 }
 
 // redisSettings are the original's variables, as they came; the password is ours.

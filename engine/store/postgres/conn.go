@@ -2,55 +2,14 @@ package postgres
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"hash/fnv"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// This file reads the URL and says how a session behaves.
-
-// defaultSchema holds the tables unless the URL says another.
-const defaultSchema = "orrery"
-
-// oldest is the first version that has all that the statements use.
-const oldest = 130000
-
-// config is what the URL says.
-type config struct {
-	pool   *pgxpool.Config // as the URL says, pool_max_conns and its like included
-	conn   *pgx.ConnConfig // as the URL says, nothing added
-	opts   Options
-	schema string
-	name   string
-	extra  map[string]string // settings that depend on the server
-}
-
-// parse reads a URL. The driver's own words about a bad one may hold the password, so they are
-// not passed on.
-func parse(url string, opts Options) (*config, error) {
-	pool, err := pgxpool.ParseConfig(url)
-	if err != nil {
-		return nil, errors.New("the address is not of the form postgres://user:password@host:port/database (parameters as in PostgreSQL's own URLs)")
-	}
-	conn := pool.ConnConfig
-	schema := strings.TrimSpace(strings.Split(conn.RuntimeParams["search_path"], ",")[0])
-	schema = strings.Trim(schema, `"`)
-	if schema == "" {
-		schema = defaultSchema
-	}
-	conn.ConnectTimeout = opts.ConnectWait
-	name := fmt.Sprintf("postgres %s:%d/%s", conn.Host, conn.Port, conn.Database)
-	if schema != defaultSchema {
-		name += " schema " + schema
-	}
-	return &config{pool: pool, conn: conn, opts: opts, schema: schema, name: name, extra: map[string]string{}}, nil
-}
+// This file says how a session behaves, and opens the first one.
 
 // session gives the settings of a working connection. What the URL sets itself stands.
 func (c *config) session() *pgx.ConnConfig {
@@ -112,34 +71,4 @@ func (s *Store) settle(ctx context.Context, conf *config) error {
 		return err
 	}
 	return s.migrate(ctx, c, conf.schema)
-}
-
-// look refuses a server on which the store can not keep its promises, warns of settings that
-// weaken them, and mends what a session can mend.
-func (s *Store) look(ctx context.Context, c *pgx.Conn, conf *config) error {
-	var version int
-	var replica bool
-	var fsync, synchronous, encoding string
-	err := c.QueryRow(ctx, `SELECT current_setting('server_version_num')::int, pg_is_in_recovery(), current_setting('fsync'),
-		current_setting('synchronous_commit'), current_setting('server_encoding')`).Scan(&version, &replica, &fsync, &synchronous, &encoding)
-	if err != nil {
-		return err
-	}
-	switch {
-	case version < oldest:
-		return fmt.Errorf("the server is PostgreSQL %d, the store needs %d or newer", version/10000, oldest/10000)
-	case replica:
-		return errors.New("the server is a replica, which can only be read: name the primary, or all of them with target_session_attrs=read-write")
-	}
-	if fsync == "off" {
-		s.opts.Log.Warn("the server runs with fsync=off: a crash of its machine can destroy the database; set fsync=on", "store", s.name)
-	}
-	if synchronous == "off" {
-		s.opts.Log.Warn("the server commits with synchronous_commit=off; the store turns it on for its own sessions, for what it has confirmed must last", "store", s.name)
-		conf.extra["synchronous_commit"] = "on"
-	}
-	if version >= 170000 { // of a node that was stopped in the middle of sending, so that others need not wait for it
-		conf.extra["transaction_timeout"] = millisText(s.opts.AnswerWait)
-	}
-	return nil
 }

@@ -3,6 +3,8 @@ package postgres
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
@@ -87,12 +89,31 @@ func isOwn(err error) bool {
 	return true
 }
 
+// ours marks an error that this package made of what it read, so that it is not taken for one of
+// the server.
+type ours struct{ error }
+
+// remedies say what the operator must change before anything works, by code.
+var remedies = map[string]string{
+	"28P01": "the user or the password in STORE_URL is wrong",
+	"28000": "the server lets this user not in from here: look at its pg_hba.conf, and at the user in STORE_URL",
+	"3D000": "there is no such database: make it with createdb, or name another in STORE_URL",
+	"42501": "the user in STORE_URL lacks a right: GRANT CREATE ON DATABASE ... TO ... lets Orrery make its schema; one that another user has made needs USAGE and CREATE",
+	"42704": "a parameter in STORE_URL is none that the server knows",
+	"22023": "a parameter in STORE_URL has a value that the server does not take",
+	"08P01": "something between Orrery and the server refuses what Orrery asks for: name the server itself, not a pooler such as PgBouncer",
+	"53300": "the server has no connection left: raise its max_connections, or end other clients",
+}
+
 // explain says what an error of the server or of the way to it means for the caller.
 func (s *Store) explain(err error) error {
+	var told *ours
 	c := code(err)
 	switch {
 	case err == nil:
 		return nil
+	case errors.As(err, &told):
+		return told.error
 	case c == diskFull || c == limitReached:
 		return fmt.Errorf("%w (%w); make room on the server's disk", store.ErrFull, err)
 	case c == readOnly:
@@ -100,13 +121,39 @@ func (s *Store) explain(err error) error {
 	case c == tooLong:
 		return fmt.Errorf("a key is too long for PostgreSQL's index: %w", err)
 	case c == "": // not wrapped: a time limit of this package must not look like one of the caller
-		return &unavailable{fmt.Errorf("the PostgreSQL server can not be reached, or the connection to it broke: %v", err)}
+		return &unavailable{fmt.Errorf("the PostgreSQL server can not be reached, or the connection to it broke: %s", oneLine(err))}
+	}
+	remedy, known := remedies[c]
+	if !known {
+		remedy = "look at the PostgreSQL server and its log"
 	}
 	switch c[:2] {
 	case "08", "40", "53", "55", "57", "58":
-		return &unavailable{fmt.Errorf("%w; look at the PostgreSQL server and its log", err)}
-	case "28", "3D", "42":
-		return fmt.Errorf("%w; look at the user, the database and its rights", err)
+		return &unavailable{fmt.Errorf("%s (SQLSTATE %s); %s", words(err), c, remedy)}
+	}
+	if known {
+		return fmt.Errorf("%s (SQLSTATE %s); %s", words(err), c, remedy)
 	}
 	return err
+}
+
+// words gives what the server itself said: the driver adds the user and every address tried.
+func words(err error) string {
+	var e *pgconn.PgError
+	if errors.As(err, &e) {
+		return e.Severity + ": " + e.Message
+	}
+	return oneLine(err)
+}
+
+// oneLine joins the lines of an error of several tries, each once: without and with TLS the same
+// is said twice.
+func oneLine(err error) string {
+	var lines []string
+	for line := range strings.Lines(err.Error()) {
+		if line = strings.TrimSpace(line); line != "" && !slices.Contains(lines, line) {
+			lines = append(lines, line)
+		}
+	}
+	return strings.Join(lines, " ")
 }

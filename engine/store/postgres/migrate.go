@@ -15,9 +15,6 @@ import (
 // migrateWait bounds the opening of a store, with what it does to the schema.
 const migrateWait = 10 * time.Minute
 
-// ErrDryRun is what Open returns with Options.DryRun; its text says what would be done.
-var ErrDryRun = errors.New("nothing was changed")
-
 func (s *Store) migrate(ctx context.Context, c *pgx.Conn, schema string) (err error) {
 	tx, err := c.Begin(ctx)
 	if err != nil {
@@ -36,19 +33,15 @@ func (s *Store) migrate(ctx context.Context, c *pgx.Conn, schema string) (err er
 	if err != nil {
 		return err
 	}
-	newest := len(migrations)
+	newest := len(s.opts.migrations)
 	switch {
 	case version > newest:
-		return fmt.Errorf("the schema %s has version %d, this Orrery knows versions up to %d: start the newer Orrery again, or restore the backup made before it", schema, version, newest)
-	case s.opts.DryRun && version == newest:
-		return fmt.Errorf("the schema %s has the version %d already: %w", schema, version, ErrDryRun)
-	case s.opts.DryRun:
-		return fmt.Errorf("the schema %s would be brought from version %d to %d: %w", schema, version, newest, ErrDryRun)
+		return &ours{fmt.Errorf("%s has schema %d, this Orrery knows schemas up to %d: start the newer Orrery again, or restore the backup made before it", schema, version, newest)}
 	case version == newest:
 		return nil
 	}
-	if err := bringUp(ctx, tx, schema, version); err != nil {
-		return fmt.Errorf("bring the schema %s from version %d to %d: %w", schema, version, newest, err)
+	if err := bringUp(ctx, tx, schema, s.opts.migrations, version); err != nil {
+		return fmt.Errorf("raise %s from schema %d to %d: %w", schema, version, newest, err)
 	}
 	return tx.Commit(ctx)
 }
@@ -61,7 +54,7 @@ func schemaVersion(ctx context.Context, tx pgx.Tx, schema string) (version int, 
 	case err != nil:
 		return 0, err
 	case !there && foreign:
-		return 0, fmt.Errorf("the schema %s has a table jobs that is not Orrery's: name another schema with ?search_path=NAME in STORE_URL", schema)
+		return 0, &ours{fmt.Errorf("the schema %s has a table jobs that is not Orrery's: name another schema with ?search_path=NAME in STORE_URL", schema)}
 	case !there:
 		return 0, nil
 	}
@@ -69,7 +62,7 @@ func schemaVersion(ctx context.Context, tx pgx.Tx, schema string) (version int, 
 	return version, err
 }
 
-func bringUp(ctx context.Context, tx pgx.Tx, schema string, version int) error {
+func bringUp(ctx context.Context, tx pgx.Tx, schema string, migrations []migration, version int) error {
 	if version == 0 {
 		// Asked first: the right to make a schema is not needed where somebody has made it.
 		var there bool
@@ -90,8 +83,8 @@ func bringUp(ctx context.Context, tx pgx.Tx, schema string, version int) error {
 			return err
 		}
 	}
-	for i, text := range migrations[version:] {
-		if _, err := tx.Conn().PgConn().Exec(ctx, text).ReadAll(); err != nil { // several statements
+	for i, m := range migrations[version:] {
+		if _, err := tx.Conn().PgConn().Exec(ctx, m.text).ReadAll(); err != nil { // several statements
 			return err
 		}
 		if _, err := tx.Exec(ctx, "INSERT INTO schema_version(version) VALUES($1)", version+i+1); err != nil {

@@ -39,8 +39,9 @@ type Options struct {
 	MaxBatchBytes int           // text in one transaction, about; default 1 MiB
 	ConnectWait   time.Duration // how long the way to the server may take; default 5 s
 	AnswerWait    time.Duration // how long an answer may take; the server gives up a little earlier; default 30 s
-	DryRun        bool          // Open says what it would do to the schema (ErrDryRun) and changes nothing
 	Log           *slog.Logger  // for what nobody waits for; default slog.Default()
+
+	migrations []migration // tests have others
 }
 
 func (o Options) withDefaults() Options {
@@ -65,6 +66,9 @@ func (o Options) withDefaults() Options {
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
+	if o.migrations == nil {
+		o.migrations = migrations
+	}
 	return o
 }
 
@@ -88,11 +92,11 @@ var _ store.Shared = (*Store)(nil)
 // server is not there, is too old, or when a newer Orrery has been at work in the schema.
 // Errors never hold the URL, which may hold a password.
 func Open(ctx context.Context, url string, opts Options) (*Store, error) {
-	opts = opts.withDefaults()
-	conf, err := parse(url, opts)
+	conf, err := parse(url, opts.withDefaults())
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("the store's URL %w", err)
 	}
+	opts = conf.opts
 	s := &Store{name: conf.name, opts: opts, locks: locksOf(conf.schema), closing: make(chan struct{})}
 	if err := s.prepare(ctx, conf); err != nil {
 		return nil, fmt.Errorf("open store %s: %w", s.name, err)

@@ -73,10 +73,6 @@ func (s *Store) readFault(ctx context.Context, err error) error {
 	return fmt.Errorf("%s: %w", s.name, s.explain(err))
 }
 
-// ours marks an error that this package made of what it read, so that it is not taken for one of
-// the server.
-type ours struct{ error }
-
 // each calls fn with every row, and closes them.
 func each(rows pgx.Rows, fn func() error) error {
 	defer rows.Close()

@@ -16,7 +16,7 @@ import "orrery/engine/job"
 //
 // How the indexes stay small: heads_ready, heads_due and heads_live hold jobs that have not ended,
 // heads_bad those that ended badly, tasks_open tasks that have not.
-var migrations = []string{`
+var migrations = []migration{{"make the tables of jobs, outbox, data stores, revisions, workers, claims and leases", `
 CREATE TABLE jobs (
 	id uuid PRIMARY KEY,
 	parent uuid,
@@ -163,7 +163,13 @@ CREATE VIEW readable AS
 	SELECT h.id, h.status, convert_from(j.blueprint, 'UTF8') AS blueprint, convert_from(h.body, 'UTF8')::json AS job,
 		convert_from(h.history, 'UTF8')::json AS state_history
 	FROM heads h JOIN jobs j ON j.id = h.id;
-`}
+`}}
+
+// migration leads from one schema version to the next.
+type migration struct {
+	about string // what it does, for people
+	text  string // its statements
+}
 
 // guardFailed is the code of the exception that must raises.
 const guardFailed = "ORR01"
