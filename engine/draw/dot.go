@@ -3,7 +3,9 @@
 package draw
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"sort"
 	"strings"
 
@@ -51,12 +53,13 @@ type dotWriter struct {
 	indent string
 	ids    map[string]bool
 	signs  map[string]string // nodes of signs, by column and state
+	packed int               // parts in a row; 0: the picture is one part
 	look   Look
 }
 
-// dotText writes the graphs as one digraph; several stand in clusters.
+// dotText writes the graphs as one digraph. What stands beside each other (blueprints, columns of a long one, the legend) are parts that Graphviz lays out alone and packs.
 func dotText(graphs []*analysis.Graph, look Look) []byte {
-	w := &dotWriter{indent: "  ", ids: map[string]bool{}, signs: map[string]string{}, look: look}
+	w := &dotWriter{indent: "  ", ids: map[string]bool{}, signs: map[string]string{}, look: look, packed: parts(graphs, look)}
 	name := "blueprints"
 	if len(graphs) == 1 {
 		name = graphs[0].Name
@@ -66,13 +69,21 @@ func dotText(graphs []*analysis.Graph, look Look) []byte {
 	for i, g := range graphs {
 		if len(graphs) > 1 {
 			w.prefix = fmt.Sprintf("%d:", i+1)
-			w.indent = "    "
-			fmt.Fprintf(w, "  subgraph %s {\n", dotID(fmt.Sprintf("cluster_%d", i+1)))
-			fmt.Fprintf(w, "    graph [label=%s, style=\"rounded\", color=%q, fontsize=15, margin=16];\n", dotLabel(title(g)), "#cbd2d9")
 		}
-		w.graph(g)
-		if len(graphs) > 1 {
+		folded := columnsOf(g)
+		framed := w.packed > 0 && folded == nil // a part must be a frame, or each state that nothing leads to is a part
+		if framed {
+			w.indent = "    "
+			frame := "peripheries=0, label=\"\""
+			if len(graphs) > 1 {
+				frame = frameOf(title(g))
+			}
+			fmt.Fprintf(w, "  subgraph %s {\n    graph [%s];\n", dotID(fmt.Sprintf("cluster_%d", i+1)), frame)
+		}
+		w.graph(g, folded, len(graphs) > 1)
+		if framed {
 			w.WriteString("  }\n")
+			w.indent = "  "
 		}
 	}
 	if look.Legend {
@@ -85,10 +96,47 @@ func dotText(graphs []*analysis.Graph, look Look) []byte {
 	return []byte(w.String())
 }
 
+// frameOf is how the frame of one of several blueprints looks.
+func frameOf(label string) string {
+	return fmt.Sprintf("label=%s, style=\"rounded\", color=%q, fontsize=15, margin=16", dotLabel(label), "#cbd2d9")
+}
+
+// maxRow is the number of blueprints that stand in a row.
+const maxRow = 4
+
+// parts gives how many parts of a picture stand in a row, 0 when it has one part only.
+func parts(graphs []*analysis.Graph, look Look) int {
+	n, columns := len(graphs), 0
+	for _, g := range graphs {
+		high := 0
+		for _, c := range columnsOf(g) {
+			high = max(high, c+1)
+		}
+		columns = max(columns, high)
+	}
+	if look.Legend {
+		n++
+	}
+	switch {
+	case columns > 0:
+		return n + columns - 1
+	case n > 1:
+		return min(n, maxRow)
+	}
+	return 0
+}
+
 func (w *dotWriter) header(graphs []*analysis.Graph) {
 	nodes, edges := size(graphs)
-	w.WriteString("  graph [rankdir=TB, bgcolor=\"white\", pad=0.3, nodesep=0.45, ranksep=0.6, labelloc=t")
+	ranksep := 0.6
+	if w.packed > 0 {
+		ranksep /= 2 // and its edges are twice as long
+	}
+	fmt.Fprintf(w, "  graph [rankdir=TB, bgcolor=\"white\", pad=0.3, nodesep=0.45, ranksep=%g, labelloc=t", ranksep)
 	fmt.Fprintf(w, ", fontname=%q, fontsize=17, fontcolor=%q", fontName, inkText)
+	if w.packed > 0 { // each part is laid out alone, then they stand in rows
+		fmt.Fprintf(w, ", pack=24, packmode=\"array_it%d\"", w.packed)
+	}
 	switch {
 	case nodes > hugeNodes || edges > hugeEdges:
 		w.WriteString(", nslimit=0.5, nslimit1=0.5, mclimit=0.1, splines=line")
@@ -100,11 +148,15 @@ func (w *dotWriter) header(graphs []*analysis.Graph) {
 	}
 	w.WriteString("];\n")
 	fmt.Fprintf(w, "  node [shape=box, style=\"rounded,filled\", fontname=%q, fontsize=13, fontcolor=%q, color=%q, fillcolor=%q, margin=\"0.2,0.1\", penwidth=1.4];\n", fontName, inkText, inkState, fillState)
-	fmt.Fprintf(w, "  edge [fontname=%q, fontsize=11, fontcolor=%q, color=%q, penwidth=1.3, arrowsize=0.8];\n", fontName, inkText, inkLine)
+	fmt.Fprintf(w, "  edge [fontname=%q, fontsize=11, fontcolor=%q, color=%q, penwidth=1.3, arrowsize=0.8", fontName, inkText, inkLine)
+	if w.packed > 0 { // dot doubles the lines for the labels of edges, but forgets it for graphs that it packs
+		w.WriteString(", minlen=2")
+	}
+	w.WriteString("];\n")
 }
 
 func title(g *analysis.Graph) string {
-	t := g.Name
+	t := wrapName(g.Name)
 	if t == "" {
 		t = "(name known when loaded)"
 	}
@@ -115,11 +167,13 @@ func title(g *analysis.Graph) string {
 	return t
 }
 
-func (w *dotWriter) graph(g *analysis.Graph) {
+func (w *dotWriter) graph(g *analysis.Graph, columns map[string]int, several bool) {
 	for _, s := range g.States {
 		w.ids[w.prefix+s.Name] = true
 	}
-	for _, s := range g.States {
+	states := slices.Clone(g.States) // parts are packed in the order of their first nodes
+	slices.SortStableFunc(states, func(a, b *analysis.State) int { return cmp.Compare(columns[a.Name], columns[b.Name]) })
+	for _, s := range states {
 		w.state(g, s)
 	}
 	dot := ""
@@ -133,10 +187,9 @@ func (w *dotWriter) graph(g *analysis.Graph) {
 		}
 	}
 	w.missing(g)
-	columns := columnsOf(g)
 	w.children(g, columns)
 	if columns != nil {
-		w.fold(g, columns, dot)
+		w.fold(g, columns, dot, several)
 	}
 	for i, e := range g.Edges {
 		w.edge(g, e, i, columns)
@@ -181,7 +234,7 @@ func (w *dotWriter) state(g *analysis.Graph, s *analysis.State) {
 	if s.IsEnd {
 		extra += ", peripheries=2"
 	}
-	lines := append([]string{s.Name}, activities(g, s)...)
+	lines := append([]string{wrapName(s.Name)}, activities(g, s)...)
 	fmt.Fprintf(w, "%s%s [label=%s, color=%q, fillcolor=%q%s, id=%s, class=%q%s];\n", w.indent, w.node(s.Name), dotLabel(strings.Join(lines, "\n")), ink, fill, extra,
 		dotID("state_"+slug(w.prefix+s.Name)), strings.TrimSpace("state "+s.Kind+" "+s.Status), w.look.Over[g].state(s))
 }
@@ -196,7 +249,7 @@ func activities(g *analysis.Graph, s *analysis.State) []string {
 		if e.From != s.Name || word == "" || e.TaskType == "" {
 			continue
 		}
-		line := word + ": " + shorten(e.TaskType, 40)
+		line := wrapList(word + ": " + e.TaskType)
 		if !seen[line] {
 			seen[line] = true
 			lines = append(lines, line)
@@ -224,7 +277,7 @@ func (w *dotWriter) missing(g *analysis.Graph) {
 			continue
 		}
 		w.ids[id] = true
-		fmt.Fprintf(w, "%s%s [label=%s, style=\"rounded,dashed\", color=%q, fontcolor=%q];\n", w.indent, dotID(id), dotLabel(e.To+"\nno such state"), inkBad, inkBad)
+		fmt.Fprintf(w, "%s%s [label=%s, style=\"rounded,dashed\", color=%q, fontcolor=%q];\n", w.indent, dotID(id), dotLabel(wrapName(e.To)+"\nno such state"), inkBad, inkBad)
 	}
 }
 
@@ -244,7 +297,7 @@ func (w *dotWriter) children(g *analysis.Graph, columns map[string]int) {
 		if columns != nil { // it stands beside its state, so in its column
 			fmt.Fprintf(w, "%ssubgraph %s {\n", w.indent, columnID(w.prefix, columns[e.From]))
 		}
-		fmt.Fprintf(w, "%s%s [label=%s, shape=component, style=filled, color=%q, fillcolor=%q, class=\"blueprint\"];\n", w.indent, id, dotLabel(name), inkChild, fillChild)
+		fmt.Fprintf(w, "%s%s [label=%s, shape=component, style=filled, color=%q, fillcolor=%q, class=\"blueprint\"];\n", w.indent, id, dotLabel(wrapName(name)), inkChild, fillChild)
 		fmt.Fprintf(w, "%s%s -> %s [label=\" runs\", style=dotted, arrowhead=none, constraint=false, color=%q, fontcolor=%q];\n", w.indent, w.node(e.From), id, inkChild, inkChild)
 		fmt.Fprintf(w, "%s{ rank=same; %s; %s; }\n", w.indent, w.node(e.From), id)
 		if columns != nil {
@@ -256,8 +309,8 @@ func (w *dotWriter) children(g *analysis.Graph, columns map[string]int) {
 // edge draws one edge; one to another column ends at a sign that names where it leads.
 func (w *dotWriter) edge(g *analysis.Graph, e *analysis.Edge, n int, columns map[string]int) {
 	to := w.node(e.To)
-	if !e.Dynamic && columns[e.From] != columns[e.To] {
-		to = w.sign(g, e.To, columns[e.From])
+	if columns != nil && !e.Dynamic {
+		to = w.target(g, e, columns)
 	}
 	var attrs []string
 	if e.Dynamic {
@@ -311,27 +364,6 @@ func shorten(s string, n int) string {
 		return s
 	}
 	return string(r[:n-1]) + "…"
-}
-
-// wrap breaks a condition between words.
-func wrap(s string) string {
-	var b strings.Builder
-	column := 0
-	for i, word := range strings.Fields(s) {
-		n := len([]rune(word))
-		switch {
-		case i == 0:
-		case column+n >= wrapColumns:
-			b.WriteByte('\n')
-			column = 0
-		default:
-			b.WriteByte(' ')
-			column++
-		}
-		b.WriteString(word)
-		column += n
-	}
-	return b.String()
 }
 
 // dotID quotes the name of a graph or node.

@@ -105,10 +105,27 @@ func picture(ctx context.Context, graphs []*analysis.Graph, format Format, look 
 		}
 	}
 	if format == SVG {
-		data = bytes.ReplaceAll(data, []byte(`font-family="`+fontName+`"`), []byte(`font-family="`+fontFamily+`"`))
+		data = haloed(bytes.ReplaceAll(data, []byte(`font-family="`+fontName+`"`), []byte(`font-family="`+fontFamily+`"`)), look.ground())
 	}
 	pictures.put(key, data)
 	return data, nil
+}
+
+// haloed gives the labels of edges in an SVG a rim in the colour of the ground: a line that crosses a label stops before its letters. Graphviz writes each element on a line of its own.
+func haloed(svg []byte, ground string) []byte {
+	var out bytes.Buffer
+	edge := false
+	for line := range bytes.Lines(svg) {
+		switch {
+		case bytes.HasPrefix(line, []byte("<g ")):
+			edge = bytes.Contains(line, []byte(` class="edge`))
+		case edge && bytes.HasPrefix(line, []byte("<text ")):
+			fmt.Fprintf(&out, `<text paint-order="stroke" stroke="%s" stroke-width="4" stroke-linejoin="round" `, ground)
+			line = line[len("<text "):]
+		}
+		out.Write(line)
+	}
+	return out.Bytes()
 }
 
 // fontFamily is what an SVG asks a browser for. Quotes within texts are entities, so the replacement meets attributes only.

@@ -3,6 +3,7 @@ package draw
 import (
 	"fmt"
 	"math"
+	"strings"
 
 	"orrery/engine/analysis"
 )
@@ -100,21 +101,24 @@ func downwards(g *analysis.Graph, next map[string][]string) []string {
 	return after
 }
 
-// fold puts the columns side by side, in order; begin is the dot before the start.
-func (w *dotWriter) fold(g *analysis.Graph, columns map[string]int, begin string) {
-	levels := levelsOf(g)
-	var firsts []string
-	for _, s := range g.States {
-		c := columns[s.Name]
-		for len(firsts) <= c {
-			firsts = append(firsts, "")
-		}
-		if first := firsts[c]; first == "" || levels[s.Name] < levels[first] {
-			firsts[c] = s.Name
-		}
+// fold puts the columns side by side, in order. Of one of several blueprints they have frames; begin is the dot before the start.
+func (w *dotWriter) fold(g *analysis.Graph, columns map[string]int, begin string, several bool) {
+	last := 0
+	for _, c := range columns {
+		last = max(last, c)
 	}
-	for i := range firsts { // a frame that is not drawn keeps the columns apart
-		fmt.Fprintf(w, "%ssubgraph %s {\n%s  graph [peripheries=0, label=\"\", margin=10];\n", w.indent, columnID(w.prefix, i), w.indent)
+	for i := range last + 1 {
+		frame := "peripheries=0, label=\"\", margin=10" // not drawn: it keeps the columns apart
+		switch {
+		case several && i == 0:
+			frame = frameOf(title(g))
+		case several:
+			frame = frameOf(wrapName(g.Name) + "\ncontinued")
+		}
+		fmt.Fprintf(w, "%ssubgraph %s {\n%s  graph [%s];\n", w.indent, columnID(w.prefix, i), w.indent, frame)
+		if begin != "" && i == columns[g.Start] {
+			fmt.Fprintf(w, "%s  %s;\n", w.indent, begin)
+		}
 		for _, s := range g.States {
 			if columns[s.Name] == i {
 				fmt.Fprintf(w, "%s  %s;\n", w.indent, w.node(s.Name))
@@ -122,31 +126,46 @@ func (w *dotWriter) fold(g *analysis.Graph, columns map[string]int, begin string
 		}
 		fmt.Fprintf(w, "%s}\n", w.indent)
 	}
-	if begin == "" {
-		return
-	}
-	fmt.Fprintf(w, "%s%s [ordering=out];\n", w.indent, begin) // what leads to the columns in order keeps them in order
-	for i, first := range firsts {
-		if i > 0 && first != "" {
-			fmt.Fprintf(w, "%s%s -> %s [style=invis];\n", w.indent, begin, w.node(first))
-		}
-	}
 }
 
-// sign gives the node that stands in a column for a state of another one: a line across all
-// columns would be hard to follow.
-func (w *dotWriter) sign(g *analysis.Graph, state string, column int) string {
-	key := fmt.Sprintf("%s%d %s", w.prefix, column, state)
+// crowd is the number of lines to an end state from which on each gets a sign of its own: a
+// bundle of lines down a whole column (all failures, say) hides the way itself.
+const crowd = 6
+
+// target gives the node where an edge of a folded graph ends: its state, or a sign for it.
+func (w *dotWriter) target(g *analysis.Graph, e *analysis.Edge, columns map[string]int) string {
+	column := columns[e.From]
+	if s := g.State(e.To); s != nil && s.IsEnd {
+		lines := 0
+		for _, other := range g.Edges {
+			if other.To == e.To && !other.Dynamic && columns[other.From] == column {
+				lines++
+			}
+		}
+		if lines >= crowd {
+			return w.sign(g, e.To, column, e.From)
+		}
+	}
+	if columns[e.To] == column {
+		return w.node(e.To)
+	}
+	return w.sign(g, e.To, column, "")
+}
+
+// sign gives the node that stands in a column for a state that is elsewhere: a line across all
+// columns would be hard to follow. All states of a column share one, or one state has its own.
+func (w *dotWriter) sign(g *analysis.Graph, state string, column int, of string) string {
+	key := fmt.Sprintf("%s%d %s %s", w.prefix, column, state, of)
 	if id, ok := w.signs[key]; ok {
 		return id
 	}
-	id := w.freshID(fmt.Sprintf("column %d to %s", column, state))
+	id := w.freshID(strings.TrimSpace(fmt.Sprintf("column %d to %s %s", column, state, of)))
 	w.signs[key] = id
 	ink := inkState
 	if s := g.State(state); s != nil {
 		ink, _ = colours(s)
 	}
-	fmt.Fprintf(w, "%ssubgraph %s { %s [label=%s, style=\"rounded,dashed\", fontsize=11, margin=\"0.12,0.05\", color=%q, fontcolor=%q, class=\"elsewhere\"]; }\n", w.indent, columnID(w.prefix, column), id, dotLabel("to "+state), ink, ink)
+	fmt.Fprintf(w, "%ssubgraph %s { %s [label=%s, style=\"rounded,dashed\", fontsize=11, margin=\"0.12,0.05\", color=%q, fontcolor=%q, class=\"elsewhere\"]; }\n", w.indent, columnID(w.prefix, column), id, dotLabel("to "+wrapName(state)), ink, ink)
 	return id
 }
 

@@ -5,6 +5,9 @@ import (
 	"context"
 	"fmt"
 	"image/png"
+	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -52,8 +55,79 @@ func TestLongGraphsAreFolded(t *testing.T) {
 			t.Errorf("no sign %s", want)
 		}
 	}
-	if n := strings.Count(text, `label="to failed"`); n != 3 {
-		t.Errorf("%d signs to the failure, want one in each other column", n)
+	if n := strings.Count(text, `label="to failed"`); n != 60 {
+		t.Errorf("%d signs to the failure, want one for each state: a bundle of sixty lines is no picture", n)
+	}
+	few := chainOf(60)
+	few.Edges = slices.DeleteFunc(few.Edges, func(e *analysis.Edge) bool {
+		return e.To == "failed" && !slices.Contains([]string{"s1", "s2", "s20", "s58"}, e.From)
+	})
+	if n := strings.Count(string(render(t, DOT, few)), `label="to failed"`); n != 2 {
+		t.Errorf("%d signs to a failure that three columns lead to, want one in each other column", n)
+	}
+}
+
+// xOf gives where a state stands in an SVG.
+func xOf(t *testing.T, svg []byte, state string) float64 {
+	t.Helper()
+	m := regexp.MustCompile(`(?s)id="state_` + regexp.QuoteMeta(state) + `".*?<text [^>]* x="([-0-9.]+)"`).FindSubmatch(svg)
+	if m == nil {
+		t.Fatalf("no state %s in the picture", state)
+	}
+	x, err := strconv.ParseFloat(string(m[1]), 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return x
+}
+
+// The columns stand in the order of the way, whatever order the file names its states in, and the labels of edges are there.
+func TestColumnsStandInOrder(t *testing.T) {
+	for _, legend := range []bool{false, true} {
+		g := chainOf(60)
+		slices.Reverse(g.States)
+		svg := look(t, SVG, g, Look{Legend: legend})
+		last := -1e9
+		for _, s := range []string{"s0", "s20", "s40", "s55"} {
+			x := xOf(t, svg, s)
+			if x <= last {
+				t.Errorf("%s stands at %g, left of the one before it, legend %v", s, x, legend)
+			}
+			last = x
+		}
+		if n := bytes.Count(svg, []byte("> failure</text>")); n != 60 {
+			t.Errorf("%d of 60 labels are drawn, legend %v", n, legend)
+		}
+	}
+}
+
+// A long name is broken, whole, and a line that crosses a label leaves its letters free.
+func TestLongNamesAndLabels(t *testing.T) {
+	name := "fan_out_to_all_regional_warehouses_and_collect_the_stock_of_each"
+	cases := map[string]string{
+		"short":                             "short",
+		name:                                "fan_out_to_all_regional_\nwarehouses_and_collect_the_\nstock_of_each",
+		"sendTheMonthlyInvoicesToEverybody": "sendTheMonthlyInvoicesTo\nEverybody",
+		strings.Repeat("ж", 70):             strings.Repeat("ж", 30) + "\n" + strings.Repeat("ж", 30) + "\n" + strings.Repeat("ж", 10),
+		"проверка_документов_и_подписей_у_руководителя": "проверка_документов_и_\nподписей_у_руководителя",
+	}
+	for in, want := range cases {
+		if got := wrapName(in); got != want {
+			t.Errorf("wrapName(%q) = %q, want %q", in, got, want)
+		}
+	}
+	if got, want := wrap("context.initial_data.amount > 100000 and context.initial_data.country == 'ES'"), "context.initial_data.amount\n> 100000\nand context.initial_data.country\n== 'ES'"; got != want {
+		t.Errorf("a condition: %q, want %q", got, want)
+	}
+	if got, want := wrapList("tasks: stock_madrid, stock_málaga, stock_zürich"), "tasks: stock_madrid,\nstock_málaga, stock_zürich"; got != want {
+		t.Errorf("a list: %q, want %q", got, want)
+	}
+	if got := wrapName(strings.Repeat("long name ", 60)); strings.Count(got, "\n") != nameLines-1 || !strings.HasSuffix(got, "…") {
+		t.Errorf("an endless name: %q", got)
+	}
+	g := chainOf(3)
+	if svg := string(look(t, SVG, g, Look{Dark: true})); strings.Count(svg, `paint-order="stroke" stroke="`+darkGround) != 4 {
+		t.Errorf("the labels of the edges have no rim:\n%s", svg)
 	}
 }
 

@@ -72,7 +72,7 @@ func (w *dotWriter) legend(look Look, graphs []*analysis.Graph) {
 				}
 				row("end "+s.Status, "end: the job is "+s.Status, fmt.Sprintf("peripheries=2, color=%q, fillcolor=%q", ink, fill))
 			case s.Kind == analysis.KindAggregator:
-				row("aggregator", "aggregator: when all tasks\nhave succeeded", fmt.Sprintf("shape=hexagon, style=filled, color=%q, fillcolor=%q", inkGather, fillGather))
+				row("aggregator", "aggregator:\nall tasks done", fmt.Sprintf("shape=hexagon, style=filled, color=%q, fillcolor=%q", inkGather, fillGather))
 			case s.IsStart:
 				row("start", "start", fmt.Sprintf("color=%q, fillcolor=%q", inkStart, fillStart))
 			default:
@@ -101,11 +101,11 @@ func (w *dotWriter) legend(look Look, graphs []*analysis.Graph) {
 			rows = append(rows, r)
 		}
 	}
-	w.WriteString("  subgraph \"cluster_(legend)\" {\n    graph [label=\"Legend\", style=\"rounded,dashed\", fontsize=13, margin=12, color=\"#cbd2d9\"];\n    node [fontsize=11];\n")
+	w.WriteString("  subgraph \"cluster_(legend)\" {\n    graph [label=\"Legend\", style=\"rounded,dashed\", fontsize=13, margin=12, color=\"#cbd2d9\"];\n    node [fontsize=11, height=0.3, margin=\"0.14,0.05\"];\n")
 	for i, r := range rows {
 		w.WriteString(r)
 		if i > 0 { // one below the other
-			fmt.Fprintf(w, "    %s -> %s [style=invis, minlen=1];\n", nodeOf(rows[i-1]), nodeOf(r))
+			fmt.Fprintf(w, "    %s -> %s [style=invis, minlen=1, weight=9];\n", nodeOf(rows[i-1]), nodeOf(r))
 		}
 	}
 	w.WriteString("  }\n")

@@ -22,6 +22,8 @@ const (
 	scale     = 2.0      // pixels per point, for sharp text
 	maxSide   = 12_000   // pixels
 	maxPixels = 60 << 20 // pixels, 4 bytes each
+	haloWidth = 2.0      // points around the labels of edges
+	haloSides = 12       // copies of a text that make its halo
 )
 
 // drawing is what one object, edge or the graph itself is drawn with, in the order of Graphviz.
@@ -79,13 +81,15 @@ func rasterize(plan []byte, ground string) ([]byte, error) {
 	dc.SetColor(parseColor(ground))
 	dc.Clear()
 	pen := &pen{dc: dc, font: fontFile, zoom: zoom, margin: margin, height: height, faces: map[float64]font.Face{}}
-	for _, d := range append(append([]drawing{p.drawing}, p.Objects...), p.Edges...) {
-		for _, ops := range [][]op{d.Draw, d.Tail, d.Head, d.Label, d.HLabel, d.TLabel} {
-			pen.reset()
-			for _, o := range ops {
-				pen.draw(o)
-			}
-		}
+	for _, d := range append([]drawing{p.drawing}, p.Objects...) {
+		pen.all(d.Draw, d.Label)
+	}
+	for _, d := range p.Edges {
+		pen.all(d.Draw, d.Tail, d.Head)
+	}
+	pen.halo = parseColor(ground)
+	for _, d := range p.Edges { // over all lines
+		pen.all(d.Label, d.HLabel, d.TLabel)
 	}
 	var b bytes.Buffer
 	if err := dc.EncodePNG(&b); err != nil {
@@ -116,10 +120,21 @@ type pen struct {
 	height float64
 	faces  map[float64]font.Face
 
+	halo       color.Color // around texts; nil: none
 	line, fill color.Color
 	width      float64
 	dash       []float64
 	size       float64
+}
+
+// all draws lists of operations, each from the first state of the pen.
+func (p *pen) all(lists ...[]op) {
+	for _, ops := range lists {
+		p.reset()
+		for _, o := range ops {
+			p.draw(o)
+		}
+	}
 }
 
 func (p *pen) reset() {
@@ -209,7 +224,6 @@ func (p *pen) style(s string) {
 // text writes within the width that the layout has reserved: our font may be wider than the one it reckoned with.
 func (p *pen) text(o op) {
 	p.dc.SetFontFace(p.face(p.size * p.zoom))
-	p.dc.SetColor(p.line)
 	w, _ := p.dc.MeasureString(o.Text)
 	x, y := p.x(o.Pt[0]), p.y(o.Pt[1])
 	squeeze := 1.0
@@ -219,6 +233,14 @@ func (p *pen) text(o op) {
 	anchor := map[string]float64{"l": 0, "c": 0.5, "r": 1}[o.Align]
 	p.dc.Push()
 	p.dc.ScaleAbout(squeeze, 1, x, y)
+	if p.halo != nil { // a line that crosses the label stops before its letters
+		p.dc.SetColor(p.halo)
+		for i := range haloSides {
+			sin, cos := math.Sincos(2 * math.Pi * float64(i) / haloSides)
+			p.dc.DrawStringAnchored(o.Text, x+cos*haloWidth*p.zoom, y+sin*haloWidth*p.zoom, anchor, 0)
+		}
+	}
+	p.dc.SetColor(p.line)
 	p.dc.DrawStringAnchored(o.Text, x, y, anchor, 0)
 	p.dc.Pop()
 }
