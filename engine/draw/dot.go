@@ -16,7 +16,7 @@ import (
 const (
 	inkText      = "#1f2933"
 	inkLine      = "#52606d"
-	inkMuted     = "#7b8794"
+	inkMuted     = "#66727f"
 	inkState     = "#52606d"
 	fillState    = "#f5f7fa"
 	inkStart     = "#1565c0"

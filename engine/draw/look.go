@@ -33,6 +33,8 @@ func (o *Overlay) state(s *analysis.State) string {
 	switch {
 	case o == nil:
 		return ""
+	case s.Name == o.Current && s.IsEnd: // its colour tells how the job ended
+		return ", penwidth=4"
 	case s.Name == o.Current:
 		return fmt.Sprintf(", penwidth=4, color=%q, fillcolor=%q", inkCurrent, fillCurrent)
 	case o.States[s.Name] > 0:
@@ -90,7 +92,7 @@ func (w *dotWriter) legend(look Look, graphs []*analysis.Graph) {
 		if o := look.Over[g]; o != nil {
 			row("passed", "thick: taken", fmt.Sprintf("penwidth=2.8, color=%q", inkState))
 			row("missed", "pale and dashed: not taken", fmt.Sprintf("style=\"rounded,filled,dashed\", color=%q, fontcolor=%q, fillcolor=\"white\"", inkMuted, inkMuted))
-			if o.Current != "" {
+			if s := g.State(o.Current); s != nil && !s.IsEnd {
 				row("current", "where the job is", fmt.Sprintf("penwidth=4, color=%q, fillcolor=%q", inkCurrent, fillCurrent))
 			}
 		}
@@ -136,7 +138,7 @@ func (l Look) ground() string {
 // dark are the colours that take the place of the light ones. They stand as attributes only: within labels quotes are escaped.
 var dark = strings.NewReplacer(
 	`="white"`, `="`+darkGround+`"`,
-	`="`+inkText+`"`, `="#e6edf3"`, `="`+inkLine+`"`, `="#9fb0c0"`, `="`+inkMuted+`"`, `="#6b7885"`, `="`+fillState+`"`, `="#222b36"`,
+	`="`+inkText+`"`, `="#e6edf3"`, `="`+inkLine+`"`, `="#9fb0c0"`, `="`+inkMuted+`"`, `="#8593a3"`, `="`+fillState+`"`, `="#222b36"`,
 	`="`+inkStart+`"`, `="#64b5f6"`, `="`+fillStart+`"`, `="#12304d"`,
 	`="`+inkGood+`"`, `="#81c784"`, `="`+fillGood+`"`, `="#16351b"`,
 	`="`+inkBad+`"`, `="#ef9a9a"`, `="`+fillBad+`"`, `="#451a1d"`,

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"image/png"
+	"slices"
 	"strings"
 	"testing"
 
@@ -35,7 +36,10 @@ func lineOf(t *testing.T, dot []byte, begin string) string {
 
 func TestOverlay(t *testing.T) {
 	g := sample(t)
-	first := g.Edges[0]
+	first := g.Edges[slices.IndexFunc(g.Edges, func(e *analysis.Edge) bool {
+		to := g.State(e.To)
+		return to != nil && !to.IsEnd && e.To != e.From
+	})]
 	over := &Overlay{States: map[string]int{first.From: 2, first.To: 1}, Edges: map[*analysis.Edge]int{first: 1}, Current: first.To}
 	dot := look(t, DOT, g, Look{Over: map[*analysis.Graph]*Overlay{g: over}})
 	if line := lineOf(t, dot, dotID(first.From)+" ["); !strings.Contains(line, "penwidth=2.8") {
@@ -48,8 +52,8 @@ func TestOverlay(t *testing.T) {
 		t.Errorf("a way that was taken: %s", line)
 	}
 	pale := 0
-	for _, e := range g.Edges[1:] {
-		if !e.Dynamic && strings.Contains(lineOf(t, dot, dotID(e.From)+" -> "+dotID(e.To)), "style=dashed, penwidth=1") {
+	for _, e := range g.Edges {
+		if e != first && !e.Dynamic && strings.Contains(lineOf(t, dot, dotID(e.From)+" -> "+dotID(e.To)), "style=dashed, penwidth=1") {
 			pale++
 		}
 	}
@@ -62,6 +66,20 @@ func TestOverlay(t *testing.T) {
 	text := string(look(t, Mermaid, g, Look{Over: map[*analysis.Graph]*Overlay{g: over}}))
 	if !strings.Contains(text, " current\n") || !strings.Contains(text, " untaken\n") || !strings.Contains(text, "classDef current") {
 		t.Errorf("Mermaid:\n%s", text)
+	}
+}
+
+// Where a job has ended its colour says how, not only that it is there.
+func TestAnEndKeepsItsColour(t *testing.T) {
+	g := chainOf(3)
+	over := map[*analysis.Graph]*Overlay{g: {States: map[string]int{"s0": 1, "failed": 1}, Current: "failed"}}
+	dot := look(t, DOT, g, Look{Legend: true, Over: over})
+	line := lineOf(t, dot, dotID("failed")+" [")
+	if !strings.Contains(line, "penwidth=4") || !strings.Contains(line, fillBad) || strings.Contains(line, fillCurrent) {
+		t.Errorf("the end of a failed job: %s", line)
+	}
+	if bytes.Contains(dot, []byte("where the job is")) {
+		t.Error("the legend explains a colour that is not there")
 	}
 }
 
