@@ -30,6 +30,8 @@ const (
 	local                           // no token from this machine, else the roles beside it
 	signed                          // a URL that this server signed for the file, else the roles beside it
 	ownBody                         // the handler reads the body itself, as it comes
+	fellow                          // another node of the store, by its seal
+	atOwner                         // for the node that owns the job :id; others hand the request on
 
 	everyone = roleClient | roleViewer | roleApprover | roleOperator | roleAdmin
 	creators = roleClient | roleOperator | roleAdmin

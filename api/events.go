@@ -52,33 +52,45 @@ func (s *Server) stream(ctx context.Context, w *bufio.Writer, id string, after i
 	// Watching begins before the first read, so that no change falls between them.
 	changed, stop := s.jobs.Watch(id)
 	defer stop()
+	said := s.clock.Now()
 	for {
 		extend()
 		j, err := s.jobs.Job(ctx, id)
 		if err != nil {
 			return err
 		}
+		from := after
 		if after, err = s.writeRecords(ctx, w, id, after); err != nil {
 			return err
 		}
 		if j.Status.Terminal() {
 			return event(w, "", "end", map[string]any{"job_id": id, "status": j.Status, "current_state": j.State, "error": j.Error})
 		}
+		if from != after {
+			said = s.clock.Now()
+		}
 		if err := w.Flush(); err != nil {
 			return err
 		}
-		timer := s.clock.NewTimer(beat)
+		nap := said.Add(beat).Sub(s.clock.Now())
+		if s.isAbroad(id) { // nobody here hears of its changes
+			nap = min(nap, watchAbroad)
+		}
+		timer := s.clock.NewTimer(max(nap, time.Millisecond))
 		select {
 		case <-ctx.Done():
 			timer.Stop()
 			return ctx.Err()
 		case <-changed:
 		case <-timer.C():
+		}
+		timer.Stop()
+		if s.clock.Now().Sub(said) >= beat {
+			said = s.clock.Now()
 			if _, err := w.WriteString(": still here\n\n"); err != nil {
 				return err
 			}
 		}
-		timer.Stop()
 	}
 }
 

@@ -9,6 +9,8 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 
+	"orrery/api/peers"
+	"orrery/engine"
 	"orrery/engine/quota"
 )
 
@@ -170,6 +172,8 @@ func (s *Server) fail(c *fiber.Ctx, err error) error {
 		c.Set(fiber.HeaderWWWAuthenticate, `Bearer realm="orrery"`)
 	case codeOverloaded:
 		c.Set(fiber.HeaderRetryAfter, "1")
+	case engine.Elsewhere:
+		c.Set(fiber.HeaderRetryAfter, "2")
 	case "store_full", codeStore, codeStopping, codeFilesAway:
 		c.Set(fiber.HeaderRetryAfter, "5")
 	}
@@ -177,7 +181,7 @@ func (s *Server) fail(c *fiber.Ctx, err error) error {
 		c.Set(name, value)
 	}
 	c.Set(fiber.HeaderContentType, "application/problem+json")
-	if strings.HasPrefix(c.Path(), "/_worker/") {
+	if strings.HasPrefix(c.Path(), "/_worker/") || strings.HasPrefix(c.Path(), peers.Path) {
 		c.Set(fiber.HeaderContentType, fiber.MIMEApplicationJSON)
 	}
 	s.metrics.answered(status)

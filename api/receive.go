@@ -126,7 +126,7 @@ func twoLengths(c *fiber.Ctx) bool {
 // proved reports whether somebody known sends the request. It is asked for long bodies only.
 func (s *Server) proved(c *fiber.Ctx, length int, need access, who *Client) bool {
 	switch {
-	case who != nil || length >= 0 && length <= strangersBody:
+	case who != nil || sealed(c) != nil || length >= 0 && length <= strangersBody:
 		return true
 	case need&worker != 0:
 		_, ok := s.hub.WebSocketAuth(c.Get(protocol.HeaderToken))

@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"github.com/gofiber/fiber/v2"
+
+	"orrery/api/peers"
 )
 
 // This file is the one table of routes: method, path, who may, what happens.
@@ -43,15 +45,15 @@ func (s *Server) clientRoutes() []route {
 		{get, "/api/v1/jobs", everyone, s.listJobs},
 		{get, "/api/v1/jobs/quarantined", watchers, s.listQuarantined},
 		{get, "/api/v1/jobs/:id", everyone, s.getJob},
-		{post, "/api/v1/jobs/:id/cancel", creators, s.cancelJob},
+		{post, "/api/v1/jobs/:id/cancel", creators | atOwner, s.cancelJob},
 		{post, "/api/v1/jobs/:id/retry", keepers, s.retryJob},
 		{post, "/api/v1/jobs/:id/close", keepers, s.closeJob},
 		{post, "/api/v1/jobs/:id/approve", deciders, s.approveJob},
-		{post, "/api/v1/jobs/:id/migrate", keepers, s.migrateJob},
-		{post, "/api/v1/jobs/:id/redeliver", keepers, s.redeliver},
+		{post, "/api/v1/jobs/:id/migrate", keepers | atOwner, s.migrateJob},
+		{post, "/api/v1/jobs/:id/redeliver", keepers | atOwner, s.redeliver},
 		{get, "/api/v1/jobs/:id/history", everyone, s.jobHistory},
 		{get, "/api/jobs/:id/history", everyone, s.jobHistory},
-		{get, "/api/v1/jobs/:id/why", everyone, s.jobWhy},
+		{get, "/api/v1/jobs/:id/why", everyone | atOwner, s.jobWhy},
 		{get, "/api/v1/jobs/:id/graph", everyone, s.jobGraph},
 		{get, "/api/v1/jobs/:id/events", everyone, s.jobEvents},
 
@@ -110,6 +112,9 @@ func (s *Server) openRoutes() []route {
 		{post, "/_worker/auth/token/refresh", worker, s.workerRefresh},
 		{get, "/_worker/ws", worker, s.workerSocket},
 		{get, "/_worker/ws/:worker", worker, s.workerSocket},
+
+		// Other nodes of the store.
+		{post, peers.Path + ":word", fellow, s.nodeMessage},
 
 		// The console: its handlers ask for a session.
 		{get, "/", page, s.pageHome},

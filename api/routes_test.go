@@ -30,6 +30,10 @@ func TestEveryRouteWithEveryRole(t *testing.T) {
 				t.Errorf("%s %s without a token: %s", r.method, r.path, bare)
 			}
 			continue
+		case r.need&fellow != 0:
+			bare.want(t, http.StatusUnauthorized, "unauthorized")
+			b.as("admin", r.method, path, "{}").want(t, http.StatusUnauthorized, "unauthorized")
+			continue
 		case r.need&page != 0:
 			signedOut := strings.Contains(bare.body, "Sign in") || bare.status == http.StatusForbidden
 			if !signedOut || strings.Contains(bare.body, id) {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 
+	"orrery/api/peers"
 	"orrery/engine/clock"
 	"orrery/engine/observe"
 	"orrery/workers"
@@ -65,6 +66,7 @@ type Deps struct {
 	Schedules  Schedules // nil: there are none
 	Files      Files
 	Tracer     *observe.Tracer // nil: no traces
+	Peers      *peers.Peers    // other nodes of the store; nil: there are none
 	Clock      clock.Clock
 	Log        *slog.Logger
 }
@@ -89,6 +91,7 @@ type Server struct {
 	metrics   *metrics
 	started   time.Time
 	schedules Schedules
+	peers     *peers.Peers // nil: this server has the store for itself
 
 	creates gate // starts of jobs in flight
 	backlog backlog
@@ -131,7 +134,7 @@ func New(d Deps, cfg Config) (*Server, error) {
 	rand.Read(prefix[:]) // never fails (crypto/rand, Go 1.24 and later)
 	s := &Server{
 		cfg: cfg, jobs: d.Jobs, prints: d.Blueprints, editions: d.Editions, hub: d.Hub, schedules: d.Schedules, tracer: d.Tracer, clock: d.Clock, log: d.Log,
-		files: d.Files, sessions: newSessions(d.Clock), metrics: &metrics{}, started: d.Clock.Now(), idPrefix: hex.EncodeToString(prefix[:]),
+		files: d.Files, peers: d.Peers, sessions: newSessions(d.Clock), metrics: &metrics{}, started: d.Clock.Now(), idPrefix: hex.EncodeToString(prefix[:]),
 	}
 	s.doors.Store(open)
 	s.requests, s.polls, s.beats = newPace(d.Clock, cfg.Rates.Requests, cfg.Rates.Per), newPace(d.Clock, cfg.Rates.Polls, cfg.Rates.Per), newPace(d.Clock, cfg.Rates.Heartbeats, cfg.Rates.Per)
@@ -233,6 +236,10 @@ func (s *Server) guard(r route) fiber.Handler {
 			s.discard(c)
 			return err
 		}
+		if err := s.unseal(c); err != nil {
+			s.discard(c)
+			return err
+		}
 		who, err := s.admit(c, r.need)
 		if err != nil {
 			s.discard(c)
@@ -243,10 +250,13 @@ func (s *Server) guard(r route) fiber.Handler {
 		}
 		held, err := s.receive(c, r.need, who)
 		defer s.bodies.leave(held)
+		if err == nil {
+			err = checkSeal(c, c.Request().Body())
+		}
 		if err != nil {
 			return err
 		}
-		if err := r.do(c, who); err != nil {
+		if err := s.handle(c, r, who); err != nil {
 			return err
 		}
 		pack(c, r.need)
@@ -254,9 +264,25 @@ func (s *Server) guard(r route) fiber.Handler {
 	}
 }
 
+// handle does what a request asks, here or at the node that can.
+func (s *Server) handle(c *fiber.Ctx, r route, who *Client) error {
+	if r.need&atOwner != 0 {
+		if done, err := s.toOwner(c, c.Params("id")); done {
+			return err
+		}
+	}
+	return r.do(c, who)
+}
+
 // admit finds the client behind a request and checks its role. Ways in that are not a
 // client's give nil.
 func (s *Server) admit(c *fiber.Ctx, need access) (*Client, error) {
+	if need&fellow != 0 {
+		if sealed(c) == nil {
+			return nil, problem(codeUnauthorized, "this path is for other nodes of the same store")
+		}
+		return nil, nil
+	}
 	if need&(public|worker|page) != 0 || need&local != 0 && fromHere(c) {
 		return nil, nil
 	}
@@ -275,6 +301,9 @@ func (s *Server) admit(c *fiber.Ctx, need access) (*Client, error) {
 		return nil, problem(codeUnauthorized, "this token is not known here; the server's CLIENT_TOKEN and its clients.toml say which are")
 	case !who.may(need):
 		return nil, problem(codeForbidden, fmt.Sprintf("the client %q has the role %q, which may not do this", who.Name, who.Role))
+	}
+	if sealed(c) != nil { // the first node has counted it
+		return who, nil
 	}
 	return who, s.tooOften(who)
 }

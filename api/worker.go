@@ -2,8 +2,6 @@ package api
 
 import (
 	"context"
-	"errors"
-	"net"
 	"net/url"
 	"time"
 
@@ -21,7 +19,8 @@ type Hub interface {
 	Admits(c workers.Caller) bool
 	Register(ctx context.Context, c workers.Caller, body []byte) ([]byte, error)
 	Heartbeat(ctx context.Context, c workers.Caller, body []byte) ([]byte, error)
-	Poll(ctx context.Context, c workers.Caller, query url.Values, hold time.Duration) ([]byte, error)
+	Poll(ctx context.Context, c workers.Caller, query url.Values, hold time.Duration, ask workers.Ask) ([]byte, error)
+	PollOnce(ctx context.Context, c workers.Caller, query url.Values) ([]byte, error)
 	Result(ctx context.Context, c workers.Caller, body []byte) ([]byte, error)
 	Event(ctx context.Context, c workers.Caller, body []byte) ([]byte, error)
 	AuthToken(ctx context.Context, c workers.Caller) ([]byte, error)
@@ -54,7 +53,12 @@ func caller(c *fiber.Ctx, registration []byte) workers.Caller {
 
 // certificateOf gives the common name of the client's certificate, "" without one. Only one
 // that the listener has verified against TLS_CA_PATH is looked at.
+//
+// Of a request that another node sends it is the one that this node was shown.
 func certificateOf(c *fiber.Ctx) string {
+	if seal := sealed(c); seal != nil {
+		return seal.Certificate
+	}
 	state := c.Context().TLSConnectionState()
 	if state == nil || len(state.VerifiedChains) == 0 {
 		return ""
@@ -91,6 +95,7 @@ func (s *Server) workerRegister(c *fiber.Ctx, _ *Client) error {
 		s.refused(c, err)
 		return err
 	}
+	s.tellAll(c)
 	return reply(c, out)
 }
 
@@ -106,14 +111,57 @@ func (s *Server) refused(c *fiber.Ctx, err error) {
 // workerHeartbeat takes a partial update, at both of its paths. What it says counts at once;
 // only the answer comes later when a worker beats too fast.
 func (s *Server) workerHeartbeat(c *fiber.Ctx, _ *Client) error {
-	err := s.exchange(c, s.hub.Heartbeat)
-	if err == nil {
+	raw, err := body(c)
+	if err != nil {
+		return err
+	}
+	out, err := s.hub.Heartbeat(c.UserContext(), caller(c, nil), raw)
+	if err != nil {
+		return err
+	}
+	if out, err = joinBeats(out, s.tellAll(c)); err != nil {
+		return err
+	}
+	if sealed(c) == nil {
 		s.holdBack(s.beats.queue(c.Params("worker")))
 	}
-	return err
+	return reply(c, out)
 }
 
-func (s *Server) workerEvent(c *fiber.Ctx, _ *Client) error { return s.exchange(c, s.hub.Event) }
+// workerEvent takes an event to the node that owns its task's job.
+func (s *Server) workerEvent(c *fiber.Ctx, _ *Client) error {
+	raw, err := body(c)
+	if err != nil {
+		return err
+	}
+	if ev, err := protocol.ParseEvent(raw); err == nil {
+		if done, err := s.taskElsewhere(c, ev.TaskID); done {
+			return err
+		}
+	}
+	return s.exchange(c, s.hub.Event)
+}
+
+// taskElsewhere hands a request about a task on to the node that owns its job.
+func (s *Server) taskElsewhere(c *fiber.Ctx, taskID string) (done bool, err error) {
+	jobID, ok := workers.JobOf(taskID)
+	if !ok || !s.elsewhere(c, jobID) {
+		return false, nil
+	}
+	owner, ok := s.findOwner(c.UserContext(), jobID, ownerWait)
+	switch {
+	case !ok:
+		return true, unreachable(jobID)
+	case owner.Self:
+		return false, nil
+	}
+	a, err := s.relay(c, owner, ownerAnswer)
+	if err != nil {
+		s.log.Debug("what a worker says of its task did not reach the node of its job", "job", jobID, "node", owner.ID, "error", err)
+		return true, unreachable(jobID)
+	}
+	return true, pass(c, a)
+}
 
 // workerPoll holds the request until there is a task or the time is up. A refusal is held
 // back too, for the ages that would ask again at once.
@@ -123,13 +171,20 @@ func (s *Server) workerPoll(c *fiber.Ctx, _ *Client) error {
 	if err != nil {
 		query = nil // as if it had none: a poll is not refused for what it need not say
 	}
-	if s.polls != nil && s.hub.Admits(who) { // names that nobody proved are not counted
-		s.holdBack(s.polls.queue(who.WorkerID))
+	var task []byte
+	if sealed(c) != nil {
+		task, err = s.hub.PollOnce(s.held, who, query)
+	} else {
+		if s.polls != nil && s.hub.Admits(who) { // names that nobody proved are not counted
+			s.holdBack(s.polls.queue(who.WorkerID))
+		}
+		task, err = s.hub.Poll(s.held, who, query, s.cfg.PollHold, s.asker(c))
 	}
-	task, err := s.hub.Poll(s.held, who, query, s.cfg.PollHold)
 	switch {
 	case err != nil:
-		s.holdBack(workers.DelayError(who.Age))
+		if sealed(c) == nil {
+			s.holdBack(workers.DelayError(who.Age))
+		}
 		return err
 	case task == nil:
 		return c.SendStatus(fiber.StatusNoContent)
@@ -150,27 +205,6 @@ func (s *Server) holdBack(d time.Duration) {
 	}
 }
 
-// workerResult takes a result. When it can not be stored the worker must send it again, and
-// age B does so only after a network error: its connection is closed without an answer.
-func (s *Server) workerResult(c *fiber.Ctx, _ *Client) error {
-	raw, err := body(c)
-	if err != nil {
-		return err
-	}
-	who := caller(c, nil)
-	out, err := s.hub.Result(s.tracer.Remote(c.UserContext(), traceOf(c)), who, raw)
-	switch {
-	case errors.Is(err, workers.ErrStoreFull) && !who.Age.RetriesResultOnServerError():
-		s.log.Error("a result could not be stored; the worker sends it again", "error", err)
-		c.Context().HijackSetNoResponse(true)
-		c.Context().Hijack(func(net.Conn) {}) // the framework closes it
-		return nil
-	case err != nil:
-		return err
-	}
-	return reply(c, out)
-}
-
 // workerCancelled answers workers that ask for themselves whether to stop. Those that name
 // themselves nowhere are let in by their token alone.
 func (s *Server) workerCancelled(c *fiber.Ctx, _ *Client) error {
@@ -184,6 +218,9 @@ func (s *Server) workerCancelled(c *fiber.Ctx, _ *Client) error {
 	}
 	if !ok {
 		return workers.ErrUnauthorized
+	}
+	if done, err := s.taskElsewhere(c, c.Params("task")); done {
+		return err
 	}
 	return c.JSON(fiber.Map{"cancelled": s.hub.Cancelled(c.Params("task"))})
 }

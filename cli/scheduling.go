@@ -13,7 +13,7 @@ import (
 
 // newScheduler makes the scheduler with the schedules of the start.
 func (s *server) newScheduler() *scheduler.Scheduler {
-	sched := scheduler.New(scheduler.Config{Jobs: s.engine, Keys: s.store, Clock: clock.Real{}, Log: s.log})
+	sched := scheduler.New(scheduler.Config{Jobs: s.engine, Keys: s.store, Clock: clock.Real{}, Log: s.log, Leads: s.nodes.leads(scheduler.Work)})
 	sched.Set(s.cfg.Schedules)
 	s.warnSchedules(s.cfg.Schedules)
 	return sched

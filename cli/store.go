@@ -124,11 +124,6 @@ func openToMove(ctx context.Context, u config.StoreURL, mustExist bool) (store.M
 	}
 	if leases, ok := s.(store.Leases); ok && s.Features().Shared {
 		nodes, err := leases.Held(ctx, "node/")
-		if err == nil {
-			var alone []store.Lease
-			alone, err = leases.Held(ctx, aloneLease)
-			nodes = append(nodes, alone...)
-		}
 		if err != nil {
 			return nil, errors.Join(err, s.Close())
 		}

@@ -45,7 +45,7 @@ type server struct {
 	listener  net.Listener
 	tls       *certificates // nil without TLS
 	store     store.Store
-	alone     *alone // nil: no other process can open the store
+	nodes     *nodes // nil: no other process can open the store
 	files     *files
 	databases *engine.Databases
 	dev       bool
@@ -96,7 +96,10 @@ func (s *server) join(ctx context.Context, how wiring) (err error) {
 	if s.catalog, err = openCatalog(ctx, cfg, log); err != nil {
 		return err
 	}
-	if err = s.takeStore(ctx); err != nil {
+	if s.store, err = openWhole(ctx, cfg.Store, log); err != nil {
+		return err
+	}
+	if s.nodes, err = s.newNodes(ctx); err != nil {
 		return err
 	}
 	if err = restore(ctx, s.catalog, s.store, cfg); err != nil {
@@ -111,7 +114,7 @@ func (s *server) join(ctx context.Context, how wiring) (err error) {
 	}
 	s.hub, err = workers.New(ctx, workers.Config{
 		Clock: clock.Real{}, Records: s.store, Log: log, TTL: cfg.WorkerTTL,
-		SharedToken: cfg.WorkerToken.Reveal(), Tokens: workerTokens(cfg.Workers), Aging: cfg.PriorityAging,
+		SharedToken: cfg.WorkerToken.Reveal(), Tokens: workerTokens(cfg.Workers), Aging: cfg.PriorityAging, Neighbors: s.nodes.asNeighbors(),
 	})
 	if err != nil {
 		return err
@@ -125,22 +128,18 @@ func (s *server) join(ctx context.Context, how wiring) (err error) {
 	if how.people != nil {
 		s.outside.standInFor(how.people)
 	}
-	s.engine, err = engine.New(engine.Config{
-		Store: s.store, Blueprints: s.catalog, Dispatcher: s.hub, Log: log, Tracer: s.tracer, Env: allowed(cfg.BlueprintEnv, os.LookupEnv),
-		MaxRetries: retries(cfg.JobMaxRetries), WorkerTimeout: cfg.WorkerTimeout.Seconds(), CancelGrace: cfg.CancelGrace, Runners: cfg.Runners,
-		Callers: cfg.Limits.CallSteps, Limits: cfg.Limits.Job,
-		Webhooks: s.outside.webhooks, Approvals: s.outside.approvals, PublicURL: s.publicURL(),
-		History: s.historySink(), Databases: s.databases, Files: s.files.kept, LocalFiles: s.files.local, FilesKept: filesKept(cfg), RevisionsKept: cfg.RevisionsKept,
-	})
-	if err != nil {
+	if s.engine, err = s.newEngine(); err != nil {
 		return err
 	}
 	s.warnNeeds(s.catalog.Current())
 	s.catalog.OnSwap(s.warnNeeds)
 	s.scheduler = s.newScheduler()
 	s.hub.Attach(s.engine)
+	if err = s.nodes.join(s.engine, s.hub, s.nodeURL(), log); err != nil {
+		return err
+	}
 	s.http, err = api.New(
-		api.Deps{Jobs: s.engine, Blueprints: prints{s.catalog}, Editions: s.catalog, Hub: s.hub, Schedules: s.scheduler, Log: log, Tracer: s.tracer, Files: api.Files{Store: s.files.kept, Secret: s.engine.FileSecret()}},
+		api.Deps{Jobs: s.engine, Blueprints: prints{s.catalog}, Editions: s.catalog, Hub: s.hub, Schedules: s.scheduler, Log: log, Tracer: s.tracer, Peers: s.nodes.forHTTP(), Files: api.Files{Store: s.files.kept, Secret: s.engine.FileSecret()}},
 		api.Config{
 			Clients: clients(cfg.Clients, cfg.ClientToken), ClientAPI: cfg.ClientAPI, Dev: how.dev, PollHold: cfg.WorkerPollTimeout,
 			ShownToken: shownToken(cfg), Version: readVersion().Version, ReloadWorkers: s.reloadWorkers, ReloadSchedules: s.reloadSchedules, ReloadClients: s.reloadClients,
@@ -154,13 +153,17 @@ func (s *server) join(ctx context.Context, how wiring) (err error) {
 	return err
 }
 
-// takeStore opens the store, for this server alone.
-func (s *server) takeStore(ctx context.Context) (err error) {
-	if s.store, err = openWhole(ctx, s.cfg.Store, s.log); err != nil {
-		return err
-	}
-	s.alone, err = claimAlone(ctx, s.store, clock.Real{}, s.log.Info)
-	return err
+// newEngine makes the engine from the parts that are there.
+func (s *server) newEngine() (*engine.Engine, error) {
+	cfg := s.cfg
+	return engine.New(engine.Config{
+		Store: s.store, Blueprints: s.catalog, Dispatcher: s.hub, Log: s.log, Tracer: s.tracer, Env: allowed(cfg.BlueprintEnv, os.LookupEnv),
+		MaxRetries: retries(cfg.JobMaxRetries), WorkerTimeout: cfg.WorkerTimeout.Seconds(), CancelGrace: cfg.CancelGrace, Runners: cfg.Runners,
+		Callers: cfg.Limits.CallSteps, Limits: cfg.Limits.Job,
+		Webhooks: s.outside.webhooks, Approvals: s.outside.approvals, PublicURL: s.publicURL(),
+		History: s.historySink(), Databases: s.databases, Files: s.files.kept, LocalFiles: s.files.local, FilesKept: filesKept(cfg), RevisionsKept: cfg.RevisionsKept,
+		Nodes: s.nodes.asEngine(),
+	})
 }
 
 // run serves until ctx ends, then stops in order: no new requests, held polls released,
@@ -179,7 +182,7 @@ func (s *server) run(ctx context.Context) error {
 	var working sync.WaitGroup
 	working.Go(func() { s.hub.Run(background) })
 	working.Go(func() { s.catalog.Watch(background) })
-	working.Go(func() { s.outside.listen(background, s.engine) })
+	working.Go(func() { s.listenForAnswers(background, s.engine) })
 	working.Go(func() {
 		config.Watch(background, clock.Real{}, func(path string) { s.reload(background, path) }, s.cfg.ClientsPath, s.cfg.WorkersPath, s.cfg.SchedulesPath,
 			s.cfg.TLSCert, s.cfg.TLSKey, s.cfg.TLSAuthority)
@@ -189,14 +192,8 @@ func (s *server) run(ctx context.Context) error {
 	if s.emulator != nil {
 		working.Go(func() { s.emulator.Run(background) })
 	}
-	ctx, lose := context.WithCancelCause(ctx)
-	defer lose(nil)
-	if s.alone != nil {
-		working.Go(func() {
-			s.alone.keep(background, clock.Real{}, func(other string) {
-				lose(&takenOver{by: other})
-			})
-		})
+	if s.nodes != nil {
+		working.Go(func() { s.nodes.self.Run(background) })
 	}
 	served := make(chan error, 1)
 	go func() { served <- s.http.Serve(s.listener) }()
@@ -207,16 +204,15 @@ func (s *server) run(ctx context.Context) error {
 		s.log.Error("the server stopped listening", "error", failed)
 	case <-ctx.Done():
 		s.log.Info("stopping; a second signal ends at once")
-		if taken := new(takenOver); errors.As(context.Cause(ctx), &taken) { // else it is a signal
-			failed = taken
-		}
 	}
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownGrace)
 	defer cancel()
 	s.hub.Close()
+	s.nodes.leave(grace, s.log) // while requests are still answered: others hand some on
 	err := s.http.Shutdown(grace)
 	stop()
 	working.Wait() // they use the store, which is closed next
+	s.nodes.close()
 	return errors.Join(failed, err, s.engine.Stop(grace))
 }
 
@@ -236,11 +232,6 @@ func (s *server) close() {
 	}
 	if err := s.tracer.Close(context.Background()); err != nil {
 		s.log.Warn("tracing was not ended cleanly", "error", err)
-	}
-	if s.alone != nil {
-		if err := s.alone.end(context.Background()); err != nil {
-			s.log.Warn("the next server on this store has to wait a moment", "error", err)
-		}
 	}
 	if s.store != nil {
 		if err := s.store.Close(); err != nil {

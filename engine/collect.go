@@ -26,10 +26,15 @@ const (
 	DefaultRevisionsKept = 30 * 24 * time.Hour
 )
 
+// WorkRevisions is the work of forgetting revisions, as Nodes.Leads knows it.
+const WorkRevisions = "revisions"
+
 // runCollect collects until ctx ends: at the start, and then every hour.
 func (e *Engine) runCollect(ctx context.Context) {
 	for ctx.Err() == nil {
-		if n, err := e.CollectRevisions(ctx); err != nil && ctx.Err() == nil {
+		if !e.leads(WorkRevisions) {
+			// another node does
+		} else if n, err := e.CollectRevisions(ctx); err != nil && ctx.Err() == nil {
 			e.cfg.Log.Error("old revisions of blueprints could not be removed; it is tried again", "error", err)
 		} else if n > 0 {
 			e.cfg.Log.Info("revisions of blueprints that no job needs were removed", "revisions", n)

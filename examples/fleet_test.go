@@ -68,7 +68,7 @@ func (f *fleet) poll(id string) {
 	f.polls[id] = got
 	go func() {
 		defer close(got)
-		body, err := f.hub.Poll(f.ctx, f.as(id), nil, time.Minute)
+		body, err := f.hub.Poll(f.ctx, f.as(id), nil, time.Minute, nil)
 		if err != nil || body == nil {
 			return
 		}

@@ -102,7 +102,7 @@ func (b *bench) take() (got task) {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.ctx, 10*time.Second)
 	defer cancel()
-	body, err := b.hub.Poll(ctx, b.caller, nil, time.Minute)
+	body, err := b.hub.Poll(ctx, b.caller, nil, time.Minute, nil)
 	b.must(err)
 	if body == nil {
 		b.t.Fatal("no task is queued")

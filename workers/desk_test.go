@@ -235,7 +235,7 @@ type got struct {
 // take polls without waiting; ok is false when there is nothing.
 func (r *rig) take(c Caller, id string) (g got, ok bool) {
 	r.t.Helper()
-	return r.read(r.Poll(r.ctx, as(c, id), nil, 0))
+	return r.read(r.Poll(r.ctx, as(c, id), nil, 0, nil))
 }
 
 func (r *rig) read(body []byte, err error) (g got, ok bool) {
@@ -266,7 +266,7 @@ func (r *rig) mustTake(c Caller, id string) got {
 func (r *rig) poll(ctx context.Context, c Caller, id string, query url.Values) <-chan []byte {
 	out := make(chan []byte, 1)
 	go func() {
-		body, err := r.Poll(ctx, as(c, id), query, 30*time.Second)
+		body, err := r.Poll(ctx, as(c, id), query, 30*time.Second, nil)
 		if err != nil {
 			r.t.Errorf("poll of %s: %v", id, err)
 		}

@@ -50,6 +50,7 @@ type Config struct {
 	Tokens      map[string]Digest // worker id -> individual token (workers.toml)
 	Aging       time.Duration     // a waiting task gains a whole priority in this time; 0: priorities stand as they are
 	TaskSecret  string            // signs tasks (ORCHESTRATOR_SECRET_KEY); "": unsigned
+	Neighbors   Neighbors         // the other nodes of the store; nil: there are none
 }
 
 // Hub is the registry, the queues and the leases of one node. Make it with New, give it the
@@ -85,6 +86,9 @@ type Hub struct {
 	looked      uint64 // seats looked at by all dispatches so far
 	accepted    fences
 	links       map[*Link]struct{}
+
+	neighbors Neighbors
+	abroad    abroad
 }
 
 var _ engine.Dispatcher = (*Hub)(nil)
@@ -98,6 +102,7 @@ func New(ctx context.Context, cfg Config) (*Hub, error) {
 		workers: map[string]*worker{}, skilled: map[string]map[*worker]struct{}{}, served: map[string]bool{},
 		kinds: map[string]*ability{}, entries: map[taskKey]*entry{}, byJob: map[string]*load{},
 		queues: map[string]*queue{}, benches: map[string]*bench{}, links: map[*Link]struct{}{},
+		neighbors: cfg.Neighbors, abroad: newAbroad(),
 	}
 	if h.ttl <= 0 {
 		h.ttl = DefaultTTL

@@ -66,6 +66,16 @@ func parseFence(id string) (k taskKey, ok bool) {
 	return taskKey{id[:mid], n}, err == nil && n > 0
 }
 
+// JobOf gives the job that a task id of this product names.
+func JobOf(taskID string) (jobID string, ok bool) {
+	k, ok := parseFence(taskID)
+	if !ok {
+		return "", false
+	}
+	_, ok = job.ParseID(k.job)
+	return k.job, ok
+}
+
 // leaseTo takes an entry out of the queue and makes it a lease of the worker.
 func (h *Hub) leaseTo(e *entry, w *worker) *lease {
 	h.dequeue(e)
@@ -255,7 +265,7 @@ func (h *Hub) AskCancel(jobID string) (atWorkers int) {
 		}
 	}
 	h.mu.Unlock()
-	push(stops)
+	h.push(stops)
 	return atWorkers
 }
 

@@ -1,6 +1,7 @@
 package workers
 
 import (
+	"cmp"
 	"context"
 	"sync"
 
@@ -97,21 +98,37 @@ func (l *Link) Frame(ctx context.Context, data []byte) {
 		return
 	}
 	h.mu.Lock()
-	id := l.id
-	if e := h.find(ev.TaskID); id == "" && e != nil && !h.auth.individual(e.lease.worker.id) {
-		id = e.lease.worker.id
-		l.worker = id
+	id := cmp.Or(l.id, l.worker)
+	h.mu.Unlock()
+	said, known := h.hearAbroad(ctx, &ev, id, data)
+	if !known {
+		said = h.hearHere(ctx, &ev, id, l.id == "")
 	}
-	if id == "" {
-		id = l.worker
+	h.mu.Lock()
+	if l.id == "" && said.Worker != "" {
+		l.worker = said.Worker
+	}
+	if w := h.workers[cmp.Or(l.id, said.Worker)]; w != nil {
+		h.touch(w)
+	}
+	h.mu.Unlock()
+	if said.Stale {
+		l.send(protocol.CancelFrame(ev.TaskID, ev.JobID))
+	}
+}
+
+// hearHere takes an event of a connection. id is whose it is, as far as that is known;
+// an anonymous one is the worker's that has the task.
+func (h *Hub) hearHere(ctx context.Context, ev *protocol.Event, id string, anonymous bool) Hearing {
+	h.mu.Lock()
+	if e := h.find(ev.TaskID); anonymous && e != nil && !h.auth.individual(e.lease.worker.id) {
+		id = e.lease.worker.id
 	}
 	if w := h.workers[id]; w != nil {
 		h.touch(w)
 	}
 	h.mu.Unlock()
-	if h.hearEvent(ctx, id, &ev) {
-		l.send(protocol.CancelFrame(ev.TaskID, ev.JobID))
-	}
+	return Hearing{Worker: id, Stale: h.hearEvent(ctx, id, ev)}
 }
 
 // send queues a command; a connection that takes none for too long is closed.
@@ -126,29 +143,38 @@ func (l *Link) send(frame []byte) {
 
 // stop is a cancel on its way to the connections that may have the worker.
 type stop struct {
-	frame []byte
-	links []*Link
+	worker, task, job string
+	links             []*Link
+	own               bool // one of them is known to be the worker's
 }
 
-// stopOf prepares the cancel of a leased entry: for the worker's own connections, and for
-// every anonymous one that is not known to be another worker's.
-func (h *Hub) stopOf(e *entry) stop {
-	w := e.lease.worker
-	s := stop{frame: protocol.CancelFrame(e.lease.id, e.key.job)}
-	shared := !h.auth.individual(w.id)
+// stopOf prepares the cancel of a leased entry.
+func (h *Hub) stopOf(e *entry) stop { return h.stopAt(e.lease.worker.id, e.lease.id, e.key.job) }
+
+// stopAt finds the worker's own connections, and every anonymous one that is not known to be
+// another worker's.
+func (h *Hub) stopAt(worker, task, job string) stop {
+	s := stop{worker: worker, task: task, job: job}
+	shared := !h.auth.individual(worker)
 	for l := range h.links {
-		if l.id == w.id || l.id == "" && shared && (l.worker == "" || l.worker == w.id) {
+		if l.id == worker || l.id == "" && shared && (l.worker == "" || l.worker == worker) {
 			s.links = append(s.links, l)
+			s.own = s.own || l.id == worker || l.worker == worker
 		}
 	}
 	return s
 }
 
-// push sends cancels, outside the lock.
-func push(stops []stop) {
+// push sends cancels, outside the lock. A worker without a connection here may have one at
+// another node.
+func (h *Hub) push(stops []stop) {
 	for _, s := range stops {
+		frame := protocol.CancelFrame(s.task, s.job)
 		for _, l := range s.links {
-			l.send(s.frame)
+			l.send(frame)
+		}
+		if h.neighbors != nil && !s.own {
+			h.neighbors.Stop(s.worker, s.task, s.job)
 		}
 	}
 }

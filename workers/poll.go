@@ -24,10 +24,11 @@ type poll struct {
 	over chan struct{} // closed when another poll replaced it, or the worker went offline
 }
 
-// grant is a leased entry with its fence, on its way to a poll.
+// grant is a leased entry with its fence, or news of another node's work, on its way to a poll.
 type grant struct {
-	e  *entry
-	id string
+	e    *entry
+	id   string
+	news *news // not nil: there may be a task at another node
 }
 
 // give leases an entry to a worker with an open poll and wakes it.
@@ -35,7 +36,7 @@ func (h *Hub) give(e *entry, w *worker) {
 	h.rise(w)
 	p := w.poll
 	w.poll = nil
-	p.got <- grant{e, h.leaseTo(e, w).id}
+	p.got <- grant{e: e, id: h.leaseTo(e, w).id}
 }
 
 // endPoll closes the worker's open poll, if there is one; it then answers 204.
@@ -48,10 +49,16 @@ func (h *Hub) endPoll(w *worker) {
 	w.poll = nil
 }
 
+// Ask brings a poll to another node, which answers at once: a task as JSON, or nil.
+type Ask func(ctx context.Context, node string) ([]byte, error)
+
 // Poll waits for a task that the worker may do, at most hold (and MaxHold, and the query's
 // timeout), and gives it as JSON; nil means that there is none (204). query is the request's
 // query string: age C says there what it takes now. A second poll of a worker ends the first.
-func (h *Hub) Poll(ctx context.Context, c Caller, query url.Values, hold time.Duration) ([]byte, error) {
+//
+// ask, if it is not nil, is called for each node that has told of a task which the worker may
+// do.
+func (h *Hub) Poll(ctx context.Context, c Caller, query url.Values, hold time.Duration, ask Ask) ([]byte, error) {
 	if !protocol.ValidID(c.WorkerID) || !h.Admits(c) {
 		return nil, ErrUnauthorized
 	}
@@ -63,9 +70,15 @@ func (h *Hub) Poll(ctx context.Context, c Caller, query url.Values, hold time.Du
 	timer := h.clock.NewTimer(hold)
 	defer timer.Stop()
 	for {
-		g, ok := h.await(ctx, c, query, timer, end)
+		g, ok := h.await(ctx, c, query, timer, end, ask != nil)
 		if !ok {
 			return nil, nil
+		}
+		if g.news != nil {
+			if body := h.askAt(ctx, g.news, ask); body != nil {
+				return body, nil
+			}
+			continue
 		}
 		body, err := h.deliver(ctx, g.e, g.id)
 		if err == nil {
@@ -79,9 +92,9 @@ func (h *Hub) Poll(ctx context.Context, c Caller, query url.Values, hold time.Du
 	}
 }
 
-// await gives a leased entry; ok is false when the poll ends without one. It waits for the
-// timer, which fires at end; past that it only looks.
-func (h *Hub) await(ctx context.Context, c Caller, query url.Values, timer clock.Timer, end time.Time) (g grant, ok bool) {
+// await gives a leased entry, or news if those are wanted; ok is false when the poll ends
+// without either. It waits for the timer, which fires at end; past that it only looks.
+func (h *Hub) await(ctx context.Context, c Caller, query url.Values, timer clock.Timer, end time.Time, news bool) (g grant, ok bool) {
 	select {
 	case <-h.done:
 		return g, false
@@ -90,15 +103,9 @@ func (h *Hub) await(ctx context.Context, c Caller, query url.Values, timer clock
 	default:
 	}
 	h.mu.Lock()
-	w := h.worker(c.WorkerID)
-	h.touch(w)
-	if !w.known {
-		w.age, w.version = c.Age, c.Version
-	}
-	w.hear(query)
+	w := h.meet(c, query)
 	h.endPoll(w)
-	if e := h.firstFor(w); e != nil && !w.offline {
-		g = grant{e, h.leaseTo(e, w).id}
+	if g, ok := h.findWork(w, news); ok {
 		h.mu.Unlock()
 		return g, true
 	}
@@ -107,7 +114,7 @@ func (h *Hub) await(ctx context.Context, c Caller, query url.Values, timer clock
 		return g, false
 	}
 	p := &poll{got: make(chan grant, 1), over: make(chan struct{})}
-	w.poll = p
+	w.poll, w.roams = p, news
 	h.sit(w)
 	h.mu.Unlock()
 
@@ -127,16 +134,48 @@ func (h *Hub) await(ctx context.Context, c Caller, query url.Values, timer clock
 	h.mu.Unlock()
 	select {
 	case g = <-p.got: // given in the moment the poll ended
-		return g, h.wanted(ctx, g)
+		return g, g.news == nil && h.wanted(ctx, g)
 	default:
 		return g, false
 	}
+}
+
+// meet notes that a worker polls.
+func (h *Hub) meet(c Caller, query url.Values) *worker {
+	w := h.worker(c.WorkerID)
+	h.touch(w)
+	if !w.known {
+		w.age, w.version = c.Age, c.Version
+	}
+	w.hear(query)
+	return w
+}
+
+// findWork looks for a task of this node, or for news of another's. Neither may keep the
+// other waiting for ever, so they take turns.
+func (h *Hub) findWork(w *worker, news bool) (g grant, ok bool) {
+	if w.offline {
+		return g, false
+	}
+	e := h.firstFor(w)
+	if news {
+		if n := h.abroad.newsFor(w, e != nil); n != nil {
+			return grant{news: n}, true
+		}
+	}
+	if e == nil {
+		return g, false
+	}
+	return grant{e: e, id: h.leaseTo(e, w).id}, true
 }
 
 // wanted tells whether somebody is still there to take the task, else it is queued again.
 func (h *Hub) wanted(ctx context.Context, g grant) bool {
 	if ctx.Err() == nil {
 		return true
+	}
+	if g.news != nil {
+		return false
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -159,6 +198,8 @@ func (h *Hub) takeBack(e *entry) {
 	}
 	if s := h.pick(e.class, name); s != nil {
 		h.give(e, s.worker)
+	} else {
+		h.unserved(e)
 	}
 }
 

@@ -153,7 +153,7 @@ func TestPollGoesAway(t *testing.T) {
 			t.Fatalf("got %s", body)
 		}
 		r.offer(1, "echo")
-		if body, err := r.Poll(ctx, as(callC, "w"), nil, time.Second); body != nil || err != nil {
+		if body, err := r.Poll(ctx, as(callC, "w"), nil, time.Second, nil); body != nil || err != nil {
 			t.Fatalf("a caller who is gone got %s %v", body, err)
 		}
 		if s := r.Stats(); s.Queued != 1 || s.Leased != 0 || s.Polling != 0 {
@@ -284,7 +284,7 @@ func TestUnknownWorkerPolls(t *testing.T) {
 		if g, ok := r.read(<-open, nil); !ok || g.Type != "echo" {
 			t.Errorf("got %+v", g)
 		}
-		if _, err := r.Poll(r.ctx, as(callC, "bad id"), nil, 0); !errors.Is(err, ErrUnauthorized) {
+		if _, err := r.Poll(r.ctx, as(callC, "bad id"), nil, 0, nil); !errors.Is(err, ErrUnauthorized) {
 			t.Errorf("a bad id gives %v", err)
 		}
 		r.take(callC, "ghost")

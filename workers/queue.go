@@ -120,6 +120,8 @@ func (h *Hub) Offer(t job.Task) {
 	h.enqueue(e)
 	if s := h.pick(e.class, t.Strategy); s != nil {
 		h.give(e, s.worker)
+	} else {
+		h.unserved(e)
 	}
 }
 
@@ -272,7 +274,7 @@ func (h *Hub) Withdraw(jobID string, n int) {
 		h.drop(e)
 	}
 	h.mu.Unlock()
-	push(stops)
+	h.push(stops)
 }
 
 func (h *Hub) ofJob(jobID string) []*entry {

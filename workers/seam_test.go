@@ -104,7 +104,7 @@ func (s *seam) worker(id string) {
 func (s *seam) take(id string) got {
 	s.t.Helper()
 	var g got
-	body, err := s.Poll(s.ctx, as(callB7, id), nil, 20*time.Second)
+	body, err := s.Poll(s.ctx, as(callB7, id), nil, 20*time.Second, nil)
 	if err != nil || json.Unmarshal(body, &g) != nil {
 		s.t.Errorf("poll of %s: %q %v", id, body, err)
 	}

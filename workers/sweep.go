@@ -18,6 +18,11 @@ import (
 // Run sweeps every second until ctx ends, then closes the hub.
 func (h *Hub) Run(ctx context.Context) {
 	defer h.Close()
+	if h.neighbors != nil {
+		telling, stop := context.WithCancel(ctx)
+		defer stop()
+		go h.tellNeighbors(telling)
+	}
 	for {
 		timer := h.clock.NewTimer(sweepEvery)
 		select {

@@ -39,6 +39,7 @@ type worker struct {
 	turn           uint64
 	ability        *ability
 	poll           *poll
+	roams          bool // its poll may be sent to other nodes
 	seats          []*seat
 }
 

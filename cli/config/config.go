@@ -73,6 +73,7 @@ type Config struct {
 	LogLevel          slog.Level
 	LogFormat         string // "text" or "json"
 	InstanceID        string
+	NodeURL           string         // where other nodes reach this one; "" for the address that it listens on
 	Zone              *time.Location // readable logs and schedules; the API is UTC
 	SharedClient      Shared         // CLIENT_TOKEN, before clients.toml was looked at
 	SharedWorker      Shared         // GLOBAL_WORKER_TOKEN, before workers.toml was looked at

@@ -88,6 +88,17 @@ func setPublicURL(c *Config, v string) error {
 	return nil
 }
 
+// setNodeURL takes scheme, host and port alone: nodes speak to each other directly, and sign
+// the path.
+func setNodeURL(c *Config, v string) error {
+	u, err := url.Parse(v)
+	if v != "" && (!isHTTP(v) || err != nil || u.RawQuery != "" || u.Fragment != "" || u.User != nil || strings.Trim(u.Path, "/") != "") {
+		return fmt.Errorf("%q is no http or https address of a server, without a path", v)
+	}
+	c.NodeURL = strings.TrimRight(v, "/")
+	return nil
+}
+
 func setOutgoingAllow(c *Config, v string) error {
 	c.OutgoingAllow = nil
 	for part := range strings.SplitSeq(v, ",") {

@@ -131,7 +131,9 @@ var generalSettings = []setting{
 		show: func(c *Config) string { return c.LogLevel.String() }},
 	{name: "LOG_FORMAT", def: "text", example: "json", help: "text or json", set: setLogFormat,
 		show: func(c *Config) string { return c.LogFormat }},
-	text("INSTANCE_ID", "", "orrery-1", "name of this process in logs; the machine's by default", func(c *Config) *string { return &c.InstanceID }),
+	text("INSTANCE_ID", "", "orrery-1", "name of this process in logs and among the nodes of a store; the machine's by default", func(c *Config) *string { return &c.InstanceID }),
+	{name: "NODE_URL", example: "http://10.0.0.7:8080", help: "where the other nodes of a shared store reach this one; by default the address that it listens on",
+		set: setNodeURL, show: func(c *Config) string { return c.NodeURL }},
 	{name: "TZ", def: "Local", example: "Europe/Madrid", help: "time zone of schedules and readable logs", set: setZone,
 		show: func(c *Config) string { return c.Zone.String() }},
 }

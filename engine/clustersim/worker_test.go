@@ -147,7 +147,7 @@ func (h *hand) poll() error {
 		query.Set("available_skills", joined(h.types))
 	}
 	body, err := h.ask(func(ctx context.Context, s *server) ([]byte, error) {
-		return s.hub.Poll(ctx, h.caller(), query, time.Duration(1+h.draw(10))*time.Second)
+		return s.hub.Poll(ctx, h.caller(), query, time.Duration(1+h.draw(10))*time.Second, nil)
 	})
 	if err != nil || body == nil {
 		return err

@@ -43,6 +43,7 @@ const (
 	retryFirst  = time.Second
 	retryLast   = time.Minute
 	longestNap  = time.Minute // clocks are set anew sometimes
+	standbyNap  = time.Second // between looks whether another node's work has become this one's
 )
 
 // Schedule is one entry.
@@ -70,7 +71,11 @@ type Config struct {
 	Keys  store.Keys
 	Clock clock.Clock
 	Log   *slog.Logger
+	Leads func() bool // whether to fire is this node's work now; nil: it always is
 }
+
+// Work is the work of firing schedules, as engine.Nodes.Leads knows it.
+const Work = "schedules"
 
 // Scheduler fires. Make it with New; its methods may be called from any goroutine.
 type Scheduler struct {
@@ -145,6 +150,9 @@ func (s *Scheduler) Run(ctx context.Context) {
 
 // Fire does all that is due now, and gives the time until the next date.
 func (s *Scheduler) Fire(ctx context.Context) time.Duration {
+	if s.cfg.Leads != nil && !s.cfg.Leads() {
+		return standbyNap
+	}
 	s.mu.Lock()
 	list := make([]*entry, 0, len(s.entries))
 	for _, e := range s.entries {

@@ -1,0 +1,138 @@
+package peers
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"orrery/engine"
+	"orrery/engine/node"
+	"orrery/workers"
+)
+
+// This file holds the messages that nodes send each other, and what they do where they come.
+
+// Path is where messages are posted; the word follows it.
+const Path = "/_node/"
+
+// The words.
+const (
+	wordLeases   = "leases"   // the leases have changed: look at them
+	wordLook     = "look"     // these jobs of yours were changed
+	wordCancel   = "cancel"   // cancel this job of yours
+	wordUnserved = "unserved" // these tasks of mine wait for a worker
+	wordStop     = "stop"     // a worker that may be connected to you is to stop a task
+	wordFrame    = "frame"    // a worker that is connected to me speaks of a task of yours
+)
+
+type lookMessage struct {
+	Jobs []string `json:"jobs"`
+}
+
+type cancelMessage struct {
+	Job string `json:"job"`
+	By  string `json:"by"`
+}
+
+// cancelAnswer holds the fault, if the owner refused.
+type cancelAnswer struct {
+	Code    string `json:"code,omitempty"`
+	Message string `json:"message,omitempty"`
+}
+
+type stopMessage struct {
+	Worker string `json:"worker"`
+	Task   string `json:"task"`
+	Job    string `json:"job"`
+}
+
+type frameMessage struct {
+	Worker string `json:"worker"` // "" for a connection that names none
+	Frame  []byte `json:"frame"`
+}
+
+// send posts a message and reads the answer into reply, unless that is nil.
+func (p *Peers) send(ctx context.Context, to node.Peer, word string, message, reply any) error {
+	body, err := json.Marshal(message)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, messageTime)
+	defer cancel()
+	got, err := p.Relay(ctx, to, Request{Method: http.MethodPost, Target: Path + word, Header: http.Header{"Content-Type": {"application/json"}}, Body: body})
+	switch {
+	case err != nil:
+		return err
+	case got.Status != http.StatusOK:
+		return fmt.Errorf("the node %s answers %d to %q: %.200s", to.ID, got.Status, word, got.Body)
+	case reply == nil:
+		return nil
+	}
+	return json.Unmarshal(got.Body, reply)
+}
+
+// ErrUnknownWord: a node of another version speaks of something that this one does not know.
+var ErrUnknownWord = errors.New("this node does not know the message")
+
+// Receive does what a message asks, and gives the answer's JSON. Its seal was checked.
+func (p *Peers) Receive(ctx context.Context, from, word string, body []byte) ([]byte, error) {
+	switch word {
+	case wordLeases:
+		p.self.Look()
+		return answer(struct{}{}, nil)
+	case wordLook:
+		var m lookMessage
+		if err := json.Unmarshal(body, &m); err != nil {
+			return nil, err
+		}
+		for _, id := range m.Jobs {
+			p.jobs.Look(id)
+		}
+		return answer(struct{}{}, nil)
+	case wordCancel:
+		var m cancelMessage
+		if err := json.Unmarshal(body, &m); err != nil {
+			return nil, err
+		}
+		return answer(p.cancelHere(ctx, m))
+	case wordUnserved:
+		var list []workers.Unserved
+		if err := json.Unmarshal(body, &list); err != nil {
+			return nil, err
+		}
+		p.hub.Heard(from, list)
+		return answer(struct{}{}, nil)
+	case wordStop:
+		var m stopMessage
+		if err := json.Unmarshal(body, &m); err != nil {
+			return nil, err
+		}
+		p.hub.StopHere(m.Worker, m.Task, m.Job)
+		return answer(struct{}{}, nil)
+	case wordFrame:
+		var m frameMessage
+		if err := json.Unmarshal(body, &m); err != nil {
+			return nil, err
+		}
+		return answer(p.hub.HearFrame(ctx, m.Worker, m.Frame), nil)
+	}
+	return nil, ErrUnknownWord
+}
+
+func (p *Peers) cancelHere(ctx context.Context, m cancelMessage) (cancelAnswer, error) {
+	err := p.jobs.CancelHere(ctx, m.Job, m.By)
+	var f *engine.Fault
+	if errors.As(err, &f) {
+		return cancelAnswer{f.Code, f.Message}, nil
+	}
+	return cancelAnswer{}, err
+}
+
+func answer(v any, err error) ([]byte, error) {
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(v)
+}
