@@ -250,7 +250,7 @@ func TestParseStoreURL(t *testing.T) {
 	}
 	for _, text := range []string{"", "x.db", "sqlite:", "memory:x", "postgres://u:geheim@h:x/d", "postgres://u:geheim@h/d?sslmode=perhaps", "postgres:u:geheim@h",
 		"postgres://u:ge%heim@h/d", "postgres://u:geheim@h/d?sslrootcert=nowhere.pem&sslmode=verify-full", "mysql://x",
-		"redis://", "redis://a,b", "redis://h/x", "redis://h?wait=1", "redis-sentinel://h", "redis-cluster://h/1"} {
+		"redis://", "redis://a,b", "redis://h/x", "redis://h?wait=x", "redis://h?await=1", "redis-sentinel://h", "redis-cluster://h/1"} {
 		if got, err := ParseStoreURL(text); err == nil || strings.Contains(err.Error(), "heim") {
 			t.Errorf("%q gave %v, %v", text, got, err)
 		}

@@ -35,6 +35,8 @@ var remedies = []struct{ code, text string }{
 	{"READONLY", "this server is a replica now; the client looks for the new master"},
 	{"LOADING", "the server reads its data from disk; wait until it is done"},
 	{"NOREPLICAS", "fewer replicas are connected than min-replicas-to-write asks for: start them"},
+	{"MOVED", "the slot has another master now; the client looks for it"},
+	{"ASK", "the slot is being moved to another master"},
 	{"MASTERDOWN", "the replica has lost its master"},
 	{"CLUSTERDOWN", "a part of the cluster's slots is served by nobody: look at CLUSTER INFO"},
 	{"TRYAGAIN", "slots are being moved"},
@@ -60,6 +62,10 @@ func (s *Store) classify(err error) error {
 			return store.ErrClosed
 		}
 		return s.away(err)
+	}
+	var few *tooFew
+	if errors.As(err, &few) {
+		return &unavailable{fmt.Sprintf("%s: %v: start the replicas, or lower wait= in STORE_URL", s.name, few)}
 	}
 	var answer goredis.Error
 	if !errors.As(err, &answer) {

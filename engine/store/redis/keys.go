@@ -2,6 +2,7 @@ package redis
 
 import (
 	"fmt"
+	"hash/fnv"
 	"strconv"
 
 	"orrery/engine/job"
@@ -26,13 +27,14 @@ import (
 //	PREFIX:{sNN}:out, :gone         messages by date (number and id); ids that were given up
 //	PREFIX:{sNN}:vals:STORE         hash of a data store; :vkeys:STORE has its keys in order, and
 //	                                :stores the names of those in which something is kept
+//	PREFIX:{sNN}:claim:KEY          a claim or a counter; NN is drawn from its key
 //	PREFIX:{sNN}:lease              hash of the shard's lease
 //	PREFIX:{leases}, :lease         the same for all other leases
 //	PREFIX:{revisions}, :HASH       revisions without texts by hash; one with its texts
 //	PREFIX:{revisions}:files        which revision stands for a file
 //	PREFIX:{workers}                hash of registrations
-//	PREFIX:claim:KEY                a claim or a counter
 //	PREFIX:schema                   the number of this layout
+//	...}:mark                       of any tag: the newest mark (replicas.go)
 //
 // Lists in order of ids are sorted sets whose scores are all 0.
 
@@ -55,7 +57,18 @@ func (k keys) files() string     { return k.revisions() + ":files" }
 func (k keys) workers() string   { return k.prefix + ":{workers}" }
 func (k keys) schema() string    { return k.prefix + ":schema" }
 
-func (k keys) claim(key string) string { return k.prefix + ":claim:" + key }
+// claim spreads claims over the shards, so that they have a tag like all else.
+func (k keys) claim(key string) string {
+	h := fnv.New32a()
+	h.Write([]byte(key)) // never fails
+	return k.shard(byte(h.Sum32())) + claimList + key
+}
+
+// claimList stands between a shard and the key of a claim.
+const claimList = ":claim:"
+
+// markKey is where marks of a place (prefix and tag) are written.
+func markKey(place string) string { return place + ":mark" }
 
 func jobKey(shard, id string) string            { return shard + ":job:" + id }
 func recordsKey(shard, id string) string        { return shard + ":recs:" + id }

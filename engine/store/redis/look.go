@@ -18,6 +18,7 @@ import (
 type Look struct {
 	Masters []Master
 	Latency time.Duration // of a lone call, the median of several
+	Wait    int           // replicas that writes wait for
 }
 
 // Master is one server that takes writes. Settings that the server does not tell (managed
@@ -42,6 +43,7 @@ func (s *Store) Look(ctx context.Context) (Look, error) {
 }
 
 func (s *Store) look(ctx context.Context) (l Look, err error) {
+	l.Wait = s.target.wait
 	var mu sync.Mutex
 	one := func(ctx context.Context, c *goredis.Client) error {
 		m, err := lookAtMaster(ctx, c)
@@ -151,8 +153,13 @@ func (l Look) Warnings() (all []string) {
 		if m.Eviction != "" && m.Eviction != "noeviction" {
 			add(m, "its maxmemory-policy is %s: when its memory is full it throws data away; set noeviction", m.Eviction)
 		}
-		if m.Replicas > 0 && m.MinSync == "0" {
-			add(m, "it has replicas and takes writes without them: a failover may lose the last ones; set min-replicas-to-write 1 and min-replicas-max-lag 10")
+		switch {
+		case m.Replicas < l.Wait:
+			add(m, "%d replicas follow it, and STORE_URL has wait=%d: it takes no write; start more replicas, or lower wait=", m.Replicas, l.Wait)
+		case l.Wait > 0 && m.Replicas == l.Wait:
+			add(m, "%d replicas follow it, as many as wait= asks for: with one less it takes no write; start one more", m.Replicas)
+		case m.Replicas > 0 && l.Wait == 0:
+			add(m, "it has replicas, and writes do not wait for them: a failover may lose the last ones; put wait=1 into STORE_URL, or bound the loss by min-replicas-to-write 1 and min-replicas-max-lag 10")
 		}
 		if m.Skew > skewTold || m.Skew < -skewTold {
 			add(m, "its clock differs by %s from this machine's; let both follow the same time servers", m.Skew.Round(time.Millisecond))

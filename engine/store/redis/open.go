@@ -54,6 +54,7 @@ type Store struct {
 	target  target
 	name    string // for messages
 	keys    keys
+	doubt   doubtful
 	opts    Options
 	durable bool
 	process string       // what the tokens of this process begin with

@@ -39,7 +39,7 @@ func (s *Store) pipe(ctx context.Context, fill func(p goredis.Pipeliner)) error 
 		if p.Len() == 0 {
 			return nil
 		}
-		cmds, _ := p.Exec(ctx) // every command has its own error
+		cmds := s.carry(ctx, p)
 		var failed error
 		for _, c := range cmds {
 			if err := c.Err(); err != nil && err != goredis.Nil {

@@ -11,12 +11,16 @@
 //
 // What is promised: with appendonly yes and appendfsync always a commit that returned is on
 // the server's disk; with everysec a crash of the machine may lose the last second, and Open
-// and doctor say so. Replication is asynchronous: a failover may lose what the new master had
-// not received. min-replicas-to-write 1 with min-replicas-max-lag 10 bounds that to a few
-// seconds and does not exclude it. The suites run on a single server; that Sentinel and
-// Cluster survive a lost master is not tested yet, and what is lost then not measured. On a
-// Cluster a job outside its blueprint's shard can not use the blueprint's data stores.
+// and doctor say so. Replication is asynchronous: a failover loses what the new master had not
+// received, whatever was acknowledged. With ?wait=N nothing is acknowledged, nor read while it
+// is in doubt, that fewer than N replicas have (replicas.go), and a failover to one of these
+// loses nothing; while fewer than N replicas follow, writes are refused. So wait=1 wants two
+// replicas, of a Cluster for each master: with one, its slots stand still from a failover until
+// the old master is back. min-replicas-to-write 1 bounds a loss to min-replicas-max-lag and does
+// not exclude it. On a Cluster a job outside its blueprint's shard can not use the blueprint's
+// data stores.
 //
 // Who is authoritative: the rows; the lists are part of them. Leases end by the clock of the
-// server that holds them.
+// server that holds them, and their fence numbers begin with it: a master that has not got the
+// newest lease gives no number a second time.
 package redis

@@ -47,9 +47,11 @@ func TestShared(t *testing.T) {
 	storetest.RunShared(t, func(t testing.TB) store.Shared { return open(t, server.URL(fresh())) })
 }
 
-func TestSharedOnSentinel(t *testing.T) {
-	s := redistest.StartSentinel(t)
-	storetest.RunShared(t, func(t testing.TB) store.Shared { return open(t, s.URL(fresh())) })
+// Every write waits for both replicas, so that all is tested with marks and waits between.
+func TestSuiteOnSentinel(t *testing.T) {
+	set := redistest.StartSentinel(t)
+	storetest.Run(t, func(t testing.TB) store.Store { return open(t, set.URL(fresh(), "wait=2")) })
+	storetest.RunShared(t, func(t testing.TB) store.Shared { return open(t, set.URL(fresh(), "wait=2")) })
 }
 
 func TestDurable(t *testing.T) {

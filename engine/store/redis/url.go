@@ -26,6 +26,9 @@ const (
 // Schemes are those that this driver knows.
 var Schemes = []string{single, secure, cluster, sentinel}
 
+// mostReplicas is the most that may be waited for.
+const mostReplicas = 100
+
 // defaultPrefix begins every key.
 const defaultPrefix = "orrery"
 
@@ -39,6 +42,7 @@ type target struct {
 	db       int
 	prefix   string
 	tls      bool
+	wait     int // replicas that must have a write before it counts
 }
 
 // CheckURL says what is wrong with the URL of a store, or gives it without user and settings:
@@ -47,7 +51,8 @@ type target struct {
 //	redis-cluster://HOST:PORT[,HOST:PORT...]      a Redis Cluster: some of its servers
 //	redis-sentinel://HOST[:26379][,HOST...]/NAME[/DB]   the master that Sentinels watch as NAME
 //
-// with ?prefix=orrery (what all keys begin with) and ?tls=true (cluster, sentinel).
+// with ?prefix=orrery (what all keys begin with), ?tls=true (cluster, sentinel) and ?wait=1 (how
+// many replicas must have a write before it counts; 0 by default).
 func CheckURL(text string) (shown string, err error) {
 	t, err := parseURL(text)
 	return t.name(), err
@@ -145,8 +150,12 @@ func (t *target) readQuery(text string) error {
 			if t.tls, err = strconv.ParseBool(v); err != nil {
 				return errors.New("has tls= without true or false")
 			}
+		case "wait":
+			if t.wait, err = strconv.Atoi(v); err != nil || t.wait < 0 || t.wait > mostReplicas {
+				return fmt.Errorf("has wait= without a number of replicas from 0 to %d", mostReplicas)
+			}
 		default:
-			return fmt.Errorf("has the unknown setting %q; prefix and tls are known", name)
+			return fmt.Errorf("has the unknown setting %q; prefix, tls and wait are known", name)
 		}
 	}
 	return nil

@@ -75,9 +75,7 @@ func (s *Store) exec(ctx context.Context, batch []*write) {
 			c.cmd = c.script.call(ctx, p, c.key, c.args...)
 		}
 	}
-	if p.Len() > 0 {
-		_, _ = p.Exec(ctx) // every command has its own error
-	}
+	s.carry(ctx, p)
 }
 
 // verdict reads the reply of one call.

@@ -26,7 +26,8 @@ if ARGV[1] == 'hold' then
     local kept = redis.call('HGET', key, ARGV[i])
     if kept then fence, ends, holder = read(kept) end
     if holder == ARGV[2] or ends <= now then
-      if holder ~= ARGV[2] then fence = fence + 1 end
+      -- By the clock, so that a master that has lost the newest lease gives no number twice.
+      if holder ~= ARGV[2] then fence = math.max(fence + 1, now) end
       write(ARGV[i], fence, now + ARGV[3], ARGV[2], ARGV[4])
     end
   end

@@ -40,7 +40,7 @@ func StartSentinel(t testing.TB, settings ...string) *Sentinel {
 	for range 3 {
 		s.Sentinels = append(s.Sentinels, startSentinel(t, host, port))
 	}
-	Until(t, "the Sentinels know each other and the replicas", s.ready)
+	Until(t, "the Sentinels know each other and the replicas", s.Whole)
 	return s
 }
 
@@ -66,7 +66,9 @@ func startSentinel(t testing.TB, host, port string) *Server {
 	return s
 }
 
-func (s *Sentinel) ready() bool {
+// Whole reports whether the Sentinels know each other and the replicas, and all of these follow
+// the same master.
+func (s *Sentinel) Whole() bool {
 	for _, one := range s.Sentinels {
 		c := goredis.NewSentinelClient(&goredis.Options{Addr: one.Addr, Protocol: 2, DisableIdentity: true})
 		m, err := c.Master(context.Background(), masterName).Result()
@@ -75,7 +77,7 @@ func (s *Sentinel) ready() bool {
 			return false
 		}
 	}
-	return s.Servers[0].Replicas() == len(s.Servers)-1
+	return s.Master().Replicas() == len(s.Servers)-1
 }
 
 // Master gives the server that the Sentinels hold for the master now.
@@ -97,6 +99,18 @@ func (s *Sentinel) Master() *Server {
 		return false
 	})
 	return found
+}
+
+// Replicas gives the servers that are not the master now.
+func (s *Sentinel) Replicas() (all []*Server) {
+	s.t.Helper()
+	master := s.Master()
+	for _, one := range s.Servers {
+		if one != master {
+			all = append(all, one)
+		}
+	}
+	return all
 }
 
 // URL is the STORE_URL, with settings such as "prefix=x".
