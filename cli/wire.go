@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"runtime/debug"
 	"strings"
 	"sync"
 	"syscall"
@@ -60,10 +59,6 @@ type server struct {
 	scheduler *scheduler.Scheduler
 }
 
-// garbagePercent lets the heap grow to four times what is live before it is collected: the
-// live heap of a server is small, and collecting it took a tenth of the time of a job.
-const garbagePercent = 300
-
 // wiring says what serve and dev do differently.
 type wiring struct {
 	dev     bool      // the console signs in by itself
@@ -86,9 +81,7 @@ func wire(ctx context.Context, cfg *config.Config, log *slog.Logger, how wiring)
 // join fills in the parts, in the order in which they need each other.
 func (s *server) join(ctx context.Context, how wiring) (err error) {
 	cfg, log := s.cfg, s.log
-	if _, set := os.LookupEnv("GOGC"); !set {
-		debug.SetGCPercent(garbagePercent)
-	}
+	tuneGarbage()
 	if s.listener, err = s.listen(); err != nil {
 		return err
 	}
@@ -188,6 +181,7 @@ func (s *server) run(ctx context.Context) error {
 			s.cfg.TLSCert, s.cfg.TLSKey, s.cfg.TLSAuthority)
 	})
 	working.Go(func() { s.scheduler.Run(background) })
+	working.Go(func() { watchGarbage(background) })
 	working.Go(func() { sandbox.WatchMemory(background, uint64(s.cfg.Limits.HeapBytes), s.log) })
 	if s.emulator != nil {
 		working.Go(func() { s.emulator.Run(background) })

@@ -25,7 +25,7 @@ const (
 	saveSeenEvery   = time.Hour          // how old the stored "last seen" may get
 	forgetAfter     = 7 * 24 * time.Hour // a worker unseen for this long leaves the registry
 	keepTaskBytes   = 16 << 10           // tasks with larger params are read again when needed
-	queueBudget     = 32 << 20           // bytes of queued rows kept in memory; beyond it only keys
+	queueBudget     = 8 << 20            // bytes of queued rows kept in memory; beyond it only keys
 	resultsOnTheWay = 2                  // TTLs for which the result of a task that is no longer listed may be on its way
 	acceptedKept    = 8192               // newest accepted fences, to answer repetitions
 	progressPerSec  = 10                 // reports a second and task; more are dropped

@@ -155,6 +155,9 @@ func (h *Hub) whole(ctx context.Context, e *entry, id string) (job.Task, error) 
 	if e.lease == nil || e.lease.id != id {
 		return job.Task{}, errGone
 	}
+	if e.task == nil && h.entries[key] == e { // for its result
+		h.keepRow(e, *row)
+	}
 	return e.stamped(*row), nil
 }
 

@@ -142,12 +142,8 @@ var agingSince = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 func (h *Hub) add(t *job.Task) *entry {
 	e := &entry{key: taskKey{t.JobID, t.N}, rank: h.rank(t), queued: t.Queued, handOut: t.HandOut, attempt: t.Attempt, pos: -1}
 	e.class = h.classOf(t)
-	e.bytes = 1024 + len(t.Params) + len(t.Resources)
-	if len(t.Params) <= keepTaskBytes && h.kept+e.bytes <= queueBudget {
-		e.task = t
-		h.kept += e.bytes
-	} else {
-		e.bytes = 0
+	if h.kept+rowBytes(t) <= queueBudget {
+		h.keepRow(e, *t)
 	}
 	h.entries[e.key] = e
 	of := h.byJob[e.key.job]
@@ -160,6 +156,18 @@ func (h *Hub) add(t *job.Task) *entry {
 	}
 	of.first = e
 	return e
+}
+
+// rowBytes is what a row takes in memory, about; 1 KiB is its texts and its map of transitions.
+func rowBytes(t *job.Task) int { return 1024 + len(t.Params) + len(t.Resources) }
+
+// keepRow keeps the row of an entry in memory, unless it is large.
+func (h *Hub) keepRow(e *entry, row job.Task) {
+	if len(row.Params) > keepTaskBytes {
+		return
+	}
+	e.task, e.bytes = &row, rowBytes(&row)
+	h.kept += e.bytes
 }
 
 // drop takes an entry out of everything: queue or lease, and the job's list.
