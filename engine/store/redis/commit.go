@@ -128,6 +128,12 @@ func (p *plan) data(raw []byte) {
 	p.add(formatted(string(raw)))
 }
 
+// Homes that are no shard's key; see lua/commit.lua.
+const (
+	noHome    = "-" // no data store is read or written
+	otherHome = ""  // what is read and written is prepared apart
+)
+
 // planOf encodes a change. home is the shard's key of its blueprint's data stores.
 func planOf(c *job.Change, token, home string) (*plan, error) {
 	p := &plan{args: make([]any, 0, 40)}
@@ -158,24 +164,48 @@ func planOf(c *job.Change, token, home string) (*plan, error) {
 		p.data(store.Object(c.StateHistory))
 	}
 	p.add(home)
-	p.lists(c)
+	p.lists(c, home == otherHome)
 	if p.err != nil {
 		return nil, fmt.Errorf("commit job %s: %w", j.ID, p.err)
 	}
 	return p, nil
 }
 
-func (p *plan) lists(c *job.Change) {
-	p.length(len(c.Records))
-	for i := range c.Records {
-		p.row(&c.Records[i])
-	}
-	p.length(len(c.Reads))
-	for _, r := range c.Reads {
+func (p *plan) reads(c *job.Change, list []job.StoreRead) {
+	p.length(len(list))
+	for _, r := range list {
 		p.add(valueStore(c.Job.Blueprint, r.Store))
 		p.add(r.Key)
 		p.add(strconv.FormatInt(r.Version, 10))
 	}
+}
+
+func (p *plan) writes(c *job.Change, list []job.StoreWrite) {
+	p.length(len(list))
+	for i := range list {
+		w := &list[i]
+		version := strconv.FormatInt(w.Version, 10)
+		if w.Value == nil {
+			version = "-"
+		}
+		p.add(valueStore(c.Job.Blueprint, w.Store))
+		p.add(w.Key)
+		p.add(version)
+		p.add(string(w.Value))
+	}
+}
+
+// lists adds the six lists; apart leaves out what concerns data stores.
+func (p *plan) lists(c *job.Change, apart bool) {
+	reads, writes := c.Reads, c.Writes
+	if apart {
+		reads, writes = nil, nil
+	}
+	p.length(len(c.Records))
+	for i := range c.Records {
+		p.row(&c.Records[i])
+	}
+	p.reads(c, reads)
 	p.length(len(c.Tasks))
 	for i := range c.Tasks {
 		t := &c.Tasks[i]
@@ -204,18 +234,7 @@ func (p *plan) lists(c *job.Change) {
 		p.add(strconv.FormatInt(m.Due.UnixMilli(), 10))
 		p.row(m)
 	}
-	p.length(len(c.Writes))
-	for i := range c.Writes {
-		w := &c.Writes[i]
-		version := strconv.FormatInt(w.Version, 10)
-		if w.Value == nil {
-			version = "-"
-		}
-		p.add(valueStore(c.Job.Blueprint, w.Store))
-		p.add(w.Key)
-		p.add(version)
-		p.add(string(w.Value))
-	}
+	p.writes(c, writes)
 }
 
 func taskWakes(t *job.Task) (open, due string) {
@@ -235,27 +254,48 @@ func (s *Store) CommitQueued(ctx context.Context, c *job.Change, queued func()) 
 	if err := store.Check(c); err != nil {
 		return err
 	}
-	shard := s.keys.of(c.Job.ID)
-	home, at := shard, job.ShardOf(c.Job.ID)
-	if len(c.Reads) > 0 || len(c.Writes) > 0 { // in line by the values' shard: others wait for them
-		at = job.ShardByName(c.Job.Blueprint)
-		if home = s.keys.shard(at); home != shard && s.cluster {
-			return fmt.Errorf("commit job %s: it is not in the shard of the data stores of blueprint %q, as it began before the blueprint had any; "+
-				"on a Redis Cluster the two can not be written as one: start a new job", c.Job.ID, c.Job.Blueprint)
-		}
-	}
-	p, err := planOf(c, s.token(), home)
+	x, at, err := s.commitOf(c)
 	if err != nil {
 		return err
 	}
-	return s.lineOf(at).Await(ctx, &write{
+	return s.lineOf(at).Await(ctx, x, queued)
+}
+
+// commitOf makes the write of a change, and says which shard's line it goes in.
+func (s *Store) commitOf(c *job.Change) (x *write, at byte, err error) {
+	shard, home := s.keys.of(c.Job.ID), noHome
+	at = job.ShardOf(c.Job.ID)
+	if len(c.Reads) > 0 || len(c.Writes) > 0 { // in line by the values' shard: others wait for them
+		at = job.ShardByName(c.Job.Blueprint)
+		home = s.keys.shard(at)
+	}
+	token, inScript := s.token(), home
+	apart := s.cluster && home != noHome && home != shard
+	if apart {
+		inScript = otherHome
+	}
+	p, err := planOf(c, token, inScript)
+	if err != nil {
+		return nil, 0, err
+	}
+	x = &write{
 		Kind: line.Change, What: "change", Job: c.Job.ID, Tasks: c.Tasks, Size: p.size,
-		Data: call{script: commitScript, key: shard, args: p.args, told: func(reply any) error { return refusal(c, reply) }},
-	}, queued)
+		Data: call{script: commitScript, key: shard, args: p.args, home: home, told: func(reply any) error { return s.refusal(c, reply) }},
+	}
+	if apart {
+		kept := &plan{}
+		kept.add(token)
+		kept.add(shard)
+		kept.reads(c, c.Reads)
+		kept.writes(c, c.Writes)
+		x.Size += kept.size
+		x.Data.across = &crossing{home: home, shard: shard, prepare: kept.args, commit: p.args}
+	}
+	return x, at, nil
 }
 
 // refusal says why the script did nothing; nil when it did.
-func refusal(c *job.Change, reply any) error {
+func (s *Store) refusal(c *job.Change, reply any) error {
 	text, _ := reply.(string)
 	what, rest, _ := strings.Cut(text, " ")
 	switch what {
@@ -267,6 +307,8 @@ func refusal(c *job.Change, reply any) error {
 		return fmt.Errorf("commit job %s on version %d: %w", c.Job.ID, c.Base, store.ErrConflict)
 	case "fenced":
 		return fmt.Errorf("commit job %s: shard %02x stands at fence %s, the change was built on %d: %w", c.Job.ID, job.ShardOf(c.Job.ID), rest, c.Fence, store.ErrFenced)
+	case "pending", "over":
+		return s.contended()
 	case "read":
 		name, key := "", ""
 		if n, after, ok := strings.Cut(rest, " "); ok {

@@ -74,7 +74,7 @@ func TestCommitSentTwice(t *testing.T) {
 	}
 	for range 2 {
 		reply, err := s.call(ctx, commitScript, shard, p.args...)
-		if err != nil || refusal(c, reply) != nil {
+		if err != nil || s.refusal(c, reply) != nil {
 			t.Fatalf("%v, %v", reply, err)
 		}
 	}

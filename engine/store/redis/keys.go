@@ -27,6 +27,9 @@ import (
 //	PREFIX:{sNN}:out, :gone         messages by date (number and id); ids that were given up
 //	PREFIX:{sNN}:vals:STORE         hash of a data store; :vkeys:STORE has its keys in order, and
 //	                                :stores the names of those in which something is kept
+//	PREFIX:{sNN}:pend, :settled     hash of the writes that wait for a commit of another shard: t token,
+//	                                j its shard, w writes; the newest tokens that were settled
+//	PREFIX:{sNN}:fate:TOKEN         what became of such a commit: done or void
 //	PREFIX:{sNN}:claim:KEY          a claim or a counter; NN is drawn from its key
 //	PREFIX:{sNN}:lease              hash of the shard's lease
 //	PREFIX:{leases}, :lease         the same for all other leases
@@ -78,6 +81,8 @@ func valuesKey(shard, name string) string       { return shard + ":vals:" + name
 func valueOrderKey(shard, name string) string   { return shard + ":vkeys:" + name }
 func messagesKey(shard, bucket string) string   { return shard + ":msgs:" + bucket }
 func progressKey(shard, id, task string) string { return shard + ":prog:" + id + ":" + task }
+func pendKey(shard string) string               { return shard + ":pend" }
+func fateKey(shard, token string) string        { return shard + ":fate:" + token }
 func progressTasksKey(shard, id string) string  { return shard + ":progs:" + id }
 
 // Endings of the lists of a shard.

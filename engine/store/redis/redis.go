@@ -17,8 +17,8 @@
 // loses nothing; while fewer than N replicas follow, writes are refused. So wait=1 wants two
 // replicas, of a Cluster for each master: with one, its slots stand still from a failover until
 // the old master is back. min-replicas-to-write 1 bounds a loss to min-replicas-max-lag and does
-// not exclude it. On a Cluster a job outside its blueprint's shard can not use the blueprint's
-// data stores.
+// not exclude it. On a Cluster a job outside its blueprint's shard uses the blueprint's data
+// stores by three scripts instead of one (across.go).
 //
 // Who is authoritative: the rows; the lists are part of them. Leases end by the clock of the
 // server that holds them, and their fence numbers begin with it: a master that has not got the

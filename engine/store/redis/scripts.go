@@ -45,6 +45,12 @@ var (
 	countText string
 	//go:embed lua/lease.lua
 	leaseText string
+	//go:embed lua/prepare.lua
+	prepareText string
+	//go:embed lua/decide.lua
+	decideText string
+	//go:embed lua/settle.lua
+	settleText string
 )
 
 var (
@@ -60,10 +66,14 @@ var (
 	claimScript     = scriptOf(claimText)
 	countScript     = scriptOf(countText)
 	leaseScript     = scriptOf(leaseText)
+	prepareScript   = scriptOf(prepareText)
+	decideScript    = scriptOf(decideText)
+	settleScript    = scriptOf(settleText)
 
 	scripts = []*script{
 		commitScript, handOutScript, progressScript, openTasksScript, scanScript, pickScript,
 		deliveredScript, postponeScript, revisionScript, claimScript, countScript, leaseScript,
+		prepareScript, decideScript, settleScript,
 	}
 )
 

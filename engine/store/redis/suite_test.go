@@ -54,6 +54,12 @@ func TestSuiteOnSentinel(t *testing.T) {
 	storetest.RunShared(t, func(t testing.TB) store.Shared { return open(t, set.URL(fresh(), "wait=2")) })
 }
 
+func TestSuiteOnCluster(t *testing.T) {
+	cluster := redistest.StartCluster(t)
+	storetest.Run(t, func(t testing.TB) store.Store { return open(t, cluster.URL(fresh())) })
+	storetest.RunShared(t, func(t testing.TB) store.Shared { return open(t, cluster.URL(fresh())) })
+}
+
 func TestDurable(t *testing.T) {
 	server := redistest.Start(t)
 	storetest.Durable(t, func(t testing.TB) (store.Store, func() store.Store) {

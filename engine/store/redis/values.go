@@ -30,7 +30,7 @@ func parseValue(kept string) (json.RawMessage, int64, error) {
 // Value gives a key of a data store.
 func (s *Store) Value(ctx context.Context, blueprint, name, key string) (json.RawMessage, int64, error) {
 	var cmd *goredis.StringCmd
-	err := s.pipe(ctx, func(p goredis.Pipeliner) {
+	err := s.pipeValues(ctx, s.keys.home(blueprint), func(p goredis.Pipeliner) {
 		cmd = p.HGet(ctx, valuesKey(s.keys.home(blueprint), valueStore(blueprint, name)), key)
 	})
 	if err != nil {
@@ -45,7 +45,7 @@ func (s *Store) Value(ctx context.Context, blueprint, name, key string) (json.Ra
 // ValueKeys gives the keys of a data store in order.
 func (s *Store) ValueKeys(ctx context.Context, blueprint, name string) ([]string, error) {
 	var cmd *goredis.StringSliceCmd
-	err := s.pipe(ctx, func(p goredis.Pipeliner) {
+	err := s.pipeValues(ctx, s.keys.home(blueprint), func(p goredis.Pipeliner) {
 		cmd = p.ZRange(ctx, valueOrderKey(s.keys.home(blueprint), valueStore(blueprint, name)), 0, -1)
 	})
 	if err != nil {
@@ -65,7 +65,7 @@ func (s *Store) ValuePage(ctx context.Context, blueprint, name, from string, lim
 		least = "[" + from
 	}
 	var order *goredis.StringSliceCmd
-	err = s.pipe(ctx, func(p goredis.Pipeliner) {
+	err = s.pipeValues(ctx, home, func(p goredis.Pipeliner) {
 		order = p.ZRangeByLex(ctx, valueOrderKey(home, kept), &goredis.ZRangeBy{Min: least, Max: "+", Count: int64(limit) + 1})
 	})
 	if err != nil {
@@ -74,7 +74,7 @@ func (s *Store) ValuePage(ctx context.Context, blueprint, name, from string, lim
 	bytes := 0
 	for keys := range slices.Chunk(order.Val(), valuesAtOnce) {
 		var cmd *goredis.SliceCmd
-		if err := s.pipe(ctx, func(p goredis.Pipeliner) { cmd = p.HMGet(ctx, valuesKey(home, kept), keys...) }); err != nil {
+		if err := s.pipeValues(ctx, home, func(p goredis.Pipeliner) { cmd = p.HMGet(ctx, valuesKey(home, kept), keys...) }); err != nil {
 			return nil, false, fmt.Errorf("read store %s: %w", name, err)
 		}
 		for i, text := range texts(cmd.Val()) {

@@ -22,7 +22,11 @@ type call struct {
 	key    string
 	args   []any
 	told   func(reply any) error // what the reply means; nil: nothing
+	home   string                // the shard of the data stores that it uses; "-": none
+	across *crossing             // it is a commit of two shards; else nil
 	cmd    *goredis.Cmd          // of the pipeline under way
+	reply  string                // of one of two shards
+	err    error
 }
 
 // startLines starts the goroutines that write.
@@ -41,18 +45,15 @@ func (s *Store) lineOf(shard byte) *line.Line[call] { return s.lines[int(shard)%
 func (s *Store) send(batch []*write) []error {
 	ctx, cancel := context.WithTimeout(context.Background(), s.opts.Timeout)
 	defer cancel()
-	s.exec(ctx, batch)
-	var unknown []*write // to servers without the scripts: nothing was done
-	for _, x := range batch {
-		if x.Data.cmd != nil && isNoScript(x.Data.cmd.Err()) {
-			unknown = append(unknown, x)
+	begin := 0
+	for i, x := range batch { // one of two shards goes by itself, in its turn
+		if c := &x.Data; c.across != nil {
+			s.sendAll(ctx, batch[begin:i])
+			c.reply, c.err = s.across(ctx, c.across)
+			begin = i + 1
 		}
 	}
-	if len(unknown) > 0 {
-		if err := s.load(ctx); err == nil {
-			s.exec(ctx, unknown)
-		}
-	}
+	s.sendAll(ctx, batch[begin:])
 	verdicts := make([]error, len(batch))
 	var failed error // of what a sync waits for, too
 	for i, x := range batch {
@@ -68,6 +69,24 @@ func (s *Store) send(batch []*write) []error {
 	return verdicts
 }
 
+// sendAll sends what one pipeline can take, and again what was not done for a reason that can be
+// mended.
+func (s *Store) sendAll(ctx context.Context, batch []*write) {
+	s.exec(ctx, batch)
+	var unknown []*write // to servers without the scripts: nothing was done
+	for _, x := range batch {
+		if x.Data.cmd != nil && isNoScript(x.Data.cmd.Err()) {
+			unknown = append(unknown, x)
+		}
+	}
+	if len(unknown) > 0 {
+		if err := s.load(ctx); err == nil {
+			s.exec(ctx, unknown)
+		}
+	}
+	s.settleMet(ctx, batch)
+}
+
 func (s *Store) exec(ctx context.Context, batch []*write) {
 	p := s.client.Pipeline()
 	for _, x := range batch {
@@ -80,6 +99,12 @@ func (s *Store) exec(ctx context.Context, batch []*write) {
 
 // verdict reads the reply of one call.
 func (s *Store) verdict(c *call) error {
+	if c.across != nil {
+		if c.err != nil {
+			return c.err
+		}
+		return c.told(c.reply)
+	}
 	reply, err := c.cmd.Result()
 	if err != nil {
 		return s.classify(err)

@@ -4,17 +4,22 @@
 --       5 version        6 status                 7 class: live, done or bad 8 ready, 1 or 0
 --       9 due, ms or ""  10 close tasks, 1 or 0   11 blueprint               12 client or ""
 --       13 parent or ""  14 row                   15 initial data or ""      16 state_history or ""
---       17 the key of the shard with the blueprint's data stores, then six lists, each with its length first:
+--       17 the key of the shard with the blueprint's data stores, "-" when none is read or written, ""
+--       when prepare.lua has kept what concerns them; then six lists, each with its length first:
 --       records: text | reads: store, key, version | tasks: number, open, due, text
 --       results: key, task id, text | messages: id, bucket, due, text
 --       writes: store, key, version (0: give one, -: remove), text
 -- Gives "" when it was done, be it by an earlier sending of the same token; else why nothing was:
---       "exists", "conflict", "fenced N", "read STORE-LENGTH STORE KEY"
+--       "exists", "conflict", "fenced N", "read STORE-LENGTH STORE KEY", "pending TOKEN SHARD" when
+--       writes are kept for another commit, "void" when this one was given up
 local shard, id, token = KEYS[1], ARGV[1], ARGV[2]
 local row = shard .. ':job:' .. id
 local old = redis.call('HMGET', row, 'v', 's', 'q')
 local base, status = ARGV[3], ARGV[6]
 
+local values = ARGV[17]
+local fate = values == '' and shard .. ':fate:' .. token
+if fate and redis.call('GET', fate) == 'void' then return 'void' end
 if old[3] == token and old[1] == ARGV[5] then return '' end
 if base == '0' then
   if old[1] then return 'exists' end
@@ -26,7 +31,11 @@ if ARGV[4] ~= '0' then
   if fence ~= ARGV[4] then return 'fenced ' .. (fence or '0') end
 end
 
-local values = ARGV[17]
+if values ~= '' and values ~= '-' then
+  local kept = redis.call('HMGET', values .. ':pend', 't', 'j')
+  if kept[1] then return 'pending ' .. kept[1] .. ' ' .. kept[2] end
+end
+
 local at = 18
 local function length()
   local n = tonumber(ARGV[at])
@@ -66,6 +75,7 @@ if ARGV[16] ~= '' then
   set[#set + 1] = ARGV[16]
 end
 redis.call('HSET', row, unpack(set))
+if fate then redis.call('SET', fate, 'done') end
 call('RPUSH', shard .. ':recs:' .. id, records)
 
 local open, shut, dated, undated = {}, {}, {}, {}
