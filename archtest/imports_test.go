@@ -171,7 +171,7 @@ var homes = map[string][]string{
 	"github.com/pmezard/go-difflib":    {"engine/blueprint"},
 
 	// Databases of scripts.
-	"github.com/jackc/pgx/v5": {"engine/database", "engine/store/postgres"},
+	"github.com/jackc/pgx/v5": {"engine/database", "engine/store/postgres/..."},
 
 	// Stores that several nodes share.
 	"github.com/redis/go-redis/v9": {"engine/store/redis/..."},

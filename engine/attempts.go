@@ -2,10 +2,12 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"orrery/engine/blueprint"
 	"orrery/engine/job"
+	"orrery/engine/quota"
 )
 
 // This file counts accepted jobs as attempts of their clients.
@@ -29,6 +31,16 @@ func (e *Engine) createCounted(ctx context.Context, r Request, bp *blueprint.Blu
 		e.cfg.Log.Warn("an attempt of a client could not be given back", "client", r.Client.ID, "error", lost)
 	}
 	return err
+}
+
+// overtaken reports whether a start was refused for want of an attempt because a repetition of
+// it, which was quicker, had taken the last one.
+func (e *Engine) overtaken(ctx context.Context, id string, err error) bool {
+	if full := new(quota.Exceeded); !errors.As(err, &full) {
+		return false
+	}
+	_, err = e.store.Job(ctx, id)
+	return err == nil
 }
 
 func (e *Engine) prepareAndCreate(ctx context.Context, r Request, bp *blueprint.Blueprint, c job.Created) error {

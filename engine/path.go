@@ -71,7 +71,7 @@ func (e *Engine) Submit(ctx context.Context, r Request) (id string, repeated boo
 		ID: id, Blueprint: bp.Name, Revision: bp.Revision, InitialData: r.InitialData, Client: r.Client,
 		DispatchTimeout: r.DispatchTimeout, ResultTimeout: r.ResultTimeout, WebhookURL: r.WebhookURL, Trace: r.Trace,
 	})
-	if r.IdempotencyKey != "" && errors.Is(err, store.ErrExists) {
+	if r.IdempotencyKey != "" && (errors.Is(err, store.ErrExists) || e.overtaken(ctx, id, err)) {
 		err = nil // a request with the same key was quicker, be it the first or the second
 	}
 	killpoint.At("engine.submit-kept")

@@ -14,10 +14,10 @@ import (
 	"orrery/engine/clock"
 	"orrery/engine/job"
 	"orrery/engine/store"
-	"orrery/engine/store/memory"
+	"orrery/engine/store/anystore"
 )
 
-// This file puts an engine together for a test: the store in memory, a clock that stands
+// This file puts an engine together for a test: a store (in memory, unless the run is about another), a clock that stands
 // still, a line of tasks, the blueprints of testdata.
 
 //go:embed testdata/life.star
@@ -50,7 +50,7 @@ func newRig(t *testing.T, mods ...func(*Config)) *rig {
 		t.Fatalf("testdata/life.star: %v", bad)
 	}
 	r := &rig{t: t, ctx: ctx, clock: clock.NewFake(noon), bps: bps}
-	cfg := Config{Store: memory.New(), Blueprints: bps, Clock: r.clock, Jitter: func() float64 { return 1 }, Runners: 4}
+	cfg := Config{Store: anystore.New(t), Blueprints: bps, Clock: r.clock, Jitter: func() float64 { return 1 }, Runners: 4}
 	for _, mod := range mods {
 		mod(&cfg)
 	}
@@ -163,6 +163,9 @@ func (r *rig) take() job.Task {
 	t, ok := r.line.take(r.Engine)
 	if !ok {
 		r.t.Fatal("no task is queued")
+	}
+	if err := r.rows.Sync(r.ctx); err != nil { // the clock may jump: a hand-out that is not written yet was never made
+		r.t.Fatal(err)
 	}
 	return t
 }

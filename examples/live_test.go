@@ -14,7 +14,7 @@ import (
 	"orrery/engine"
 	"orrery/engine/clock"
 	"orrery/engine/job"
-	"orrery/engine/store/memory"
+	"orrery/engine/store/anystore"
 	"orrery/workers"
 	"orrery/workers/protocol"
 )
@@ -46,7 +46,7 @@ func newBenchWith(t *testing.T, file, taskType string, hub workers.Config, mods 
 		t: t, ctx: t.Context(), clock: clock.NewFake(time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)),
 		caller: workers.Caller{WorkerID: "w1", Token: "secret", Age: protocol.AgeC18},
 	}
-	kept := memory.New()
+	kept := anystore.New(t)
 	var err error
 	hub.Clock, hub.Records, hub.SharedToken = b.clock, kept, "secret"
 	b.hub, err = workers.New(b.ctx, hub)
@@ -58,10 +58,7 @@ func newBenchWith(t *testing.T, file, taskType string, hub workers.Config, mods 
 	b.engine, err = engine.New(cfg)
 	b.must(err)
 	b.hub.Attach(b.engine)
-	t.Cleanup(func() {
-		b.hub.Close()
-		b.must(kept.Close())
-	})
+	t.Cleanup(b.hub.Close)
 	_, err = b.hub.Register(b.ctx, b.caller, fmt.Appendf(nil,
 		`{"worker_id": "w1", "worker_type": "test", "supported_skills": [{"name": %q, "type": %q}], "available_skills": [%q]}`, taskType, taskType, taskType))
 	b.must(err)

@@ -15,6 +15,7 @@ import (
 	"orrery/engine"
 	"orrery/engine/blueprint"
 	"orrery/engine/simulate"
+	"orrery/engine/store/anystore"
 	"orrery/workers"
 )
 
@@ -72,6 +73,7 @@ func run(t *testing.T, opts simulate.Options) (simulate.JobReport, []simulate.Ev
 func runAll(t *testing.T, opts simulate.Options) (*simulate.Report, []simulate.Event) {
 	t.Helper()
 	var timeline []simulate.Event
+	opts.Store = anystore.New(t)
 	opts.Show = func(e simulate.Event) { timeline = append(timeline, e) }
 	report, err := simulate.Run(t.Context(), opts)
 	if err != nil {

@@ -42,6 +42,7 @@ type Options struct {
 	Start       time.Time // where the fake clock begins; zero: now
 	Log         *slog.Logger
 	Limits      engine.Limits // zero: the defaults
+	Store       store.Store   // an empty one, which the caller closes; nil: one in memory
 
 	// Fits says why the scenario's worker may not do a task ("" when it may); nil: it may
 	// do every task.
@@ -160,7 +161,10 @@ func (w *World) Close() error { return w.s.close() }
 
 // close forgets all that the simulation kept.
 func (s *sim) close() error {
-	err := errors.Join(s.databases.Close(), s.store.Close())
+	err := s.databases.Close()
+	if s.Store == nil { // else it is the caller's
+		err = errors.Join(err, s.store.Close())
+	}
 	s.files.remove()
 	return err
 }
@@ -201,7 +205,9 @@ func newSim(o Options) (*sim, error) {
 		s.fake = clock.NewFake(o.Start)
 		s.clock = jumping{s.fake}
 	}
-	s.store = memory.New()
+	if s.store = o.Store; s.store == nil {
+		s.store = memory.New()
+	}
 	var err error
 	if s.files, err = newFolder(); err != nil {
 		return nil, err

@@ -2,16 +2,10 @@ package postgres
 
 import (
 	"context"
-	"fmt"
-	"net/url"
-	"os"
-	"sync/atomic"
 	"testing"
-	"time"
-
-	"github.com/jackc/pgx/v5"
 
 	"orrery/engine/store"
+	"orrery/engine/store/postgres/pgtest"
 	"orrery/engine/store/storetest"
 )
 
@@ -19,44 +13,15 @@ import (
 // schema of its own.
 
 // serverURL gives the server's address, or skips the test.
-func serverURL(t testing.TB) string {
-	t.Helper()
-	address := os.Getenv("ORRERY_TEST_POSTGRES")
-	if address == "" {
-		t.Skip("ORRERY_TEST_POSTGRES names no PostgreSQL server; scripts/test starts one")
-	}
-	return address
-}
-
-var schemas atomic.Int64
+func serverURL(t testing.TB) string { t.Helper(); return pgtest.Shared(t) }
 
 // freshURL gives the address of a schema that is not there yet, and goes with the test.
-func freshURL(t testing.TB) string {
-	t.Helper()
-	u, err := url.Parse(serverURL(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	schema := fmt.Sprintf("test_%d_%d", time.Now().UnixNano(), schemas.Add(1))
-	q := u.Query()
-	q.Set("search_path", schema)
-	u.RawQuery = q.Encode()
-	t.Cleanup(func() { sql(t, "DROP SCHEMA IF EXISTS "+schema+" CASCADE") })
-	return u.String()
-}
+func freshURL(t testing.TB) string { t.Helper(); return pgtest.Fresh(t, pgtest.Shared(t)) }
 
 // sql runs a statement beside the store.
 func sql(t testing.TB, text string, args ...any) {
 	t.Helper()
-	ctx := context.Background()
-	c, err := pgx.Connect(ctx, serverURL(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close(ctx)
-	if _, err := c.Exec(ctx, text, args...); err != nil {
-		t.Fatalf("%s: %v", text, err)
-	}
+	pgtest.Exec(t, pgtest.Shared(t), text, args...)
 }
 
 func open(t testing.TB, address string, opts Options) *Store {
