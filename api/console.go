@@ -12,22 +12,26 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/gofiber/fiber/v2"
 
 	"orrery/engine"
+	"orrery/engine/analysis"
 	"orrery/engine/job"
 	"orrery/engine/store"
 	"orrery/workers"
 )
 
-// This file serves the console: plain pages made here, without scripts, nothing fetched.
+// This file serves the console: plain pages made here, without scripts; what they fetch comes from here.
 
 //go:embed console
 var consoleFiles embed.FS
 
 const (
-	homeJobs    = 50
+	homeJobs    = 30
+	homeSeconds = 5 // until a page with live jobs loads itself again
+	jobSeconds  = 3
 	pageRecords = 500
 	shownJSON   = 64 << 10 // bytes of a job's data on its page
 )
@@ -35,7 +39,8 @@ const (
 var (
 	consoleCSS, consolePolicy = consoleStyle()
 	pages                     = template.Must(template.New("").Funcs(template.FuncMap{
-		"pretty": pretty, "pathword": url.PathEscape, "css": func() template.CSS { return template.CSS(consoleCSS) },
+		"pretty": pretty, "pathword": url.PathEscape, "ago": ago, "short": short, "words": words,
+		"css": func() template.CSS { return template.CSS(consoleCSS) },
 	}).ParseFS(consoleFiles, "console/*.html"))
 )
 
@@ -47,7 +52,7 @@ func consoleStyle() (css, policy string) {
 	}
 	sum := sha256.Sum256(raw)
 	return string(raw), "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) +
-		"'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+		"'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 }
 
 // message is a page with one sentence.
@@ -66,16 +71,90 @@ func (s *Server) render(c *fiber.Ctx, status int, name string, data any) error {
 	return c.Status(status).Send(b.Bytes())
 }
 
+// frame is what every page of a visitor has around it.
+type frame struct {
+	Title  string
+	Who    *Client
+	Dev    bool
+	Faults []string // of the last reload; the revisions from before stay in force
+	Stores bool     // some blueprint has a data store, and the visitor may see it
+	Live   int      // seconds after which the page loads itself again; 0: it does not
+	Now    time.Time
+}
+
+// frame gives the frame of a page for a visitor.
+func (s *Server) frame(who *Client, title string) frame {
+	f := frame{Title: title, Who: who, Dev: s.cfg.Dev, Now: s.clock.Now()}
+	if !who.may(watchers) {
+		return f
+	}
+	for _, one := range s.prints.Faults() {
+		var text strings.Builder
+		_ = analysis.Text(&text, []analysis.Finding{one}) // a strings.Builder does not fail
+		f.Faults = append(f.Faults, strings.TrimRight(text.String(), "\n"))
+	}
+	f.Stores = slices.ContainsFunc(s.prints.List(), func(b Blueprint) bool { return len(b.Stores) > 0 })
+	return f
+}
+
 // home is the data of the first page.
 type home struct {
-	Who        *Client
-	Dev        bool
-	Faults     []string
+	frame
+	Counts     []count
+	Status     string // what is asked for; "" is all
+	Blueprint  string
 	Blueprints []startable
 	Jobs       []*engine.View
+	Next       string // the query of the next page of jobs
 	Workers    []workers.View
-	Approvals  bool
-	Stores     bool // some blueprint has a data store, and the visitor may see it
+}
+
+// count is how many jobs there are of a status.
+type count struct {
+	Status job.Status
+	N      int64
+}
+
+func (s *Server) pageHome(c *fiber.Ctx, _ *Client) error {
+	who := s.visitor(c)
+	if who == nil {
+		return s.render(c, fiber.StatusOK, "signin", "")
+	}
+	h := home{frame: s.frame(who, "Jobs"), Status: strings.Clone(c.Query("status")), Blueprint: strings.Clone(c.Query("blueprint"))}
+	q := store.Query{Limit: homeJobs, Blueprint: h.Blueprint, Cursor: strings.Clone(c.Query("cursor"))}
+	if who.role == roleClient {
+		q.Client = who.Name
+	}
+	if job.Status(h.Status).Valid() {
+		q.Status = []job.Status{job.Status(h.Status)}
+	}
+	var err error
+	var next string
+	if h.Jobs, next, err = s.jobs.List(c.UserContext(), q); err != nil {
+		return s.pageFault(c, err)
+	}
+	if next != "" {
+		h.Next = "?" + url.Values{"status": {h.Status}, "blueprint": {h.Blueprint}, "cursor": {next}}.Encode()
+	}
+	if slices.ContainsFunc(h.Jobs, func(v *engine.View) bool { return !v.Status.Terminal() }) {
+		h.Live = homeSeconds
+	}
+	if who.may(watchers) {
+		h.Workers = s.hub.Snapshot()
+		counts, err := s.jobs.Counts(c.UserContext())
+		if err != nil {
+			return err
+		}
+		for _, status := range job.Statuses {
+			if counts[status] > 0 {
+				h.Counts = append(h.Counts, count{status, counts[status]})
+			}
+		}
+	}
+	for _, b := range s.prints.List() {
+		h.Blueprints = append(h.Blueprints, s.startable(c, b, who))
+	}
+	return s.render(c, fiber.StatusOK, "home", h)
 }
 
 // startable is a blueprint with what starts it.
@@ -85,36 +164,16 @@ type startable struct {
 	May                bool
 }
 
-func (s *Server) pageHome(c *fiber.Ctx, _ *Client) error {
-	who := s.visitor(c)
-	if who == nil {
-		return s.render(c, fiber.StatusOK, "signin", "")
+func (s *Server) startable(c *fiber.Ctx, b Blueprint, who *Client) startable {
+	one := startable{Blueprint: b, Sample: "{}", May: who.may(creators) && b.Endpoint != ""}
+	if len(b.Example) > 0 && b.Example[0] == '{' {
+		one.Sample = pretty(b.Example)
 	}
-	q := store.Query{Limit: homeJobs}
-	if who.role == roleClient {
-		q.Client = who.Name
+	if b.Endpoint != "" {
+		one.Path = b.path()
+		one.Curl = s.curl(c, b)
 	}
-	jobs, _, err := s.jobs.List(c.UserContext(), q)
-	if err != nil {
-		return err
-	}
-	h := home{Who: who, Dev: s.cfg.Dev, Jobs: jobs}
-	if who.may(watchers) {
-		h.Workers, h.Faults = s.hub.Snapshot(), s.prints.Faults()
-	}
-	for _, b := range s.prints.List() {
-		h.Stores = h.Stores || len(b.Stores) > 0 && who.may(watchers)
-		one := startable{Blueprint: b, Sample: "{}", May: who.may(creators) && b.Endpoint != ""}
-		if len(b.Example) > 0 && b.Example[0] == '{' {
-			one.Sample = pretty(b.Example)
-		}
-		if b.Endpoint != "" {
-			one.Path = b.path()
-			one.Curl = s.curl(c, b)
-		}
-		h.Blueprints = append(h.Blueprints, one)
-	}
-	return s.render(c, fiber.StatusOK, "home", h)
+	return one
 }
 
 // curl gives a line that starts a job. The token stays a variable, except for one that was
@@ -139,15 +198,17 @@ func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + 
 
 // jobPage is the data of a job's page.
 type jobPage struct {
-	Who                        *Client
-	Job                        *engine.View
-	Why                        *engine.Why
-	Records                    []job.Record
-	Left                       int // records not shown
-	Initial, History, Results  string
-	Decisions                  []string
-	Message, Link              string
-	MayCancel, MayRetry, Watch bool
+	frame
+	Job                       *engine.View
+	Why                       *engine.Why
+	Records                   []job.Record
+	Left                      int // records not shown
+	Initial, History, Results string
+	Decisions                 []string
+	Message, Link             string
+	NoPicture                 string // why there is none
+	Ended                     bool
+	MayCancel, MayRetry       bool
 }
 
 func (s *Server) pageJob(c *fiber.Ctx, _ *Client) error {
@@ -167,7 +228,7 @@ func (s *Server) readJobPage(c *fiber.Ctx, who *Client) (*jobPage, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &jobPage{Who: who}
+	p := &jobPage{frame: s.frame(who, j.Blueprint), Ended: j.Status.Terminal()}
 	if p.Job, err = s.jobs.View(c.UserContext(), j.ID); err != nil {
 		return nil, err
 	}
@@ -179,10 +240,14 @@ func (s *Server) readJobPage(c *fiber.Ctx, who *Client) (*jobPage, error) {
 		return nil, err
 	}
 	p.Initial, p.History, p.Results = pretty(p.Job.InitialData), pretty(p.Job.StateHistory), pretty(p.Job.AggregationResults)
-	ended := p.Job.Status.Terminal()
-	p.Watch = !ended
-	p.MayCancel = !ended && who.may(creators)
+	if !p.Ended {
+		p.Live = jobSeconds
+	}
+	p.MayCancel = !p.Ended && who.may(creators)
 	p.MayRetry = (p.Job.Status == job.Failed || p.Job.Status == job.Quarantined) && who.may(keepers)
+	if _, err := s.editions.Find(c.UserContext(), j.Blueprint, j.Revision); err != nil {
+		p.NoPicture = err.Error()
+	}
 	if a, ok := approvalOf(j); ok {
 		p.Message = a.Message
 		if who.may(deciders) {
@@ -299,6 +364,37 @@ func (s *Server) pageAct(c *fiber.Ctx, _ *Client) error {
 	}
 	return c.Redirect("/jobs/"+j.ID, fiber.StatusSeeOther)
 }
+
+// ago says how long before now a moment was.
+func ago(now time.Time, at any) string {
+	var t time.Time
+	switch at := at.(type) {
+	case engine.Time:
+		t = time.Time(at)
+	case job.Time:
+		t = at.Time
+	case time.Time:
+		t = at
+	}
+	switch d := now.Sub(t); {
+	case d < 2*time.Second:
+		return "now"
+	case d < 2*time.Minute:
+		return fmt.Sprintf("%d s ago", int(d.Seconds()))
+	case d < 2*time.Hour:
+		return fmt.Sprintf("%d min ago", int(d.Minutes()))
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%d h ago", int(d.Hours()))
+	default:
+		return fmt.Sprintf("%d days ago", int(d.Hours()/24))
+	}
+}
+
+// short is as much of a revision as people need to tell it from others.
+func short(revision string) string { return revision[:min(len(revision), 12)] }
+
+// words makes a status readable.
+func words(s job.Status) string { return strings.ReplaceAll(string(s), "_", " ") }
 
 // pretty indents JSON for a page and cuts what is too long to read.
 func pretty(raw json.RawMessage) string {

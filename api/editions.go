@@ -54,13 +54,9 @@ func nameParam(c *fiber.Ctx, param string) string {
 
 // showBlueprint describes a blueprint with its graph; ?revision= for another than the newest.
 func (s *Server) showBlueprint(c *fiber.Ctx, who *Client) error {
-	revision := string([]byte(c.Query("revision")))
-	if revision != "" && !who.may(watchers) {
-		return problem(codeForbidden, "other revisions than the one in force are shown to viewers, operators and admins")
-	}
-	bp, err := s.editions.Find(c.UserContext(), nameParam(c, "name"), revision)
+	bp, err := s.edition(c, who)
 	if err != nil {
-		return editionProblem(err)
+		return err
 	}
 	g, err := bp.Graph()
 	if err != nil {
@@ -80,38 +76,49 @@ type version struct {
 }
 
 func (s *Server) blueprintVersions(c *fiber.Ctx, _ *Client) error {
-	name := nameParam(c, "name")
+	all, err := s.versions(c, nameParam(c, "name"))
+	if err != nil {
+		return err
+	}
+	return c.JSON(all)
+}
+
+func (s *Server) versions(c *fiber.Ctx, name string) ([]version, error) {
 	all, err := s.editions.Versions(c.UserContext(), name)
 	if err != nil {
-		return editionProblem(err)
+		return nil, editionProblem(err)
 	}
 	live, err := s.jobs.LiveRevisions(c.UserContext(), name)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	out := make([]version, len(all))
 	for i, v := range all {
 		out[i] = version{v, live[v.Revision]}
 	}
-	return c.JSON(out)
+	return out, nil
 }
 
 // blueprintDiff compares ?from= (default: the revision before) with ?to= (default: the one in force).
 func (s *Server) blueprintDiff(c *fiber.Ctx, _ *Client) error {
-	name := nameParam(c, "name")
-	from, err := s.editions.Find(c.UserContext(), name, string([]byte(c.Query("from", "previous"))))
-	if err != nil {
-		return editionProblem(err)
-	}
-	to, err := s.editions.Find(c.UserContext(), name, string([]byte(c.Query("to"))))
-	if err != nil {
-		return editionProblem(err)
-	}
-	d, err := blueprint.Compare(from, to)
+	d, err := s.compare(c)
 	if err != nil {
 		return err
 	}
 	return c.JSON(d)
+}
+
+func (s *Server) compare(c *fiber.Ctx) (*blueprint.Diff, error) {
+	name := nameParam(c, "name")
+	from, err := s.editions.Find(c.UserContext(), name, string([]byte(c.Query("from", "previous"))))
+	if err != nil {
+		return nil, editionProblem(err)
+	}
+	to, err := s.editions.Find(c.UserContext(), name, string([]byte(c.Query("to"))))
+	if err != nil {
+		return nil, editionProblem(err)
+	}
+	return blueprint.Compare(from, to)
 }
 
 // blueprintSource gives the texts of a revision, ?revision= as in the list of versions.

@@ -224,6 +224,9 @@ func (f *fakeEngine) View(ctx context.Context, id string) (*engine.View, error) 
 	if j.Reason != "" {
 		v.ErrorMessage = &j.Reason
 	}
+	if j.Wait != nil {
+		v.Waiting = &engine.Waiting{For: j.Wait.For, Since: engine.Time(j.Wait.Since), Detail: j.Wait.Detail}
+	}
 	return v, nil
 }
 
@@ -332,7 +335,7 @@ func (f *fakeEngine) StoreEntries(context.Context, string, string, map[string]js
 }
 
 // fakePrints is a directory with two blueprints.
-type fakePrints struct{ faults []string }
+type fakePrints struct{ faults []blueprint.Finding }
 
 func (p *fakePrints) List() []Blueprint {
 	return []Blueprint{
@@ -352,13 +355,10 @@ func (p *fakePrints) ByEndpoint(version, endpoint string) (string, bool) {
 	return "", false
 }
 
-func (p *fakePrints) Faults() []string { return p.faults }
+func (p *fakePrints) Faults() []blueprint.Finding { return p.faults }
 
-func (p *fakePrints) Dot(name string) (string, bool, error) {
-	if name == "linear" {
-		return "digraph linear {}", true, nil
-	}
-	return "", false, nil
+func (p *fakePrints) Graph(_ context.Context, bp *blueprint.Blueprint, look GraphLook) ([]byte, error) {
+	return fmt.Appendf(nil, "%s of %s, dark %v, legend %v", look.Format, bp.Name, look.Dark, look.Legend), nil
 }
 
 func (p *fakePrints) JobGraph(_ context.Context, j *job.Job, records []job.Record, look GraphLook) ([]byte, error) {

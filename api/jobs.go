@@ -110,12 +110,23 @@ func (s *Server) jobGraph(c *fiber.Ctx, who *Client) error {
 	if err != nil {
 		return err
 	}
-	look := GraphLook{Format: c.Query("format", "svg"), Dark: c.QueryBool("dark"), Legend: c.QueryBool("legend")}
-	media, ok := graphTypes[look.Format]
-	if !ok {
-		return problem(codeBadRequest, "format is "+strconv.Quote(shortened(look.Format))+"; it is one of svg, png, dot, mermaid")
+	look, err := lookOf(c, "svg")
+	if err != nil {
+		return err
 	}
-	look.Format = strings.Clone(look.Format) // what fiber gives is only lent
+	return s.sendJobGraph(c, j, look)
+}
+
+// lookOf reads how a picture is asked for.
+func lookOf(c *fiber.Ctx, format string) (GraphLook, error) {
+	look := GraphLook{Format: strings.Clone(c.Query("format", format)), Dark: c.QueryBool("dark"), Legend: c.QueryBool("legend")} // what fiber gives is only lent
+	if graphTypes[look.Format] == "" {
+		return look, problem(codeBadRequest, "format is "+strconv.Quote(shortened(look.Format))+"; it is one of svg, png, dot, mermaid")
+	}
+	return look, nil
+}
+
+func (s *Server) sendJobGraph(c *fiber.Ctx, j *job.Job, look GraphLook) error {
 	records, err := s.jobs.Records(c.UserContext(), j.ID, 0)
 	if err != nil {
 		return err
@@ -124,7 +135,7 @@ func (s *Server) jobGraph(c *fiber.Ctx, who *Client) error {
 	if err != nil { // its revision may have been forgotten since it ended
 		return editionProblem(err)
 	}
-	c.Set(fiber.HeaderContentType, media)
+	c.Set(fiber.HeaderContentType, graphTypes[look.Format])
 	return c.Send(picture)
 }
 

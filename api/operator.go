@@ -1,14 +1,18 @@
 package api
 
 import (
+	"errors"
+	"fmt"
 	"maps"
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/gofiber/fiber/v2"
 
 	"orrery/engine"
+	"orrery/engine/blueprint"
 	"orrery/engine/job"
 	"orrery/engine/store"
 )
@@ -23,28 +27,48 @@ func (s *Server) listBlueprints(c *fiber.Ctx, _ *Client) error {
 	return c.JSON(all)
 }
 
-func (s *Server) blueprintGraph(c *fiber.Ctx, _ *Client) error {
-	name := c.Params("name")
-	if decoded, err := url.PathUnescape(name); err == nil {
-		name = decoded
-	}
-	dot, ok, err := s.prints.Dot(name)
+// blueprintGraph draws a blueprint: ?format=dot|svg|png|mermaid, ?dark=true, ?legend=true, and
+// ?revision= for another than the one in force.
+func (s *Server) blueprintGraph(c *fiber.Ctx, who *Client) error {
+	look, err := lookOf(c, "dot")
 	if err != nil {
 		return err
 	}
-	if !ok {
-		var names []string
-		for _, b := range s.prints.List() {
-			names = append(names, b.Name)
-		}
-		p := problem(codeUnknown, "there is no blueprint "+strconv.Quote(shortened(name)))
-		if near := nearest(name, names); near != "" {
-			p.Detail += "; did you mean " + strconv.Quote(near) + "?"
-		}
-		return p
+	bp, err := s.edition(c, who)
+	if err != nil {
+		return err
 	}
-	c.Set(fiber.HeaderContentType, "text/vnd.graphviz; charset=utf-8")
-	return c.SendString(dot)
+	return s.sendGraph(c, bp, look)
+}
+
+// edition finds the blueprint that a path and its ?revision= name.
+func (s *Server) edition(c *fiber.Ctx, who *Client) (*blueprint.Blueprint, error) {
+	name, revision := nameParam(c, "name"), strings.Clone(c.Query("revision"))
+	if revision != "" && !who.may(watchers) {
+		return nil, problem(codeForbidden, "other revisions than the one in force are shown to viewers, operators and admins")
+	}
+	bp, err := s.editions.Find(c.UserContext(), name, revision)
+	if !errors.Is(err, blueprint.ErrUnknown) || revision != "" {
+		return bp, editionProblem(err)
+	}
+	var names []string
+	for _, b := range s.prints.List() {
+		names = append(names, b.Name)
+	}
+	p := problem(codeUnknown, "there is no blueprint "+strconv.Quote(shortened(name)))
+	if near := nearest(name, names); near != "" {
+		p.Detail += "; did you mean " + strconv.Quote(near) + "?"
+	}
+	return nil, p
+}
+
+func (s *Server) sendGraph(c *fiber.Ctx, bp *blueprint.Blueprint, look GraphLook) error {
+	picture, err := s.prints.Graph(c.UserContext(), bp, look)
+	if err != nil {
+		return err
+	}
+	c.Set(fiber.HeaderContentType, graphTypes[look.Format])
+	return c.Send(picture)
 }
 
 // Approval is one job that waits for a person.
@@ -145,12 +169,10 @@ func (s *Server) status(c *fiber.Ctx, _ *Client) error {
 	if s.held.Err() != nil {
 		return problem(codeStopping, "the server is shutting down")
 	}
-	faults := s.prints.Faults()
-	word := "ok"
-	if len(faults) > 0 {
+	word, faults := "ok", []string{}
+	for _, f := range s.prints.Faults() { // without the lines of the files
 		word = "degraded"
-	} else {
-		faults = []string{}
+		faults = append(faults, fmt.Sprintf("%s:%d:%d: %s [%s]", f.File, f.Line, f.Col, f.Message, f.Rule))
 	}
 	return c.JSON(fiber.Map{
 		"status": word, "version": s.cfg.Version, "uptime_seconds": int64(s.clock.Now().Sub(s.started).Seconds()),

@@ -119,6 +119,12 @@ func (s *Server) openRoutes() []route {
 		// The console: its handlers ask for a session.
 		{get, "/", page, s.pageHome},
 		{get, "/jobs/:id", page, s.pageJob},
+		{get, "/jobs/:id/graph.svg", page, s.pageJobPicture},
+		{get, "/blueprints", page, s.pageBlueprints},
+		{post, "/blueprints/reload", page, s.pageReload},
+		{get, "/blueprints/:name", page, s.pageBlueprint},
+		{get, "/blueprints/:name/graph.svg", page, s.pagePicture},
+		{get, "/blueprints/:name/diff", page, s.pageDiff},
 		{get, "/stores", page, s.pageStores},
 		{get, "/stores/:blueprint/:store", page, s.pageStore},
 		{post, "/login", page, s.pageLogin},

@@ -35,7 +35,7 @@ func TestEveryRouteWithEveryRole(t *testing.T) {
 			b.as("admin", r.method, path, "{}").want(t, http.StatusUnauthorized, "unauthorized")
 			continue
 		case r.need&page != 0:
-			signedOut := strings.Contains(bare.body, "Sign in") || bare.status == http.StatusForbidden
+			signedOut := strings.Contains(bare.body, "Sign in") || bare.status == http.StatusForbidden || bare.status == http.StatusUnauthorized
 			if !signedOut || strings.Contains(bare.body, id) {
 				t.Errorf("%s %s without a session: %s", r.method, r.path, bare)
 			}

@@ -99,11 +99,11 @@ type Blueprints interface {
 	// ByEndpoint finds the name of the blueprint behind POST /api/{version}/{endpoint};
 	// version is "" for one without.
 	ByEndpoint(version, endpoint string) (name string, ok bool)
-	// Faults lists what the last load or reload found wrong, ready to be shown; with any,
-	// the revisions from before stay in force.
-	Faults() []string
-	// Dot draws a blueprint as Graphviz text; ok is false for an unknown name.
-	Dot(name string) (dot string, ok bool, err error)
+	// Faults lists what the last load or reload found wrong; with any, the revisions from
+	// before stay in force.
+	Faults() []blueprint.Finding
+	// Graph draws a blueprint in one of its revisions.
+	Graph(ctx context.Context, bp *blueprint.Blueprint, look GraphLook) ([]byte, error)
 	// JobGraph draws a job's blueprint, as it was when the job began, with the job's ways and
 	// its state laid over it.
 	JobGraph(ctx context.Context, j *job.Job, records []job.Record, look GraphLook) ([]byte, error)

@@ -140,19 +140,19 @@ func (s *Server) readStore(c *fiber.Ctx) (*storePage, error) {
 }
 
 // watcher gives the visitor of a page that only watchers may see.
-func (s *Server) watcher(c *fiber.Ctx) (*Client, error) {
+func (s *Server) watcher(c *fiber.Ctx, what string) (*Client, error) {
 	who := s.visitor(c)
 	if who == nil {
 		return nil, s.render(c, fiber.StatusUnauthorized, "signin", "")
 	}
 	if !who.may(watchers) {
-		return nil, s.pageFault(c, problem(codeForbidden, "the role "+strconv.Quote(who.Role)+" may not see data stores"))
+		return nil, s.pageFault(c, problem(codeForbidden, "the role "+strconv.Quote(who.Role)+" may not see "+what))
 	}
 	return who, nil
 }
 
 func (s *Server) pageStores(c *fiber.Ctx, _ *Client) error {
-	who, err := s.watcher(c)
+	who, err := s.watcher(c, "data stores")
 	if who == nil {
 		return err
 	}
@@ -161,13 +161,13 @@ func (s *Server) pageStores(c *fiber.Ctx, _ *Client) error {
 		return s.pageFault(c, err)
 	}
 	return s.render(c, fiber.StatusOK, "stores", struct {
-		Who    *Client
-		Stores []Store
-	}{who, all})
+		frame
+		Kept []Store
+	}{s.frame(who, "Data stores"), all})
 }
 
 func (s *Server) pageStore(c *fiber.Ctx, _ *Client) error {
-	who, err := s.watcher(c)
+	who, err := s.watcher(c, "data stores")
 	if who == nil {
 		return err
 	}
@@ -176,7 +176,7 @@ func (s *Server) pageStore(c *fiber.Ctx, _ *Client) error {
 		return s.pageFault(c, err)
 	}
 	return s.render(c, fiber.StatusOK, "store", struct {
-		Who *Client
+		frame
 		*storePage
-	}{who, p})
+	}{s.frame(who, p.Store), p})
 }

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"fmt"
 
 	"orrery/api"
 	"orrery/engine/analysis"
@@ -42,31 +41,20 @@ func (p prints) ByEndpoint(version, endpoint string) (name string, ok bool) {
 	return bp.Name, true
 }
 
-// Faults gives what the last load found wrong, a text each.
-func (p prints) Faults() []string {
-	var all []string
-	for _, f := range p.catalog.Status().Errors() {
-		all = append(all, fmt.Sprintf("%s:%d:%d: %s [%s]", f.File, f.Line, f.Col, f.Message, f.Rule))
-	}
-	return all
-}
+// Faults gives what the last load found wrong.
+func (p prints) Faults() []blueprint.Finding { return p.catalog.Status().Errors() }
 
-// Dot draws a blueprint as Graphviz text, from the source it was loaded from.
-func (p prints) Dot(name string) (dot string, ok bool, err error) {
-	bp, ok := p.catalog.ByName(name)
-	if !ok {
-		return "", false, nil
-	}
+// drawn bounds the layouts under way: each takes a process of its own for a moment.
+var drawn = make(chan struct{}, 2)
+
+// Graph draws a blueprint from the source it was loaded from.
+func (p prints) Graph(ctx context.Context, bp *blueprint.Blueprint, look api.GraphLook) ([]byte, error) {
 	g, err := bp.Graph()
 	if err != nil {
-		return "", true, err
+		return nil, err
 	}
-	text, err := draw.Render(context.Background(), g, draw.DOT)
-	return string(text), true, err
+	return picture(ctx, g, nil, look)
 }
-
-// drawn bounds the layouts of jobs' pictures under way: each takes a process of its own for a moment.
-var drawn = make(chan struct{}, 2)
 
 // JobGraph draws a job's blueprint at the job's revision with its ways laid over it.
 func (p prints) JobGraph(ctx context.Context, j *job.Job, records []job.Record, look api.GraphLook) ([]byte, error) {
@@ -78,13 +66,17 @@ func (p prints) JobGraph(ctx context.Context, j *job.Job, records []job.Record, 
 	if err != nil {
 		return nil, err
 	}
+	path, moves := simulate.Trace(records)
+	taken := startest.Follow(g, bp, path, moves)
+	return picture(ctx, g, &draw.Overlay{States: taken.States, Edges: taken.Edges, Current: j.State}, look)
+}
+
+// picture draws when its turn has come.
+func picture(ctx context.Context, g *analysis.Graph, over *draw.Overlay, look api.GraphLook) ([]byte, error) {
 	format, err := draw.ParseFormat(look.Format)
 	if err != nil {
 		return nil, err
 	}
-	path, moves := simulate.Trace(records)
-	taken := startest.Follow(g, bp, path, moves)
-	over := &draw.Overlay{States: taken.States, Edges: taken.Edges, Current: j.State}
 	select {
 	case drawn <- struct{}{}:
 		defer func() { <-drawn }()
