@@ -430,18 +430,19 @@ func TestDevShowsABrokenFileEverywhereAndGoesOn(t *testing.T) {
 		}
 		return string(raw)
 	}
-	for name, c := range map[string]struct{ text, want string }{
-		"syntax":  {devFlow + "this is ( broken\n", "flow.star:12:8: got is"},
-		"nowhere": {strings.Replace(devFlow, `"ask"}`, `"aks"}`, 1), "aks"},
+	for name, c := range map[string]struct{ text, want, page string }{ // the page shows the line and a caret too
+		"syntax":  {devFlow + "this is ( broken\n", "flow.star:12:8: got is", "flow.star:12:8: error: got is"},
+		"nowhere": {strings.Replace(devFlow, `"ask"}`, `"aks"}`, 1), "aks", "    ^"},
 	} {
 		if err := os.WriteFile("flows/flow.star", []byte(c.text), 0o644); err != nil {
 			t.Fatal(err)
 		}
 		dev.find(t, dev.err, "the old ones stay in force")
-		for path, also := range map[string]string{"/_public/status": "degraded", "/": "stays in force"} {
-			if got := read(path); !strings.Contains(got, c.want) || !strings.Contains(got, also) {
-				t.Errorf("%s: %s shows\n%s", name, path, got)
-			}
+		if got := read("/_public/status"); !strings.Contains(got, c.want) || !strings.Contains(got, "degraded") {
+			t.Errorf("%s: the status shows\n%s", name, got)
+		}
+		if got := read("/"); !strings.Contains(got, c.page) || !strings.Contains(got, "aks") && name == "nowhere" || !strings.Contains(got, "stays in force") {
+			t.Errorf("%s: the first page shows\n%s", name, got)
 		}
 		if got := orrery(t, "jobs", "start", "flow", "--url", address); got.code != 0 {
 			t.Errorf("%s: %+v", name, got)
