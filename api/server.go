@@ -108,6 +108,7 @@ type Server struct {
 	held    context.Context
 	release context.CancelFunc
 	streams sync.WaitGroup
+	fresh   freshList
 }
 
 // New builds a server; nothing listens yet. It fails when the clients contradict each other.
@@ -167,12 +168,15 @@ func (s *Server) Listen(addr string) error {
 }
 
 // Serve serves on a listener, which may speak TLS, until Shutdown.
-func (s *Server) Serve(ln net.Listener) error { return s.app.Listener(ln) }
+func (s *Server) Serve(ln net.Listener) error {
+	return s.app.Listener(freshListener{ln, &s.fresh})
+}
 
 // Shutdown ends held polls, streams and sockets, lets other requests finish and stops
 // listening. It gives up waiting when ctx ends.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.release()
+	s.fresh.end()
 	err := s.app.ShutdownWithContext(ctx)
 	done := make(chan struct{})
 	go func() { s.streams.Wait(); close(done) }()

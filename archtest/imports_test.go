@@ -24,6 +24,7 @@ var directions = []direction{
 	{"cli/...", []string{"cli/...", "api/...", "workers/...", "engine/...", "starlib/..."}},
 	{"api/...", []string{"api/...", "workers/...", "engine/...", "starlib/..."}},
 	{"api/hostile", nil},
+	{"api/nodes", nil},
 	{"api/peers", []string{"engine", "engine/clock", "engine/job", "engine/node", "workers"}},
 
 	{"workers/...", []string{"workers/...", "engine", "engine/job", "engine/clock", "engine/killpoint", "engine/store"}},

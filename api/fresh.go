@@ -1,0 +1,135 @@
+package api
+
+import (
+	"crypto/tls"
+	"errors"
+	"net"
+	"sync"
+	"time"
+)
+
+// This file ends connections on which nothing was ever asked, when the server stops. Browsers,
+// and other nodes, open some ahead of need; the framework would wait for their first request
+// as long as for a slow one's.
+
+// freshList is the connections that nothing has come on yet.
+type freshList struct {
+	mu    sync.Mutex
+	conns map[net.Conn]struct{}
+	over  bool
+}
+
+// freshListener notes what it accepts.
+type freshListener struct {
+	net.Listener
+	list *freshList
+}
+
+// Accept implements net.Listener. What speaks TLS goes on showing that it does.
+func (l freshListener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	l.list.add(c)
+	if secure, ok := c.(*tls.Conn); ok {
+		return &freshTLS{Conn: secure, first: first{list: l.list}}, nil
+	}
+	return &freshConn{Conn: c, first: first{list: l.list}}, nil
+}
+
+func (f *freshList) add(c net.Conn) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.over {
+		c.Close()
+		return
+	}
+	if f.conns == nil {
+		f.conns = map[net.Conn]struct{}{}
+	}
+	f.conns[c] = struct{}{}
+}
+
+func (f *freshList) drop(c net.Conn) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.conns, c)
+}
+
+// end closes them all, and those that come later.
+func (f *freshList) end() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.over = true
+	for c := range f.conns {
+		c.Close()
+	}
+	clear(f.conns)
+}
+
+// first takes a connection off the list when its first bytes, or its end, have come. One
+// goroutine reads.
+type first struct {
+	list *freshList
+	came bool
+}
+
+func (f *first) read(c net.Conn) {
+	if !f.came {
+		f.came = true
+		f.list.drop(c)
+	}
+}
+
+type freshConn struct {
+	net.Conn
+	first
+}
+
+// Read implements net.Conn.
+func (c *freshConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	c.read(c.Conn)
+	return n, err
+}
+
+// SetReadDeadline implements net.Conn. The framework takes an error for a fault of its own and
+// panics; of a connection that was closed here the next read tells.
+func (c *freshConn) SetReadDeadline(t time.Time) error {
+	return unlessClosed(c.Conn.SetReadDeadline(t))
+}
+
+// SetWriteDeadline implements net.Conn, likewise.
+func (c *freshConn) SetWriteDeadline(t time.Time) error {
+	return unlessClosed(c.Conn.SetWriteDeadline(t))
+}
+
+func unlessClosed(err error) error {
+	if errors.Is(err, net.ErrClosed) {
+		return nil
+	}
+	return err
+}
+
+type freshTLS struct {
+	*tls.Conn
+	first
+}
+
+// Read implements net.Conn.
+func (c *freshTLS) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	c.read(c.Conn)
+	return n, err
+}
+
+// SetReadDeadline implements net.Conn, as that of freshConn.
+func (c *freshTLS) SetReadDeadline(t time.Time) error {
+	return unlessClosed(c.Conn.SetReadDeadline(t))
+}
+
+// SetWriteDeadline implements net.Conn, as that of freshConn.
+func (c *freshTLS) SetWriteDeadline(t time.Time) error {
+	return unlessClosed(c.Conn.SetWriteDeadline(t))
+}
