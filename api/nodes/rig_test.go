@@ -231,8 +231,12 @@ func (p prints) ByEndpoint(version, endpoint string) (string, bool) {
 	return b.Name, true
 }
 
-func (p prints) Faults() []blueprint.Finding      { return nil }
-func (p prints) Dot(string) (string, bool, error) { return "", false, nil }
+func (p prints) Faults() []blueprint.Finding { return nil }
+
+func (p prints) Graph(context.Context, *blueprint.Blueprint, api.GraphLook) ([]byte, error) {
+	return nil, errors.New("no pictures here")
+}
+
 func (p prints) JobGraph(context.Context, *job.Job, []job.Record, api.GraphLook) ([]byte, error) {
 	return nil, errors.New("no pictures here")
 }
