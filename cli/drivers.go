@@ -89,6 +89,8 @@ func emptying(u config.StoreURL) string {
 		return fmt.Sprintf("To empty it, remove %s and the files beside it that begin with its name", u.Path)
 	case config.StorePostgres:
 		return fmt.Sprintf("To empty it: DROP SCHEMA %s CASCADE", postgres.SchemaName(string(u.URL)))
+	case config.StoreRedis:
+		return fmt.Sprintf("To empty it, delete all its keys, which begin with %q, or take another prefix: add ?prefix=NAME to its URL", redis.KeyPrefix(string(u.URL)))
 	}
 	return "Nothing has to be done to empty it"
 }

@@ -46,7 +46,8 @@ Not copied: the files of jobs (TASK_FILES_DIR and S3 stay where they are), the c
 
 Examples:
   orrery store copy sqlite:.orrery/orrery.db sqlite:/var/lib/orrery/orrery.db --dry-run
-  orrery store copy sqlite:.orrery/orrery.db postgres://orrery:secret@db/orrery`
+  orrery store copy sqlite:.orrery/orrery.db postgres://orrery:secret@db/orrery
+  orrery store copy sqlite:.orrery/orrery.db redis://:secret@redis/0`
 }
 
 // copied is what `store copy --format json` prints.

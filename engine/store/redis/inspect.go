@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -40,15 +41,33 @@ func Inspect(ctx context.Context, url string) []store.Finding {
 		return []store.Finding{store.Bad("redis", err.Error(), "start the servers, or correct STORE_URL")}
 	}
 	var all []store.Finding
-	for _, m := range look.Masters {
-		all = append(all, store.Fine("version", fmt.Sprintf("%s: Redis %s with %d replicas", m.Addr, m.Version, m.Replicas)))
+	fine := func(is bool, check, format string, args ...any) {
+		if is {
+			all = append(all, store.Fine(check, fmt.Sprintf(format, args...)))
+		}
+	}
+	for _, m := range look.Masters { // what is not fine is among the warnings
+		fine(true, "version", "%s: Redis %s with %d replicas; writes wait for %d", m.Addr, m.Version, m.Replicas, look.Wait)
+		fine(m.durable(), "persistence", "%s: appendonly yes, appendfsync %s", m.Addr, orUntold(m.Fsync))
+		fine(m.keeps() && m.filled() < fullTold, "memory", "%s: %d %% of maxmemory in use, maxmemory-policy %s", m.Addr, m.filled(), orUntold(m.Eviction))
+		fine(m.onTime(), "clock", "%s: %s from this machine's", m.Addr, m.Skew.Round(time.Millisecond))
 	}
 	for _, w := range look.Warnings() {
 		saw, remedy, _ := strings.Cut(w, "; ")
 		all = append(all, store.Warn("redis settings", saw, remedy))
 	}
-	return append(all, store.Fine("latency", look.Latency.Round(time.Microsecond).String()))
+	text := look.Latency.Round(time.Microsecond).String()
+	if look.Latency > slowCall {
+		return append(all, store.Warn("latency", text+" for a lone call: every step of a job waits for one or more", "run Orrery nearer to its Redis"))
+	}
+	return append(all, store.Fine("latency", text))
 }
+
+// slowCall is the time of a call that is worth a word.
+const slowCall = 10 * time.Millisecond
+
+// orUntold is a setting, which a managed server may keep to itself.
+func orUntold(text string) string { return cmp.Or(text, "not told") }
 
 // Schema tells the layout of the keys.
 func Schema(ctx context.Context, url string) (store.Schema, error) {

@@ -29,7 +29,8 @@ type Master struct {
 	AOF      bool          // appendonly
 	Fsync    string        // appendfsync: always, everysec or no
 	Eviction string        // maxmemory-policy
-	MinSync  string        // min-replicas-to-write
+	Used     int64         // bytes of memory
+	Most     int64         // maxmemory, 0 for no limit
 	Replicas int           // connected
 	Skew     time.Duration // its clock minus ours
 }
@@ -107,26 +108,47 @@ func lookAtMaster(ctx context.Context, c *goredis.Client) (Master, error) {
 			m.AOF = v == "1"
 		case "maxmemory_policy":
 			m.Eviction = v
+		case "used_memory":
+			m.Used, err = strconv.ParseInt(v, 10, 64)
+		case "maxmemory":
+			m.Most, err = strconv.ParseInt(v, 10, 64)
 		case "connected_slaves":
 			m.Replicas, err = strconv.Atoi(v)
 		}
-	}
-	if err != nil {
-		return m, fmt.Errorf("INFO of %s: %w", m.Addr, err)
-	}
-	for name, to := range map[string]*string{"appendfsync": &m.Fsync, "min-replicas-to-write": &m.MinSync} {
-		if found, err := c.ConfigGet(ctx, name).Result(); err == nil { // refused: it stays ""
-			*to = found[name]
+		if err != nil {
+			return m, fmt.Errorf("INFO of %s: %w", m.Addr, err)
 		}
+	}
+	if found, err := c.ConfigGet(ctx, "appendfsync").Result(); err == nil { // refused: it stays ""
+		m.Fsync = found["appendfsync"]
 	}
 	return m, nil
 }
+
+// durable: it keeps a file and syncs it before it answers.
+func (m *Master) durable() bool { return m.AOF && (m.Fsync == "always" || m.Fsync == "") }
+
+// keeps: it throws nothing away.
+func (m *Master) keeps() bool { return m.Eviction == "" || m.Eviction == "noeviction" }
+
+func (m *Master) onTime() bool { return m.Skew <= skewTold && m.Skew >= -skewTold }
+
+// filled is the share of its memory that is in use, in percent.
+func (m *Master) filled() int64 {
+	if m.Most == 0 {
+		return 0
+	}
+	return 100 * m.Used / m.Most
+}
+
+// fullTold is the share that is worth a word.
+const fullTold = 80
 
 // Durable reports whether what was committed survives a crash of every server: each keeps
 // a file and syncs it before it answers.
 func (l Look) Durable() bool {
 	for _, m := range l.Masters {
-		if !m.AOF || m.Fsync != "always" && m.Fsync != "" {
+		if !m.durable() {
 			return false
 		}
 	}
@@ -150,7 +172,7 @@ func (l Look) Warnings() (all []string) {
 		case m.Fsync == "no":
 			add(m, "it leaves syncing its file to the system: a crash of the machine may lose half a minute; set appendfsync always to lose nothing")
 		}
-		if m.Eviction != "" && m.Eviction != "noeviction" {
+		if !m.keeps() {
 			add(m, "its maxmemory-policy is %s: when its memory is full it throws data away; set noeviction", m.Eviction)
 		}
 		switch {
@@ -161,7 +183,10 @@ func (l Look) Warnings() (all []string) {
 		case m.Replicas > 0 && l.Wait == 0:
 			add(m, "it has replicas, and writes do not wait for them: a failover may lose the last ones; put wait=1 into STORE_URL, or bound the loss by min-replicas-to-write 1 and min-replicas-max-lag 10")
 		}
-		if m.Skew > skewTold || m.Skew < -skewTold {
+		if m.filled() >= fullTold {
+			add(m, "%d %% of its maxmemory are in use: when it is full starts and results are refused; raise maxmemory", m.filled())
+		}
+		if !m.onTime() {
 			add(m, "its clock differs by %s from this machine's; let both follow the same time servers", m.Skew.Round(time.Millisecond))
 		}
 		if major, _, _ := strings.Cut(m.Version, "."); major != "" && len(major) == 1 && major < "6" {

@@ -19,21 +19,27 @@ import (
 
 // PutRevision keeps a revision once, and notes when that was asked for last.
 func (s *Store) PutRevision(ctx context.Context, r store.Revision) error {
-	text, err := row(&r)
+	text, short, err := revisionTexts(&r)
 	if err != nil {
 		return err
 	}
 	used := r.LastUse()
-	r.Files = nil
-	short, err := row(&r)
-	if err != nil {
-		return err
-	}
 	_, err = s.call(ctx, revisionScript, s.keys.revisions(), "put", r.Hash, strconv.FormatInt(used.UnixMilli(), 10), short, text)
 	if err != nil {
 		return fmt.Errorf("keep revision %s: %w", r.Hash, err)
 	}
 	return nil
+}
+
+// revisionTexts gives a revision whole and without the texts of its files.
+func revisionTexts(r *store.Revision) (text, short string, err error) {
+	if text, err = row(r); err != nil {
+		return "", "", err
+	}
+	without := *r
+	without.Files = nil
+	short, err = row(&without)
+	return text, short, err
 }
 
 // parseRevision reads the date of use, which stands before the row without texts.

@@ -51,6 +51,8 @@ var (
 	decideText string
 	//go:embed lua/settle.lua
 	settleText string
+	//go:embed lua/import.lua
+	importText string
 )
 
 var (
@@ -69,11 +71,12 @@ var (
 	prepareScript   = scriptOf(prepareText)
 	decideScript    = scriptOf(decideText)
 	settleScript    = scriptOf(settleText)
+	importScript    = scriptOf(importText)
 
 	scripts = []*script{
 		commitScript, handOutScript, progressScript, openTasksScript, scanScript, pickScript,
 		deliveredScript, postponeScript, revisionScript, claimScript, countScript, leaseScript,
-		prepareScript, decideScript, settleScript,
+		prepareScript, decideScript, settleScript, importScript,
 	}
 )
 

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"strconv"
-	"strings"
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
@@ -94,16 +93,14 @@ func (s *Store) Claimed(ctx context.Context, key string, now time.Time) (stands 
 	if cmd.Err() == goredis.Nil {
 		return nil, false, nil
 	}
-	head, rest, _ := strings.Cut(cmd.Val(), " ")
-	_, value, _ := strings.Cut(rest, " ") // after the token
-	until, err := strconv.ParseInt(head, 10, 64)
+	until, text, err := parseClaim(cmd.Val())
 	if err != nil {
-		return nil, false, fmt.Errorf("read the claim %q: it begins with %.20q, where its end belongs", key, head)
+		return nil, false, fmt.Errorf("read the claim %q: %w", key, err)
 	}
 	if until != 0 && until <= now.UnixMilli() {
 		return nil, false, nil
 	}
-	return []byte(value), true, nil
+	return []byte(text), true, nil
 }
 
 // Count adds to a counter, which is a claim with a number in it.

@@ -47,6 +47,11 @@ func TestShared(t *testing.T) {
 	storetest.RunShared(t, func(t testing.TB) store.Shared { return open(t, server.URL(fresh())) })
 }
 
+func TestMove(t *testing.T) {
+	server := redistest.Start(t)
+	storetest.RunMove(t, func(t testing.TB) store.Store { return open(t, server.URL(fresh())) })
+}
+
 // Every write waits for both replicas, so that all is tested with marks and waits between.
 func TestSuiteOnSentinel(t *testing.T) {
 	set := redistest.StartSentinel(t)
@@ -58,6 +63,7 @@ func TestSuiteOnCluster(t *testing.T) {
 	cluster := redistest.StartCluster(t)
 	storetest.Run(t, func(t testing.TB) store.Store { return open(t, cluster.URL(fresh())) })
 	storetest.RunShared(t, func(t testing.TB) store.Shared { return open(t, cluster.URL(fresh())) })
+	storetest.RunMove(t, func(t testing.TB) store.Store { return open(t, cluster.URL(fresh())) })
 }
 
 func TestDurable(t *testing.T) {

@@ -58,6 +58,15 @@ func CheckURL(text string) (shown string, err error) {
 	return t.name(), err
 }
 
+// KeyPrefix is what all keys of the store at a URL begin with; "" when the URL is none.
+func KeyPrefix(text string) string {
+	t, err := parseURL(text)
+	if err != nil {
+		return ""
+	}
+	return t.prefix + ":"
+}
+
 func parseURL(text string) (t target, err error) {
 	scheme, rest, ok := strings.Cut(text, "://")
 	if !ok {

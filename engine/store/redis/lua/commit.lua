@@ -145,6 +145,7 @@ if old[2] ~= status then
 end
 
 for _ = 1, length() do
+  redis.call('HSETNX', row, 'g' .. ARGV[at], '')
   redis.call('HSET', shard .. ':res:' .. id .. ':' .. ARGV[at], ARGV[at + 1], ARGV[at + 2])
   at = at + 3
 end
