@@ -28,6 +28,9 @@ var All = []string{
 	"engine.decision-kept",  // a person's decision is durable, the person does not know
 	"engine.retry-kept",     // a job was reopened, the person does not know
 
+	"postgres.before-send",  // a batch is gathered, the server has nothing of it
+	"postgres.after-commit", // the server has committed it, nobody was told
+
 	"sqlite.before-begin",     // a batch is gathered, nothing of it is written
 	"sqlite.before-commit",    // all is written, nothing is durable
 	"sqlite.after-commit",     // durable, nobody was told

@@ -1,8 +1,8 @@
 // Package killtest kills the server and checks that no accepted job is lost.
 //
-// It holds tests only. They build the program, run it as its own process on SQLite, give it
-// jobs over HTTP and work through the Go worker SDK, and kill it with SIGKILL: the shipped
-// binary at random moments (the seed is printed; ORRERY_KILL_SEED repeats it), and a build
+// It holds tests only. They build the program, run it as its own process on SQLite or on a
+// PostgreSQL of their own, give it jobs over HTTP and work through the Go worker SDK, and kill
+// it with SIGKILL, or the database, or the way to it: the shipped binary at random moments (the seed is printed; ORRERY_KILL_SEED repeats it), and a build
 // with -tags killpoints at each numbered point of the path (engine/killpoint). After the
 // last kill every job must end, and the invariants must hold:
 //

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -28,6 +29,12 @@ const atOnce = 3
 
 func TestKillPoints(t *testing.T) {
 	bin := program(t, "killpoints")
+	killAtAll(t, "sqlite", func(string) []int { return passages }, func(t *testing.T) *server { return newServer(t, bin) })
+}
+
+// killAtAll kills servers on a store at the points of the path and of this store, at the
+// passages that are given for each.
+func killAtAll(t *testing.T, store string, when func(name string) []int, start func(t *testing.T) *server) {
 	type point struct {
 		name  string
 		count int
@@ -37,16 +44,19 @@ func TestKillPoints(t *testing.T) {
 	for range atOnce {
 		group.Go(func() {
 			for p := range all {
-				t.Run(p.name+"/"+strconv.Itoa(p.count), func(t *testing.T) { killAt(t, bin, p.name, p.count) })
+				t.Run(p.name+"/"+strconv.Itoa(p.count), func(t *testing.T) { killAt(t, start(t), p.name, p.count) })
 			}
 		})
 	}
 	for _, name := range killpoint.All {
+		if part, _, _ := strings.Cut(name, "."); part != "engine" && part != store {
+			continue
+		}
 		if why := elsewhere[name]; why != "" {
 			t.Logf("%s is left out: %s", name, why)
 			continue
 		}
-		for _, count := range passages {
+		for _, count := range when(name) {
 			all <- point{name, count}
 		}
 	}
@@ -54,9 +64,8 @@ func TestKillPoints(t *testing.T) {
 	group.Wait()
 }
 
-func killAt(t *testing.T, bin, name string, count int) {
+func killAt(t *testing.T, s *server, name string, count int) {
 	const jobs = 3 // of mixed, and as many turns of each kind
-	s := newServer(t, bin)
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	if err := s.launch(fmt.Sprintf("ORRERY_KILLPOINT=%s:%d", name, count)); err != nil {

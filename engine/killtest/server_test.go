@@ -76,6 +76,8 @@ type server struct {
 	died chan error // of the present process
 
 	blueprints string // their folder; "": testdata/blueprints
+	store      string // STORE_URL; "": a file in dir
+	starting   func() // is called before each start; may be nil
 }
 
 func newServer(t *testing.T, bin string) *server {
@@ -138,12 +140,15 @@ func (s *server) launch(env ...string) error {
 	if err != nil {
 		return err
 	}
+	if s.starting != nil {
+		s.starting()
+	}
 	s.cmd = exec.Command(s.bin, "serve")
 	s.cmd.Dir = s.dir
 	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
 	s.cmd.Env = append(os.Environ(), append([]string{
 		"API_HOST=" + host, "API_PORT=" + port, "BLUEPRINTS_DIR=" + blueprints,
-		"STORE_URL=sqlite:" + filepath.Join(s.dir, "kill.db"), "CLIENT_TOKEN=" + clientToken,
+		"STORE_URL=" + cmp.Or(s.store, "sqlite:"+filepath.Join(s.dir, "kill.db")), "CLIENT_TOKEN=" + clientToken,
 		"GLOBAL_WORKER_TOKEN=" + workerToken, "LOG_LEVEL=warn", "WORKER_TTL_SECONDS=4", "CANCEL_GRACE_SECONDS=2",
 	}, env...)...)
 	if err := s.cmd.Start(); err != nil {
