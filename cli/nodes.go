@@ -3,7 +3,9 @@ package cli
 import (
 	"cmp"
 	"context"
+	"crypto/hmac"
 	"crypto/rand"
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/hex"
@@ -35,24 +37,19 @@ const leadsAgain = time.Second
 
 // nodes is a server's place among others; nil on a store that only one process opens.
 type nodes struct {
-	store  store.Shared
-	id     string
-	secret []byte
-	peers  *peers.Peers
-	self   *node.Node
+	store store.Shared
+	id    string
+	peers *peers.Peers
+	self  *node.Node
 }
 
 // newNodes makes what the other parts are built with; join completes it.
-func (s *server) newNodes(ctx context.Context) (*nodes, error) {
+func (s *server) newNodes(secret []byte) (*nodes, error) {
 	shared, ok := s.store.(store.Shared)
 	if !ok || !s.store.Features().Shared {
 		return nil, nil
 	}
-	secret, err := clusterSecret(ctx, s.store)
-	if err != nil {
-		return nil, err
-	}
-	n := &nodes{store: shared, id: nodeID(s.cfg.InstanceID), secret: secret}
+	n := &nodes{store: shared, id: nodeID(s.cfg.InstanceID)}
 	trust, err := s.nodeTrust()
 	if err != nil {
 		return nil, err
@@ -70,6 +67,13 @@ func clusterSecret(ctx context.Context, keys store.Keys) ([]byte, error) {
 		return nil, fmt.Errorf("keep the secret that nodes know each other by: %w", err)
 	}
 	return secret, nil
+}
+
+// workerSecret is what the tokens are signed with that workers are given.
+func workerSecret(cluster []byte) []byte {
+	m := hmac.New(sha256.New, cluster)
+	m.Write([]byte("tokens of workers")) // a hash never fails
+	return m.Sum(nil)
 }
 
 // nodeID names this process alone: one that was started again must not renew the leases of

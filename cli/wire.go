@@ -92,7 +92,11 @@ func (s *server) join(ctx context.Context, how wiring) (err error) {
 	if s.store, err = openWhole(ctx, cfg.Store, log); err != nil {
 		return err
 	}
-	if s.nodes, err = s.newNodes(ctx); err != nil {
+	secret, err := clusterSecret(ctx, s.store)
+	if err != nil {
+		return err
+	}
+	if s.nodes, err = s.newNodes(secret); err != nil {
 		return err
 	}
 	if err = restore(ctx, s.catalog, s.store, cfg); err != nil {
@@ -105,11 +109,7 @@ func (s *server) join(ctx context.Context, how wiring) (err error) {
 	if s.files, err = openFiles(ctx, cfg, log.Warn); err != nil {
 		return err
 	}
-	s.hub, err = workers.New(ctx, workers.Config{
-		Clock: clock.Real{}, Records: s.store, Log: log, TTL: cfg.WorkerTTL,
-		SharedToken: cfg.WorkerToken.Reveal(), Tokens: workerTokens(cfg.Workers), Aging: cfg.PriorityAging, Neighbors: s.nodes.asNeighbors(),
-	})
-	if err != nil {
+	if s.hub, err = s.newHub(ctx, secret); err != nil {
 		return err
 	}
 	if s.tracer, err = observe.New(ctx, os.LookupEnv, readVersion().Version, log); err != nil {
@@ -144,6 +144,16 @@ func (s *server) join(ctx context.Context, how wiring) (err error) {
 		s.emulator = &emulate.Emulator{Hub: s.hub, Clock: clock.Real{}, Log: log}
 	}
 	return err
+}
+
+// newHub makes the workers' side; secret is the one of all nodes of the store.
+func (s *server) newHub(ctx context.Context, secret []byte) (*workers.Hub, error) {
+	cfg := s.cfg
+	return workers.New(ctx, workers.Config{
+		Clock: clock.Real{}, Records: s.store, Log: s.log, TTL: cfg.WorkerTTL,
+		SharedToken: cfg.WorkerToken.Reveal(), Tokens: workerTokens(cfg.Workers), Aging: cfg.PriorityAging,
+		Neighbors: s.nodes.asNeighbors(), Secret: workerSecret(secret), Keys: s.store,
+	})
 }
 
 // newEngine makes the engine from the parts that are there.

@@ -2,10 +2,8 @@ package workers
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
-	"encoding/hex"
 	"encoding/json"
 	"maps"
 	"sync"
@@ -16,38 +14,23 @@ import (
 
 // This file decides who may speak for a worker. Tokens are kept as SHA-256 only.
 
-// Lifetimes of issued tokens, and how many of them a worker may have at once.
-const (
-	accessLife  = time.Hour
-	refreshLife = 24 * time.Hour
-	maxIssued   = 16
-)
-
 // Digest is the SHA-256 of a token.
 type Digest = [sha256.Size]byte
 
 // DigestOf gives the digest of a token.
 func DigestOf(token string) Digest { return sha256.Sum256([]byte(token)) }
 
-// tokens knows the configured tokens and those that were issued.
+// tokens knows the configured tokens, and checks those that were issued: see issued.go.
 type tokens struct {
 	mu     sync.RWMutex
 	shared *Digest // nil: no shared token
 	own    map[string]Digest
-	issued map[Digest]issue
-	byID   map[string][]Digest // oldest first
+	issuer
 }
 
-// issue is a token given out by /_worker/auth/token, bound to one worker.
-type issue struct {
-	worker  string
-	expires time.Time
-	refresh bool
-}
-
-func newTokens(shared string, own map[string]Digest) *tokens {
-	t := &tokens{issued: map[Digest]issue{}, byID: map[string][]Digest{}}
-	t.set(shared, own)
+func newTokens(cfg *Config) *tokens {
+	t := &tokens{issuer: newIssuer(cfg)}
+	t.set(cfg.SharedToken, cfg.Tokens)
 	return t
 }
 
@@ -70,20 +53,8 @@ func (t *tokens) set(shared string, own map[string]Digest) (changed map[string]b
 			changed[id] = had != has || before != after
 		}
 	}
-	for id := range t.byID {
-		if _, has := own[id]; changed[id] || sharedChanged && !has {
-			t.revoke(id)
-		}
-	}
 	t.shared, t.own = next, maps.Clone(own)
 	return changed, sharedChanged
-}
-
-func (t *tokens) revoke(id string) {
-	for _, d := range t.byID[id] {
-		delete(t.issued, d)
-	}
-	delete(t.byID, id)
 }
 
 // individual tells whether the worker has a token of its own.
@@ -102,13 +73,12 @@ func (t *tokens) check(id, token string, now time.Time) bool {
 	if !protocol.ValidID(id) || token == "" { // the one door for ids, whatever header or path they came in
 		return false
 	}
+	if worker, ok := t.verify(token, access, now); ok {
+		return worker == id
+	}
 	d := sha256.Sum256([]byte(token))
 	t.mu.RLock()
 	defer t.mu.RUnlock()
-	// The digest is the key: what a lookup's time tells about a hash helps nobody to a token.
-	if i, ok := t.issued[d]; ok && !i.refresh && i.worker == id && now.Before(i.expires) {
-		return true
-	}
 	if own, ok := t.own[id]; ok {
 		return same(own, d)
 	}
@@ -120,12 +90,12 @@ func (t *tokens) owner(token string, now time.Time) (id string, ok bool) {
 	if token == "" {
 		return "", false
 	}
+	if worker, ok := t.verify(token, access, now); ok {
+		return worker, true
+	}
 	d := sha256.Sum256([]byte(token))
 	t.mu.RLock()
 	defer t.mu.RUnlock()
-	if i, found := t.issued[d]; found && !i.refresh && now.Before(i.expires) {
-		return i.worker, true
-	}
 	for worker, own := range t.own { // all of them, so that time tells nothing
 		if same(own, d) {
 			id, ok = worker, true
@@ -137,63 +107,18 @@ func (t *tokens) owner(token string, now time.Time) (id string, ok bool) {
 	return "", t.shared != nil && same(*t.shared, d)
 }
 
-// issueFor makes a new pair; the oldest tokens of the worker go when it has too many.
-func (t *tokens) issueFor(id string, now time.Time) protocol.Token {
-	access, refresh := secret(), secret()
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.put(access, issue{id, now.Add(accessLife), false})
-	t.put(refresh, issue{id, now.Add(refreshLife), true})
-	return protocol.Token{Access: access, Refresh: refresh, ExpiresIn: int(accessLife / time.Second), WorkerID: id}
-}
-
-func (t *tokens) put(token string, i issue) {
-	d := sha256.Sum256([]byte(token))
-	t.issued[d] = i
-	list := append(t.byID[i.worker], d)
-	if len(list) > maxIssued {
-		delete(t.issued, list[0])
-		list = list[1:]
+// inForce gives the digest by which a worker proves itself, zeros for one that has only a
+// certificate.
+func (t *tokens) inForce(id string) (d Digest) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	if own, ok := t.own[id]; ok {
+		return own
 	}
-	t.byID[i.worker] = list
-}
-
-// redeem takes a refresh token, which counts once, and gives the worker it was issued to.
-func (t *tokens) redeem(token string, now time.Time) (id string, ok bool) {
-	d := sha256.Sum256([]byte(token))
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	i, found := t.issued[d]
-	if !found || !i.refresh || !now.Before(i.expires) {
-		return "", false
+	if t.shared != nil {
+		return *t.shared
 	}
-	delete(t.issued, d)
-	return i.worker, true
-}
-
-// expire forgets tokens that have ended.
-func (t *tokens) expire(now time.Time) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for id, list := range t.byID {
-		kept := list[:0]
-		for _, d := range list {
-			if i, ok := t.issued[d]; ok && now.Before(i.expires) {
-				kept = append(kept, d)
-			} else {
-				delete(t.issued, d)
-			}
-		}
-		if t.byID[id] = kept; len(kept) == 0 {
-			delete(t.byID, id)
-		}
-	}
-}
-
-func secret() string {
-	var b [32]byte
-	rand.Read(b[:]) // never fails (crypto/rand, Go 1.24 and later)
-	return hex.EncodeToString(b[:])
+	return d
 }
 
 // Authenticate tells whether the token may speak for the worker.
@@ -252,14 +177,17 @@ func (h *Hub) AuthToken(_ context.Context, c Caller) ([]byte, error) {
 
 // AuthRefresh answers POST /_worker/auth/token/refresh: a new pair for a refresh token, which
 // counts once.
-func (h *Hub) AuthRefresh(_ context.Context, c Caller, body []byte) ([]byte, error) {
+func (h *Hub) AuthRefresh(ctx context.Context, c Caller, body []byte) ([]byte, error) {
 	var ask struct {
 		Refresh string `json:"refresh_token"`
 	}
 	if err := json.Unmarshal(body, &ask); err != nil {
 		return nil, badRequest(err)
 	}
-	id, ok := h.auth.redeem(ask.Refresh, h.clock.Now())
+	id, ok, err := h.auth.redeem(ctx, ask.Refresh, h.clock.Now())
+	if err != nil {
+		return nil, err
+	}
 	if !ok || c.WorkerID != "" && c.WorkerID != id {
 		return nil, ErrUnauthorized
 	}

@@ -51,6 +51,8 @@ type Config struct {
 	Aging       time.Duration     // a waiting task gains a whole priority in this time; 0: priorities stand as they are
 	TaskSecret  string            // signs tasks (ORCHESTRATOR_SECRET_KEY); "": unsigned
 	Neighbors   Neighbors         // the other nodes of the store; nil: there are none
+	Secret      []byte            // signs the tokens that workers are given, the same at all nodes; nil: one of this process
+	Keys        Keys              // remembers which of them were used up; nil: this process does
 }
 
 // Hub is the registry, the queues and the leases of one node. Make it with New, give it the
@@ -98,7 +100,7 @@ func New(ctx context.Context, cfg Config) (*Hub, error) {
 	h := &Hub{
 		clock: cfg.Clock, records: cfg.Records, log: cfg.Log, ttl: cfg.TTL, aging: cfg.Aging, secret: cfg.TaskSecret,
 		started: cfg.Clock.Now(), done: make(chan struct{}), news: make(chan struct{}, 1),
-		auth:    newTokens(cfg.SharedToken, cfg.Tokens),
+		auth:    newTokens(&cfg),
 		workers: map[string]*worker{}, skilled: map[string]map[*worker]struct{}{}, served: map[string]bool{},
 		kinds: map[string]*ability{}, entries: map[taskKey]*entry{}, byJob: map[string]*load{},
 		queues: map[string]*queue{}, benches: map[string]*bench{}, links: map[*Link]struct{}{},

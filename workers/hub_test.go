@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"orrery/engine/job"
+	"orrery/engine/store/memory"
 	"orrery/workers/protocol"
 )
 
@@ -181,16 +182,53 @@ func TestIssuedTokens(t *testing.T) {
 	if _, err := r.AuthToken(r.ctx, Caller{Token: shared}); !errors.Is(err, ErrUnauthorized) {
 		t.Errorf("the shared token without an id gives %v", err)
 	}
-	for range 20 {
-		read(r.AuthToken(r.ctx, as(callC, "w")))
-	}
-	if n := len(r.auth.issued); n > maxIssued {
-		t.Errorf("%d tokens of one worker are kept", n)
+	if n := len(r.auth.used); n != 1 {
+		t.Errorf("%d used tokens are remembered, want 1", n)
 	}
 	r.clock.Advance(refreshLife)
 	r.Sweep(r.ctx)
-	if len(r.auth.issued)+len(r.auth.byID) != 0 {
-		t.Error("ended tokens are kept")
+	if len(r.auth.used) != 0 {
+		t.Error("ended tokens are remembered")
+	}
+}
+
+func TestIssuedTokensCountAtEveryNode(t *testing.T) {
+	rows := memory.New()
+	node := func(secret string) *rig {
+		r := newRig(t)
+		h, err := New(r.ctx, Config{Clock: r.clock, Records: rows, SharedToken: shared, Secret: []byte(secret), Keys: rows})
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.Attach(r.desk)
+		r.Hub = h
+		return r
+	}
+	a, b, stranger := node("of the store"), node("of the store"), node("of another")
+	body, err := a.AuthToken(a.ctx, as(callC, "w"))
+	var tok protocol.Token
+	if err != nil || json.Unmarshal(body, &tok) != nil {
+		t.Fatalf("%s, %v", body, err)
+	}
+	if !b.Authenticate("w", tok.Access) || b.Authenticate("v", tok.Access) || b.Authenticate("w", tok.Refresh) {
+		t.Errorf("at another node: %+v", tok)
+	}
+	if stranger.Authenticate("w", tok.Access) || b.Authenticate("w", strings.Replace(tok.Access, ".w.", ".v.", 1)) || b.Authenticate("w", tok.Access[:len(tok.Access)-2]) {
+		t.Error("a token that was not issued counts")
+	}
+	if who, ok := b.WebSocketAuth(tok.Access); !ok || who.WorkerID != "w" {
+		t.Errorf("a connection with it is %+v, %v", who, ok)
+	}
+	refresh := []byte(`{"refresh_token":"` + tok.Refresh + `"}`)
+	if _, err := b.AuthRefresh(b.ctx, Caller{WorkerID: "w"}, refresh); err != nil {
+		t.Fatalf("renewed at another node: %v", err)
+	}
+	if _, err := a.AuthRefresh(a.ctx, Caller{WorkerID: "w"}, refresh); !errors.Is(err, ErrUnauthorized) {
+		t.Errorf("a token that was used at another node counts again: %v", err)
+	}
+	b.SetTokens("changed", nil)
+	if b.Authenticate("w", tok.Access) || !b.Authenticate("w", "changed") {
+		t.Error("a token outlives the one that it was issued for")
 	}
 }
 
