@@ -135,6 +135,8 @@ func (e *refusal) Error() string {
 	switch {
 	case e.status == http.StatusUnauthorized:
 		return e.title + " (set --token or ORRERY_TOKEN)"
+	case strings.Contains(e.title, "\n"): // it ends with a line of a file, a caret or a suggestion
+		return e.title + "\n(" + e.code + ")"
 	case e.code != "":
 		return e.title + " (" + e.code + ")"
 	}
