@@ -37,12 +37,12 @@ type ledger struct {
 	total  int              // commits acknowledged
 	longer time.Duration    // the longest time between two acknowledgements
 	last   time.Time
-	gate   chan struct{} // closed when a part of the load is done
-	after  int           // which part
+	every  int           // commits after which gate is told
+	gate   chan struct{} // has room for all of them
 }
 
-func newLedger(s *Store, after int) *ledger {
-	return &ledger{s: s, acked: map[string]int64{}, last: time.Now(), gate: make(chan struct{}), after: after}
+func newLedger(s *Store, every int) *ledger {
+	return &ledger{s: s, acked: map[string]int64{}, last: time.Now(), every: every, gate: make(chan struct{}, jobsUnderLoad*stepsOfJob)}
 }
 
 func (l *ledger) ack(c *job.Change) {
@@ -52,8 +52,8 @@ func (l *ledger) ack(c *job.Change) {
 	l.total++
 	l.longer = max(l.longer, time.Since(l.last))
 	l.last = time.Now()
-	if l.total == l.after {
-		close(l.gate)
+	if l.total%l.every == 0 {
+		l.gate <- struct{}{}
 	}
 }
 
@@ -116,10 +116,10 @@ func (l *ledger) run(ctx context.Context) error {
 	return nil
 }
 
-// load makes all jobs, strikes when a third of the commits is done, and counts at the end.
-func load(t *testing.T, s *Store, strike func()) *ledger {
+// load makes all jobs, strikes at even parts of it, and counts at the end.
+func load(t *testing.T, s *Store, strikes ...func()) *ledger {
 	t.Helper()
-	l := newLedger(s, jobsUnderLoad*stepsOfJob/3)
+	l := newLedger(s, jobsUnderLoad*stepsOfJob/(len(strikes)+2))
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	todo := make(chan struct{}, jobsUnderLoad)
@@ -139,11 +139,13 @@ func load(t *testing.T, s *Store, strike func()) *ledger {
 			}
 		})
 	}
-	select {
-	case <-l.gate:
-		strike()
-	case <-ctx.Done():
-		t.Fatal("the load did not get on")
+	for _, strike := range strikes {
+		select {
+		case <-l.gate:
+			strike()
+		case <-ctx.Done():
+			t.Fatal("the load did not get on")
+		}
 	}
 	clients.Wait()
 	took := time.Since(began)
@@ -153,6 +155,10 @@ func load(t *testing.T, s *Store, strike func()) *ledger {
 			t.Fatal(err)
 		}
 		l.found(id, stands)
+		records, err := s.Records(ctx, id, 0, 2*stepsOfJob)
+		if err != nil || int64(len(records)) != stands {
+			t.Errorf("job %s stands at version %d with %d records: %v", id, stands, len(records), err)
+		}
 	}
 	t.Logf("%d commits in %s; the longest time without one %s; %d acknowledged commits lost", l.total, took.Round(time.Millisecond), l.longer.Round(time.Millisecond), len(l.lost))
 	return l
@@ -211,7 +217,7 @@ func TestReplicasBehindAtAFailover(t *testing.T) {
 		for _, r := range replicas {
 			r.Pause()
 		}
-		l := newLedger(s, 0)
+		l := newLedger(s, 1)
 		jobs := int64(atOnce)
 		if s.target.wait == 0 {
 			jobs *= 16
