@@ -16,7 +16,7 @@ import (
 // other failure forgets the entry. Entries are read and written under the job's lock.
 
 const (
-	hotJobs  = 8192
+	hotJobs  = 32768
 	hotBytes = 16 << 10 // of data; larger jobs are read again
 )
 

@@ -33,6 +33,8 @@ var All = []string{
 
 	"sqlite.before-begin",     // a batch is gathered, nothing of it is written
 	"sqlite.before-commit",    // all is written, nothing is durable
-	"sqlite.after-commit",     // durable, nobody was told
+	"sqlite.after-commit",     // in the redo log, nobody was told
+	"sqlite.before-fold",      // batches are in the redo log, readers do not see them
+	"sqlite.after-fold",       // readers see them
 	"sqlite.after-checkpoint", // pages went from the log to the file
 }

@@ -1,11 +1,11 @@
 package sqlite
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
-
-	sqlitedriver "modernc.org/sqlite"
+	"time"
 
 	"orrery/engine/killpoint"
 )
@@ -23,8 +23,11 @@ var zeros [aheadStep]byte
 // walLog is what the writer knows of the log.
 type walLog struct {
 	file   *os.File // the log, for lengthening; opened with the first commit
+	index  *os.File // its index (SHM); kept open, for closing it would end SQLite's locks on it
 	pages  int      // in the log since it was last brought into the file whole
 	size   int64    // of the file, bytes
+	newest int      // page when that was looked at last
+	later  int64    // bytes by which the next checkpoint is put off, for readers keep the log from beginning anew
 	failed error    // last failure, told once until something works again
 }
 
@@ -39,49 +42,130 @@ func (l *walLog) close() error {
 	if l.file == nil {
 		return nil
 	}
-	return l.file.Close()
+	return errors.Join(l.file.Close(), l.index.Close())
 }
 
-// afterCommit counts what the batch wrote and brings the log into the file when it is long.
-func (w *writer) afterCommit() {
-	written, _, err := w.c.c.Status(sqlitedriver.DBStatusCacheWrite, true)
-	if err != nil {
-		w.complain("measure the log", err)
-		return
+// afterBatch folds when somebody waits for it, and looks after the logs.
+func (w *writer) afterBatch() {
+	select {
+	case <-w.s.foldWanted:
+		w.lookFolded()
+	default:
 	}
-	w.log.pages += written
 	if w.s.syncer.isBroken() {
 		w.mend()
 	}
-	if int64(w.log.pages)*pageBytes >= w.s.opts.CheckpointBytes {
+	w.renew()
+	w.settleFresh()
+	if !w.fold.open {
+		w.afterFold()
+	}
+}
+
+// lookFolded folds, and looks after SQLite's log when that was possible.
+func (w *writer) lookFolded() {
+	if w.foldNow() == nil {
+		w.afterFold()
+	}
+}
+
+// patience is the quiet time after which something is done.
+func (w *writer) patience() time.Duration {
+	if w.fold.open || w.fold.lost {
+		return min(foldAfter, w.s.opts.Idle)
+	}
+	return w.s.opts.Idle
+}
+
+// afterFold brings the log into the file when it is long, and keeps room in it.
+func (w *writer) afterFold() {
+	if err := w.log.open(w.s.path); err != nil {
+		w.complain("open the log", err)
+		return
+	}
+	if err := w.log.count(); err != nil {
+		w.complain("measure the log", err)
+		return
+	}
+	if int64(w.log.pages)*pageBytes >= w.s.opts.CheckpointBytes+w.log.later {
 		w.bring("PASSIVE")
 		killpoint.At("sqlite.after-checkpoint")
 	}
-	if err := w.log.lengthen(w.s.path + "-wal"); err != nil {
+	if err := w.log.lengthen(w.s.opts.CheckpointBytes / 4); err != nil {
 		w.complain("lengthen the log", err)
 	}
 }
 
-// lengthen keeps the file at least half a step longer than what is in it.
-func (l *walLog) lengthen(path string) (err error) {
-	if int64(l.pages)*pageBytes+aheadStep/2 < l.size {
+func (l *walLog) open(path string) (err error) {
+	if l.file != nil {
 		return nil
 	}
-	if l.file == nil {
-		if l.file, err = os.OpenFile(path, os.O_WRONLY, 0); err != nil {
-			return err
-		}
+	index, err := os.OpenFile(path+"-shm", os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	if l.file, err = os.OpenFile(path+"-wal", os.O_WRONLY, 0); err != nil {
+		return errors.Join(err, index.Close())
+	}
+	l.index = index
+	return nil
+}
+
+// The index begins with a header (see "WAL-Index Format" in SQLite's description of its
+// files), in which the number of the newest page of the log stands in the machine's order.
+const (
+	indexNewest = 16
+	indexBlock  = 32 << 10 // the index grows by these
+	indexFirst  = 4062     // pages that the first block has room for
+	indexMore   = 4096     // and each further one
+)
+
+// count reads how many pages the log holds.
+func (l *walLog) count() error {
+	var newest [4]byte
+	if _, err := l.index.ReadAt(newest[:], indexNewest); err != nil {
+		return fmt.Errorf("read the log's index: %w", err)
+	}
+	pages := int(binary.NativeEndian.Uint32(newest[:]))
+	if pages < l.newest { // it began anew
+		l.later = 0
+	}
+	l.pages, l.newest = pages, pages
+	return nil
+}
+
+// ahead gives the bytes of the file behind what is in it.
+func (l *walLog) ahead() int64 { return max(0, l.size-int64(l.pages)*pageBytes) }
+
+// lengthen keeps the file at least half a step longer than what is in it, and as much as is in
+// it up to reserve: of that room there must be enough for all batches since the last fold.
+// The index is lengthened with it.
+func (l *walLog) lengthen(reserve int64) error {
+	need := max(aheadStep/2, min(int64(l.pages)*pageBytes, reserve))
+	if l.ahead() > need {
+		return nil
 	}
 	info, err := l.file.Stat()
 	if err != nil {
 		return err
 	}
-	if l.size = info.Size(); int64(l.pages)*pageBytes+aheadStep/2 < l.size {
-		return nil
+	for l.size = info.Size(); l.ahead() <= need; {
+		n, err := l.file.WriteAt(zeros[:], l.size)
+		if l.size += int64(n); err != nil {
+			return err
+		}
 	}
-	n, err := l.file.WriteAt(zeros[:], l.size)
-	l.size += int64(n)
-	return err
+	if info, err = l.index.Stat(); err != nil {
+		return err
+	}
+	blocks := 1 + (max(0, l.size/pageBytes-indexFirst)+indexMore-1)/indexMore
+	for slots := info.Size(); slots < blocks*indexBlock; {
+		n, err := l.index.WriteAt(zeros[:min(blocks*indexBlock-slots, aheadStep)], slots)
+		if slots += int64(n); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // bring runs a checkpoint. When readers hold pages back, the rest is brought another time.
@@ -92,16 +176,22 @@ func (w *writer) bring(mode string) {
 		return
 	}
 	w.log.failed = nil
-	w.log.pages = 0
-	if ok && r.int(1) > r.int(2) { // try again after half as much
-		w.log.pages = int(w.s.opts.CheckpointBytes / pageBytes / 2)
+	if !ok {
+		return
+	}
+	w.log.later = max(0, r.int(1)*pageBytes-w.s.opts.CheckpointBytes/2) // unless it begins anew, again after half as much
+	if r.int(1) <= r.int(2) {
+		w.log.pages = 0
 	}
 }
 
-// mend follows a sync that failed: after that the system may hold pages of the log for
-// written that are not, and later syncs say nothing about them. Read back they are whole, so
-// all of the log is brought into the file, which is synced, and the log begins anew.
+// mend follows a sync that failed: after that the system may hold pages of the redo log for
+// written that are not, and later syncs say nothing about them. So all of it is folded and
+// brought into the file, which is synced, and both logs begin anew.
 func (w *writer) mend() {
+	if w.foldNow() != nil {
+		return
+	}
 	r, _, err := w.c.one("PRAGMA wal_checkpoint(RESTART)")
 	if err == nil && r.int(0) != 0 {
 		err = errors.New("a long read holds pages back")
@@ -111,6 +201,7 @@ func (w *writer) mend() {
 		return
 	}
 	w.log.failed, w.log.pages = nil, 0
+	w.redo.anew()
 	w.s.syncer.mended()
 }
 

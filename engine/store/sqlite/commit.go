@@ -15,16 +15,10 @@ import (
 
 // plan is a Change ready to be written.
 type plan struct {
-	c       *job.Change
-	id      [16]byte
-	parent  []byte // nil: none
-	status  int64
-	size    int
-	body    string
-	records string // all of them, as one row: a list
-	tasks   []string
-	results []string
-	outbox  []string
+	rows
+	c      *job.Change
+	size   int
+	outbox []string
 }
 
 // text encodes one row of the plan.
@@ -46,51 +40,55 @@ func planTo(c *job.Change) (p *plan, err error) {
 	if c.Job.Records > maxPart || c.Job.LastTask > maxPart {
 		return nil, fmt.Errorf("commit job %s: it has %d records and %d tasks; a job can keep %d of each", c.Job.ID, c.Job.Records, c.Job.LastTask, maxPart)
 	}
-	p = &plan{c: c, status: statusCodes[c.Job.Status], size: len(c.InitialData) + len(c.StateHistory)}
-	if p.status == 0 {
-		return nil, fmt.Errorf("commit job %s: unknown status %q", c.Job.ID, c.Job.Status)
+	p = &plan{c: c, size: len(c.InitialData) + len(c.StateHistory)}
+	if err := p.setJob(&c.Job); err != nil {
+		return nil, err
 	}
-	var ok bool
-	if p.id, ok = job.ParseID(c.Job.ID); !ok {
-		return nil, fmt.Errorf("%q is no job id", c.Job.ID)
+	p.base, p.closeTasks, p.lastTask = c.Base, c.CloseTasks, int64(c.Job.LastTask)
+	if c.Base == 0 && len(c.InitialData) > 0 {
+		p.initial = string(c.InitialData)
 	}
-	if c.Job.Parent != nil {
-		parent, ok := job.ParseID(c.Job.Parent.JobID)
-		if !ok {
-			return nil, fmt.Errorf("commit job %s: its parent %q is no job id", c.Job.ID, c.Job.Parent.JobID)
-		}
-		p.parent = parent[:]
+	if c.StateHistory != nil {
+		p.history = string(c.StateHistory)
 	}
 	for _, w := range c.Writes {
 		p.size += len(w.Key) + len(w.Value)
 	}
+	if p.body, err = p.text(&c.Job); err != nil {
+		return nil, err
+	}
 	return p, p.encode()
 }
 
+// encode makes the rows beside the job's own.
 func (p *plan) encode() (err error) {
 	c := p.c
-	if p.body, err = p.text(&c.Job); err != nil {
-		return err
-	}
 	if len(c.Records) > 0 {
+		p.lastRecord = c.Job.Records
 		if p.records, err = p.text(c.Records); err != nil {
 			return err
 		}
 	}
-	p.tasks = make([]string, len(c.Tasks))
+	p.tasks = make([]taskRow, len(c.Tasks))
 	for i := range c.Tasks {
-		if taskCodes[c.Tasks[i].State] == 0 || c.Tasks[i].N > maxPart {
-			return fmt.Errorf("commit job %s: task %d has the unknown state %q or too high a number", c.Job.ID, c.Tasks[i].N, c.Tasks[i].State)
+		t := &c.Tasks[i]
+		if taskCodes[t.State] == 0 || t.N > maxPart {
+			return fmt.Errorf("commit job %s: task %d has the unknown state %q or too high a number", c.Job.ID, t.N, t.State)
 		}
-		if p.tasks[i], err = p.text(&c.Tasks[i]); err != nil {
+		text, err := p.text(t)
+		if err != nil {
 			return err
 		}
+		open, due := taskWakes(t)
+		p.tasks[i] = taskRow{int64(t.N), open, taskCodes[t.State], int64(t.HandOut), due, text}
 	}
-	p.results = make([]string, len(c.Results))
+	p.results = make([]resultRow, len(c.Results))
 	for i := range c.Results {
-		if p.results[i], err = p.text(&c.Results[i]); err != nil {
+		text, err := p.text(&c.Results[i])
+		if err != nil {
 			return err
 		}
+		p.results[i] = resultRow{c.Results[i].Group, c.Results[i].TaskID, text}
 	}
 	p.outbox = make([]string, len(c.Outbox))
 	for i := range c.Outbox {
@@ -122,31 +120,64 @@ func (p *plan) apply(w *writer) error {
 	if err := p.checkReads(w); err != nil {
 		return err
 	}
-	var seq int64
-	var err error
-	if p.c.Base == 0 {
-		seq, err = p.insert(w)
-	} else {
-		seq, err = p.update(w)
-	}
-	if err != nil {
+	if err := p.applyJob(w); err != nil {
 		return err
 	}
-	if err := p.putData(w, seq); err != nil {
-		return err
-	}
-	if p.records != "" {
-		if _, err := w.c.exec("INSERT INTO parts(k, f, body) VALUES(?,?,?)", partKey(seq, recordPart, p.c.Job.Records), int64(store.Format), p.records); err != nil {
-			return fmt.Errorf("record %d of job %s: %w", p.c.Job.Records, p.c.Job.ID, err)
+	for i, text := range p.outbox {
+		m := &p.c.Outbox[i]
+		_, err := w.exec("INSERT INTO outbox(id, due, f, body) VALUES(?,?,?,?) ON CONFLICT(id) DO NOTHING", m.ID, m.Due.UnixMilli(), int64(store.Format), text)
+		if err != nil {
+			return fmt.Errorf("message %s of job %s: %w", m.ID, p.c.Job.ID, err)
 		}
 	}
+	for i := range p.c.Writes {
+		if err := p.putValue(w, &p.c.Writes[i]); err != nil {
+			return fmt.Errorf("job %s: store %s, key %q: %w", p.c.Job.ID, p.c.Writes[i].Store, p.c.Writes[i].Key, err)
+		}
+	}
+	return nil
+}
+
+// applyJob writes the rows of the job: into memory while the job is fresh, else into SQLite.
+func (p *plan) applyJob(w *writer) error {
+	if p.base == 0 {
+		if err := w.refuseSecond(p.id); err != nil {
+			return fmt.Errorf("commit job %s: %w", p.c.Job.ID, err)
+		}
+		return w.create(&p.rows)
+	}
+	if f := w.fresh.jobs[p.id]; f != nil && f.version != p.base {
+		return p.conflict()
+	} else if f != nil {
+		if err := w.putHeld(p.id, p.c.Tasks); err != nil {
+			return err
+		}
+		if w.fresh.jobs[p.id] == f { // it was not written for a hand-out
+			return w.renewFresh(f, &p.rows)
+		}
+	}
+	k, ok, err := w.lookUp(p.id)
+	if err == nil && ok {
+		ok, err = p.update(k, w.exec)
+	}
+	if err != nil {
+		return fmt.Errorf("job %s: %w", p.c.Job.ID, err)
+	}
+	if !ok {
+		return p.conflict()
+	}
+	w.delta[k.status]--
+	w.delta[p.status]++
+	w.known.put(p.id, known{k.seq, p.status})
 	if err := w.putHeld(p.id, p.c.Tasks); err != nil {
 		return err
 	}
-	if err := p.putTasks(w, seq); err != nil {
-		return err
-	}
-	return p.putRest(w, seq)
+	return p.putParts(k.seq, w.exec)
+}
+
+// conflict says that the job moved on.
+func (p *plan) conflict() error {
+	return fmt.Errorf("commit job %s on version %d: %w", p.c.Job.ID, p.base, store.ErrConflict)
 }
 
 func (p *plan) checkReads(w *writer) error {
@@ -166,134 +197,11 @@ func (p *plan) checkReads(w *writer) error {
 	return nil
 }
 
-// wakes gives the columns by which the engine finds the job; those of an ended job are empty.
-func (p *plan) wakes() (ended, ready int64, due driver.Value) {
-	if p.status >= firstEnded {
-		return 1, 0, nil
-	}
-	if p.c.Job.Ready {
-		ready = 1
-	}
-	return 0, ready, millis(p.c.Job.Due)
-}
-
-func (p *plan) insert(w *writer) (seq int64, err error) {
-	ended, ready, due := p.wakes()
-	n, err := w.c.exec(`INSERT INTO jobs(id, version, status, ended, ready, due, parent, blueprint, client, f, body)
-		VALUES(?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT(id) DO NOTHING`,
-		p.id[:], p.c.Job.Version, p.status, ended, ready, due, p.parent, p.c.Job.Blueprint, p.c.Job.Client.ID, int64(store.Format), p.body)
-	if err != nil {
-		return 0, fmt.Errorf("job %s: %w", p.c.Job.ID, err)
-	}
-	if n == 0 {
-		return 0, fmt.Errorf("commit job %s: %w", p.c.Job.ID, store.ErrExists)
-	}
-	seq = w.c.last
-	w.delta[p.status]++
-	w.known.put(p.id, known{seq, p.status})
-	return seq, nil
-}
-
-// update guards by the version in its WHERE: no row changed means that the job moved on.
-func (p *plan) update(w *writer) (seq int64, err error) {
-	conflict := func() error {
-		return fmt.Errorf("commit job %s on version %d: %w", p.c.Job.ID, p.c.Base, store.ErrConflict)
-	}
-	k, ok, err := w.lookUp(p.id)
-	if err != nil {
-		return 0, err
-	}
-	if !ok {
-		return 0, conflict()
-	}
-	ended, ready, due := p.wakes()
-	args := []driver.Value{p.c.Job.Version, p.status, ready, due, int64(store.Format), p.body, k.seq, p.c.Base}
-	text := "UPDATE jobs SET version=?, status=?, ready=?, due=?, f=?, body=? WHERE seq=? AND version=?"
-	if ended == 1 || k.status >= firstEnded { // only then may the index of live jobs change
-		args = append([]driver.Value{ended}, args...)
-		text = "UPDATE jobs SET ended=?, version=?, status=?, ready=?, due=?, f=?, body=? WHERE seq=? AND version=?"
-	}
-	n, err := w.c.exec(text, args...)
-	if err != nil {
-		return 0, fmt.Errorf("job %s: %w", p.c.Job.ID, err)
-	}
-	if n == 0 {
-		return 0, conflict()
-	}
-	w.delta[k.status]--
-	w.delta[p.status]++
-	w.known.put(p.id, known{k.seq, p.status})
-	return k.seq, nil
-}
-
-func (p *plan) putData(w *writer, seq int64) error {
-	if p.c.Base == 0 && len(p.c.InitialData) > 0 {
-		if _, err := w.c.exec("INSERT INTO parts(k, f, body) VALUES(?,?,?)", partKey(seq, initialData, 0), int64(store.Format), string(p.c.InitialData)); err != nil {
-			return fmt.Errorf("initial data of job %s: %w", p.c.Job.ID, err)
-		}
-	}
-	if p.c.StateHistory == nil {
-		return nil
-	}
-	_, err := w.c.exec("INSERT INTO parts(k, f, body) VALUES(?,?,?) ON CONFLICT DO UPDATE SET f=excluded.f, body=excluded.body",
-		partKey(seq, stateHistory, 0), int64(store.Format), string(p.c.StateHistory))
-	if err != nil {
-		return fmt.Errorf("state_history of job %s: %w", p.c.Job.ID, err)
-	}
-	return nil
-}
-
-func (p *plan) putTasks(w *writer, seq int64) error {
-	if p.c.CloseTasks && p.c.Job.LastTask > 0 { // before the others, so that those stay open
-		_, err := w.c.exec("UPDATE parts SET open=0, state=5, due=NULL WHERE k BETWEEN ? AND ? AND +open=1",
-			partKey(seq, taskPart, 0), partKey(seq, taskPart, int64(p.c.Job.LastTask)))
-		if err != nil {
-			return fmt.Errorf("close tasks of job %s: %w", p.c.Job.ID, err)
-		}
-	}
-	for i, text := range p.tasks {
-		t := &p.c.Tasks[i]
-		open, due := taskWakes(t)
-		_, err := w.c.exec(`INSERT INTO parts(k, open, state, hand_out, due, f, body) VALUES(?,?,?,?,?,?,?)
-			ON CONFLICT DO UPDATE SET open=excluded.open, state=excluded.state, hand_out=excluded.hand_out,
-				due=excluded.due, f=excluded.f, body=excluded.body`,
-			partKey(seq, taskPart, int64(t.N)), open, taskCodes[t.State], int64(t.HandOut), due, int64(store.Format), text)
-		if err != nil {
-			return fmt.Errorf("task %d of job %s: %w", t.N, p.c.Job.ID, err)
-		}
-	}
-	return nil
-}
-
-func (p *plan) putRest(w *writer, seq int64) error {
-	for i, text := range p.results {
-		r := &p.c.Results[i]
-		_, err := w.c.exec("INSERT INTO results(job, grp, task_id, f, body) VALUES(?,?,?,?,?) ON CONFLICT DO UPDATE SET f=excluded.f, body=excluded.body",
-			seq, r.Group, r.TaskID, int64(store.Format), text)
-		if err != nil {
-			return fmt.Errorf("result of task %s of job %s: %w", r.TaskID, p.c.Job.ID, err)
-		}
-	}
-	for i, text := range p.outbox {
-		m := &p.c.Outbox[i]
-		_, err := w.c.exec("INSERT INTO outbox(id, due, f, body) VALUES(?,?,?,?) ON CONFLICT(id) DO NOTHING", m.ID, m.Due.UnixMilli(), int64(store.Format), text)
-		if err != nil {
-			return fmt.Errorf("message %s of job %s: %w", m.ID, p.c.Job.ID, err)
-		}
-	}
-	for i := range p.c.Writes {
-		if err := p.putValue(w, &p.c.Writes[i]); err != nil {
-			return fmt.Errorf("job %s: store %s, key %q: %w", p.c.Job.ID, p.c.Writes[i].Store, p.c.Writes[i].Key, err)
-		}
-	}
-	return nil
-}
-
 // putValue keeps a value under its version, or gives it one that was never used before in
 // this file: a key that is deleted and written again is not what a step read earlier.
 func (p *plan) putValue(w *writer, v *job.StoreWrite) error {
 	if v.Value == nil {
-		_, err := w.c.exec("DELETE FROM data_stores WHERE blueprint=? AND store=? AND key=?", p.c.Job.Blueprint, v.Store, v.Key)
+		_, err := w.exec("DELETE FROM data_stores WHERE blueprint=? AND store=? AND key=?", p.c.Job.Blueprint, v.Store, v.Key)
 		return err
 	}
 	version := v.Version
@@ -303,7 +211,7 @@ func (p *plan) putValue(w *writer, v *job.StoreWrite) error {
 			return err
 		}
 	}
-	_, err := w.c.exec("INSERT INTO data_stores(blueprint, store, key, version, body) VALUES(?,?,?,?,?) ON CONFLICT DO UPDATE SET version=excluded.version, body=excluded.body",
+	_, err := w.exec("INSERT INTO data_stores(blueprint, store, key, version, body) VALUES(?,?,?,?,?) ON CONFLICT DO UPDATE SET version=excluded.version, body=excluded.body",
 		p.c.Job.Blueprint, v.Store, v.Key, version, string(v.Value))
 	return err
 }
@@ -339,7 +247,7 @@ func (s *Store) HandOut(t job.Task) {
 			return err
 		}
 		open, due := taskWakes(&t)
-		_, err = w.c.exec("UPDATE parts SET open=?, state=?, hand_out=?, due=?, f=?, body=? WHERE k=? AND state=1 AND hand_out=?",
+		_, err = w.exec("UPDATE parts SET open=?, state=?, hand_out=?, due=?, f=?, body=? WHERE k=? AND state=1 AND hand_out=?",
 			open, taskCodes[t.State], int64(t.HandOut), due, int64(store.Format), body, partKey(k.seq, taskPart, int64(t.N)), int64(t.HandOut-1))
 		return err
 	}})
@@ -361,10 +269,10 @@ func (s *Store) AddProgress(jobID string, p store.Progress) {
 		if err != nil || !ok {
 			return err
 		}
-		if _, err := w.c.exec("INSERT INTO progress(job, task_id, f, body) VALUES(?,?,?,?)", k.seq, p.TaskID, int64(store.Format), body); err != nil {
+		if _, err := w.exec("INSERT INTO progress(job, task_id, f, body) VALUES(?,?,?,?)", k.seq, p.TaskID, int64(store.Format), body); err != nil {
 			return err
 		}
-		_, err = w.c.exec(`DELETE FROM progress WHERE job=?1 AND task_id=?2 AND k<=
+		_, err = w.exec(`DELETE FROM progress WHERE job=?1 AND task_id=?2 AND k<=
 			(SELECT k FROM progress WHERE job=?1 AND task_id=?2 ORDER BY k DESC LIMIT 1 OFFSET ?3)`, k.seq, p.TaskID, int64(store.ProgressKept))
 		return err
 	}})

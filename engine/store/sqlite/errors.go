@@ -45,10 +45,14 @@ func (u *unavailable) Unwrap() error { return u.error }
 // Unavailable tells the HTTP side, which does not know this package, to ask for a repetition.
 func (u *unavailable) Unavailable() bool { return true }
 
+func isUnavailable(err error) bool {
+	var u *unavailable
+	return errors.As(err, &u)
+}
+
 // passing tells failures that may be gone at the next try.
 func passing(err error) bool {
-	var u *unavailable
-	return errors.Is(err, store.ErrFull) || errors.As(err, &u)
+	return errors.Is(err, store.ErrFull) || isUnavailable(err)
 }
 
 // toldEvery keeps a failing disk from filling the log as well.
@@ -88,13 +92,13 @@ func (s *Store) damage(err error) error {
 }
 
 func (s *Store) damaged(why string) error {
-	return fmt.Errorf("the file %s is damaged (%s): stop Orrery, move the file away together with its -wal file, and put a backup in its place, or give another path in STORE_URL", s.path, why)
+	return fmt.Errorf("the file %s is damaged (%s): stop Orrery, move the file away together with its -wal and -redo files, and put a backup in its place, or give another path in STORE_URL", s.path, why)
 }
 
 // What openWriter finds in a file that is not ours, or no longer so.
 var (
 	errForeign = errors.New("the file is not an Orrery store; give another path in STORE_URL")
-	errNoStore = errors.New("the file is not an Orrery store, or its beginning is damaged: give another path in STORE_URL; if it was the store, move it away together with its -wal file and put a backup in its place")
+	errNoStore = errors.New("the file is not an Orrery store, or its beginning is damaged: give another path in STORE_URL; if it was the store, move it away together with its -wal and -redo files and put a backup in its place")
 )
 
 // barred says what to do when the system does not let the store's files be written.

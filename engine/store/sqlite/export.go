@@ -3,6 +3,7 @@ package sqlite
 import (
 	"bytes"
 	"context"
+	"database/sql/driver"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -110,13 +111,15 @@ func (e *export) jobs() error {
 	type found struct {
 		seq  int64
 		job  job.Job
+		data inlined
 		fail error
 	}
 	for after := int64(0); ; {
 		var page []found
-		err := e.c.each("SELECT seq, f, body FROM jobs WHERE seq>? ORDER BY seq LIMIT ?", func(r row) error {
+		err := e.c.each("SELECT seq, f, body, initial, history FROM jobs WHERE seq>? ORDER BY seq LIMIT ?", func(r row) error {
 			f := found{seq: r.int(0)}
 			f.fail = store.Decode(r.int(1), r.text(2), &f.job)
+			f.data = inlined{r[3], r[4]}
 			page = append(page, f)
 			return f.fail
 		}, after, int64(exportPage))
@@ -124,7 +127,7 @@ func (e *export) jobs() error {
 			return err
 		}
 		for _, f := range page {
-			if err := e.job(f.seq, f.job); err != nil {
+			if err := e.job(f.seq, f.job, f.data); err != nil {
 				return fmt.Errorf("job %s: %w", f.job.ID, err)
 			}
 			after = f.seq
@@ -135,9 +138,18 @@ func (e *export) jobs() error {
 	}
 }
 
-// job gives one job. Its data are the first of its parts, and go with its row.
-func (e *export) job(seq int64, j job.Job) error {
+// inlined are the data that stand in a job's row; nil: they are among its parts, or empty.
+type inlined struct{ initial, history driver.Value }
+
+// job gives one job. Its data are in its row or the first of its parts, and go with its row.
+func (e *export) job(seq int64, j job.Job, in inlined) error {
 	head, given := store.JobRow{Job: j, Data: store.Data{Initial: json.RawMessage("{}"), History: json.RawMessage("{}")}}, false
+	if text, ok := in.initial.(string); ok {
+		head.Data.Initial = json.RawMessage(text)
+	}
+	if text, ok := in.history.(string); ok {
+		head.Data.History = json.RawMessage(text)
+	}
 	give := func() error {
 		if given {
 			return nil
@@ -148,9 +160,15 @@ func (e *export) job(seq int64, j job.Job) error {
 	err := e.c.each("SELECT k, state, f, body FROM parts WHERE k BETWEEN ? AND ? ORDER BY k", func(r row) (err error) {
 		switch kind(r.int(0) >> numberBits & 3) {
 		case initialData:
+			if in.initial != nil {
+				return nil
+			}
 			head.Data.Initial, err = data(r.int(2), r.text(3))
 			return err
 		case stateHistory:
+			if in.history != nil {
+				return nil // what is there is older
+			}
 			head.Data.History, err = data(r.int(2), r.text(3))
 			return err
 		case taskPart:
@@ -178,8 +196,12 @@ func (e *export) job(seq int64, j job.Job) error {
 	if err := give(); err != nil {
 		return err
 	}
-	err = e.c.each("SELECT f, body FROM results WHERE job=? ORDER BY grp, task_id", func(r row) error {
-		res := store.ResultRow{JobID: j.ID}
+	return e.resultsAndProgress(seq, j.ID)
+}
+
+func (e *export) resultsAndProgress(seq int64, id string) error {
+	err := e.c.each("SELECT f, body FROM results WHERE job=? ORDER BY grp, task_id", func(r row) error {
+		res := store.ResultRow{JobID: id}
 		if err := store.Decode(r.int(0), r.text(1), &res.Result); err != nil {
 			return err
 		}
@@ -189,7 +211,7 @@ func (e *export) job(seq int64, j job.Job) error {
 		return err
 	}
 	return e.c.each("SELECT f, body FROM progress WHERE job=? ORDER BY k", func(r row) error {
-		p := store.ProgressRow{JobID: j.ID}
+		p := store.ProgressRow{JobID: id}
 		if err := store.Decode(r.int(0), r.text(1), &p.Progress); err != nil {
 			return err
 		}
@@ -211,7 +233,7 @@ func (e *export) messages() error {
 func (s *Store) Empty(ctx context.Context) (empty bool, err error) {
 	err = s.read(ctx, func(c *conn) error {
 		r, _, err := c.one(`SELECT EXISTS (SELECT 1 FROM jobs) OR EXISTS (SELECT 1 FROM outbox) OR EXISTS (SELECT 1 FROM data_stores)
-			OR EXISTS (SELECT 1 FROM revisions) OR EXISTS (SELECT 1 FROM source_files) OR EXISTS (SELECT 1 FROM workers) OR EXISTS (SELECT 1 FROM numbers)
+			OR EXISTS (SELECT 1 FROM revisions) OR EXISTS (SELECT 1 FROM source_files) OR EXISTS (SELECT 1 FROM workers) OR EXISTS (SELECT 1 FROM numbers WHERE k>=0)
 			OR EXISTS (SELECT 1 FROM claims WHERE substr(key, 1, ?)<>?)`, int64(len(store.MoveClaim)), store.MoveClaim)
 		empty = err == nil && r.int(0) == 0
 		return err

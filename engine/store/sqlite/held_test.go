@@ -30,6 +30,7 @@ func line(t *testing.T, s *Store, w *writer) (writes int) {
 	batch := w.gather(nil, <-s.queue)
 	if len(batch) > 0 {
 		w.commit(batch)
+		w.lookFolded()
 	}
 	return len(batch)
 }
@@ -102,6 +103,7 @@ func TestAHandOutAfterARetryIsKept(t *testing.T) {
 		t.Fatalf("%d hand-outs are held, want the second one", len(batch))
 	} else {
 		w.commit(batch)
+		w.lookFolded()
 	}
 	got, err := s.Task(ctx, c.Job.ID, 1)
 	if err != nil || got.State != job.TaskLeased || got.HandOut != 2 {
@@ -127,6 +129,7 @@ func TestAFailedCommitSpendsNoHandOut(t *testing.T) {
 	broken := errors.New("broken on purpose")
 	x := &write{nth: w.nth + 1, done: make(chan error, 1), do: func(w *writer) error { return errors.Join(p.apply(w), broken) }}
 	w.commit([]*write{x})
+	w.lookFolded()
 	if err := <-x.done; !errors.Is(err, broken) {
 		t.Fatalf("the broken commit gives %v", err)
 	}

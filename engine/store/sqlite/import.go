@@ -71,7 +71,7 @@ func importer(r store.Row) (func(w *writer) error, error) {
 
 func insertion(text string, args ...driver.Value) func(w *writer) error {
 	return func(w *writer) error {
-		_, err := w.c.exec(text, args...)
+		_, err := w.exec(text, args...)
 		return err
 	}
 }
@@ -103,11 +103,10 @@ func importJob(r store.JobRow) (func(w *writer) error, error) {
 		return nil, err
 	}
 	return func(w *writer) error {
-		seq, err := p.insert(w)
-		if err != nil {
-			return fmt.Errorf("%v", err) // not store.ErrExists, which would say that nothing of the piece was written
+		if err := w.refuseSecond(p.id); err != nil {
+			return fmt.Errorf("job %s: %v", r.Job.ID, err) // not store.ErrExists, which would say that nothing of the piece was written
 		}
-		return p.putData(w, seq)
+		return w.create(&p.rows)
 	}, nil
 }
 
@@ -125,7 +124,7 @@ func importPart(part store.Row) (func(w *writer) error, error) {
 	case store.ProgressRow:
 		body, err := store.Encode(&r.Progress)
 		return inJob(r.JobID, func(w *writer, seq int64) error {
-			_, err := w.c.exec("INSERT INTO progress(job, task_id, f, body) VALUES(?,?,?,?)", seq, r.Progress.TaskID, int64(store.Format), body)
+			_, err := w.exec("INSERT INTO progress(job, task_id, f, body) VALUES(?,?,?,?)", seq, r.Progress.TaskID, int64(store.Format), body)
 			return err
 		}), err
 	default:
@@ -136,12 +135,7 @@ func importPart(part store.Row) (func(w *writer) error, error) {
 	if err := p.encode(); err != nil {
 		return nil, err
 	}
-	return inJob(id, func(w *writer, seq int64) error {
-		if err := p.putTasks(w, seq); err != nil {
-			return err
-		}
-		return p.putRest(w, seq)
-	}), nil
+	return inJob(id, func(w *writer, seq int64) error { return p.putTasks(seq, w.exec) }), nil
 }
 
 // importRecords keeps them as one row, as a commit would.
@@ -155,7 +149,7 @@ func importRecords(r store.RecordRow) (func(w *writer) error, error) {
 		return nil, fmt.Errorf("record %d of job %s: a job can keep %d of them", last, r.JobID, maxPart)
 	}
 	return inJob(r.JobID, func(w *writer, seq int64) error {
-		_, err := w.c.exec("INSERT INTO parts(k, f, body) VALUES(?,?,?)", partKey(seq, recordPart, last), int64(store.Format), body)
+		_, err := w.exec("INSERT INTO parts(k, f, body) VALUES(?,?,?)", partKey(seq, recordPart, last), int64(store.Format), body)
 		return err
 	}), nil
 }

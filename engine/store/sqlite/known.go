@@ -29,8 +29,14 @@ func (s *seqs) put(id [16]byte, k known) {
 	s.young[id] = k
 }
 
-// lookUp gives a job's number; ok is false when there is no such job.
+// lookUp gives the number of a job, whose rows are in SQLite then; ok is false when there is
+// no such job.
 func (w *writer) lookUp(id [16]byte) (k known, ok bool, err error) {
+	if f := w.fresh.jobs[id]; f != nil {
+		if err := w.write(f); err != nil {
+			return known{}, false, err
+		}
+	}
 	if k, ok = w.known.get(id); ok {
 		return k, true, nil
 	}

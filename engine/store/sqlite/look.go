@@ -19,6 +19,7 @@ import (
 var migrationTexts = []string{
 	"make the tables of jobs, outbox, data stores, revisions, workers and claims",
 	"note when revisions were used last, and which of them stands for a blueprint file",
+	"keep small data of a job in its row, and batches in a redo log until SQLite has them",
 }
 
 // Schema gives the schema of the file; Have is 0 when there is no store yet.
@@ -100,7 +101,7 @@ func Inspect(_ context.Context, path string) []store.Finding {
 		add(store.Bad("store", err.Error(), "give the user of this process the right to read the file and its folder"))
 		return out
 	}
-	add(store.Fine("size of the store", fmt.Sprintf("%s, and %s in its log", megabytes(sizeOf(path)), megabytes(sizeOf(path+"-wal")))))
+	add(store.Fine("size of the store", fmt.Sprintf("%s, and %s in its logs", megabytes(sizeOf(path)), megabytes(sizeOf(path+"-wal")+sizeOf(path+"-redo")))))
 	if info.Mode().Perm()&0o077 != 0 {
 		add(store.Warn("rights of the store", fmt.Sprintf("%s may be read by other users (%s)", path, info.Mode().Perm()), "chmod 600 "+path+": it holds data of jobs and secrets"))
 	}
@@ -150,7 +151,7 @@ func inside(path string) []store.Finding {
 		}
 	}
 	if err = errors.Join(err, c.close()); err != nil {
-		out = append(out, store.Bad("content of the store", "damaged: "+err.Error(), "stop Orrery, move the file away together with its -wal file, and put a backup in its place"))
+		out = append(out, store.Bad("content of the store", "damaged: "+err.Error(), "stop Orrery, move the file away together with its -wal and -redo files, and put a backup in its place"))
 	} else if pages <= checkedPages {
 		out = append(out, store.Fine("content of the store", "sound"))
 	}

@@ -1,16 +1,19 @@
 // Package sqlite is the durable store in one file, the default of Orrery.
 //
-// Words: the writer is the one goroutine that writes; a batch is what it commits at once.
-// Callers queue their writes with everything encoded; the writer takes what is queued,
-// applies each in turn and commits all of them to the log (WAL); the syncer brings the log
-// to the disk while the writer goes on. So many committers cost little more than one. A
-// write that is refused (ErrConflict, ErrExists) has changed nothing yet, so the others of
-// its batch are not touched; when a statement fails, the batch is rolled back and its writes
-// are tried one by one. Reads use other connections, see what was committed before they
-// began, and return when that is durable.
+// Words: the writer is the one goroutine that writes; a batch is what it makes durable at
+// once. Callers queue their writes with everything encoded; the writer takes what is queued,
+// applies each in turn, and appends the batch to the redo log; the syncer brings that to the
+// disk while the writer goes on, and then tells the callers. So many committers cost little
+// more than one. SQLite's own commit, which writes every page that was touched, happens for
+// many batches once: that is a fold, after which readers see them. Jobs that are new stay in
+// memory until they have ended or are wanted (fresh.go). A write that is refused (ErrConflict,
+// ErrExists) has changed nothing yet, so the others of its batch are not touched; when a
+// statement fails, the batch is rolled back and its writes are tried one by one. Reads use
+// other connections, see what was committed before they began, and return when that is
+// durable.
 //
-// Who is authoritative: the file. What the writer remembers (numbers of jobs) is dropped
-// when a batch fails.
+// Who is authoritative: the file, and before it the redo log, which the start runs again.
+// What the writer remembers (numbers of jobs, fresh jobs) is dropped when a batch fails.
 package sqlite
 
 import (
@@ -37,6 +40,7 @@ type Options struct {
 	MaxBatch        int           // writes in one commit; default 512
 	MaxBatchBytes   int           // text in one commit, about; default 4 MiB
 	CheckpointBytes int64         // size of the log that starts a checkpoint; default 32 MiB
+	RedoBytes       int64         // size of the redo log that lets it begin anew; default 8 MiB
 	Idle            time.Duration // quiet time after which the log goes into the file; default 2 s
 	Log             *slog.Logger  // for what nobody waits for; default slog.Default()
 }
@@ -53,6 +57,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.CheckpointBytes <= 0 {
 		o.CheckpointBytes = 32 << 20
+	}
+	if o.RedoBytes <= 0 {
+		o.RedoBytes = 8 << 20
 	}
 	if o.Idle <= 0 {
 		o.Idle = 2 * time.Second
@@ -75,6 +82,9 @@ type Store struct {
 	once    sync.Once
 	failed  error      // of Close
 	readers chan *conn // nil entries are opened at first use
+
+	foldWanted chan struct{} // a reader wants to see what was acknowledged
+	peeks      chan peek     // reads that go through the writer
 }
 
 var _ store.Store = (*Store)(nil)
@@ -103,7 +113,7 @@ func ready(path string, opts Options) (*Store, *writer, error) {
 	}
 	s := &Store{
 		path: path, opts: opts, lock: l, queue: make(chan *write, 2*opts.MaxBatch),
-		closing: make(chan struct{}), stopped: make(chan struct{}), readers: make(chan *conn, opts.ReadConns),
+		closing: make(chan struct{}), stopped: make(chan struct{}), readers: make(chan *conn, opts.ReadConns), foldWanted: make(chan struct{}, 1), peeks: make(chan peek),
 	}
 	for range opts.ReadConns {
 		s.readers <- nil
@@ -199,8 +209,18 @@ func (w *writer) prepare() error {
 	if version > int64(len(migrations)) {
 		return fmt.Errorf("the store has schema %d, this Orrery knows schemas up to %d: start the newer Orrery again, or restore the backup made before it", version, len(migrations))
 	}
+	if version > 0 { // the log's statements are of the schema that the file has
+		if err := w.recover(); err != nil {
+			return err
+		}
+	}
 	if err := w.migrate(version); err != nil {
 		return err
+	}
+	if version == 0 {
+		if err := w.begins(); err != nil {
+			return err
+		}
 	}
 	mode, _, err := w.c.one("PRAGMA journal_mode=WAL")
 	if err != nil {

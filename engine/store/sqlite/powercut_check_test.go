@@ -41,6 +41,7 @@ func logEnd(wal []byte) (end int) {
 func grown(j job.Job) *job.Change {
 	c := step(j, job.Running)
 	v := c.Job.Version
+	c.StateHistory = historyOf(v)
 	c.Job.LastTask = int(v) - 1
 	c.CloseTasks = true
 	c.Tasks = []job.Task{{JobID: j.ID, N: c.Job.LastTask, State: job.TaskQueued, Type: "cut", Params: padding(v)}}
@@ -49,6 +50,9 @@ func grown(j job.Job) *job.Change {
 	c.Writes = []job.StoreWrite{{Store: "s", Key: j.ID, Value: []byte(fmt.Sprint(v))}}
 	return c
 }
+
+// historyOf is a text that stands in the job's row at some versions, and beside it at others.
+func historyOf(v int64) []byte { return fmt.Appendf(nil, `{"version":%d,"and":%s}`, v, padding(v)) }
 
 // padding is small, or longer than a page.
 func padding(v int64) []byte {
@@ -106,7 +110,7 @@ func wholeJob(s *Store, id string, v int64) error {
 	}
 	history := "{}"
 	if v > 1 {
-		history = fmt.Sprintf(`{"version":%d}`, v)
+		history = string(historyOf(v))
 	}
 	if j.Version != v || string(d.History) != history || !strings.HasPrefix(string(d.Initial), `{"n":`) {
 		return fmt.Errorf("it loads as version %d with %s and %s", j.Version, d.Initial, d.History)

@@ -18,15 +18,16 @@ import (
 // in which what was under way arrived in part (files cut at any byte, torn pages, sectors
 // out of order, garbage), and opens them.
 //
-// What the disk is bound to hold: the log as far as it was synced, which is its length when
-// a batch is acknowledged; in a checkpoint the whole log, and any mixture of old and new
-// pages in the main file; when the log begins anew, the main file and the log's new header,
-// which SQLite syncs before the first frame.
+// What the disk is bound to hold: the redo log as far as it reaches when a batch is
+// acknowledged; SQLite's log (WAL) as far as it reached when a checkpoint began or the redo
+// log began anew, and nothing of what was folded into it since; in a checkpoint the whole WAL,
+// and any mixture of old and new pages in the main file; when the WAL begins anew, the main
+// file and the new header, which SQLite syncs before the first frame.
 
 // cuts of the long form are shared by the stores that run side by side.
 const (
 	powerCuts      = 1000
-	powerCutsShort = 150 // with -short or -race
+	powerCutsShort = 150 // with -short or -race; then most batches go by uncut
 	powerStores    = 10
 	powerJobs      = 6 // committing at once in each store
 )
@@ -59,12 +60,16 @@ func TestPowerCuts(t *testing.T) {
 			})
 		}
 	})
-	var inBatch, inRestart, inCheckpoint int
+	var sum made
 	for _, p := range all {
-		inBatch, inRestart, inCheckpoint = inBatch+p.inBatch, inRestart+p.inRestart, inCheckpoint+p.inCheckpoint
+		sum.batch += p.made.batch
+		sum.fold += p.made.fold
+		sum.walAnew += p.made.walAnew
+		sum.redoAnew += p.made.redoAnew
+		sum.checkpoint += p.made.checkpoint
 	}
-	t.Logf("%d cuts within a batch, %d while the log began anew, %d in checkpoints", inBatch, inRestart, inCheckpoint)
-	if inBatch == 0 || inRestart == 0 || inCheckpoint == 0 {
+	t.Logf("%d cuts within a batch, %d in folds, %d in checkpoints; %d while the WAL began anew, %d while the redo log did", sum.batch, sum.fold, sum.checkpoint, sum.walAnew, sum.redoAnew)
+	if sum.batch == 0 || sum.fold == 0 || sum.checkpoint == 0 || sum.walAnew == 0 || sum.redoAnew == 0 {
 		t.Error("some kind of cut was never made")
 	}
 }
@@ -72,8 +77,11 @@ func TestPowerCuts(t *testing.T) {
 // versions are the jobs that a store is bound to hold.
 type versions map[string]int64
 
-// disk is what the two files hold.
-type disk struct{ db, wal []byte }
+// made counts the cuts by kind.
+type made struct{ batch, fold, checkpoint, walAnew, redoAnew int }
+
+// disk is what the three files hold.
+type disk struct{ db, wal, redo []byte }
 
 // power is a store under load whose power is cut.
 type power struct {
@@ -84,14 +92,18 @@ type power struct {
 	acks chan *job.Change
 	had  versions // acknowledged
 	then disk     // when the last of them was
+	ends int      // of the redo log's entries then
+	wal  []byte   // SQLite's log when it was synced last
 
 	view *conn // of a reader that keeps pages back from checkpoints; nil: none
 
-	n, inBatch, inRestart, inCheckpoint int
+	n    int
+	anew bool // the redo log's next entry is the first of a round
+	made made
 }
 
 func newPower(t *testing.T, rnd *rand.Rand) *power {
-	s, w := byHand(t, Options{CheckpointBytes: 400 << 10, MaxBatch: powerJobs - 2})
+	s, w := byHand(t, Options{CheckpointBytes: 400 << 10, RedoBytes: 150 << 10, MaxBatch: powerJobs - 2})
 	p := &power{t: t, rnd: rnd, s: s, w: w, acks: make(chan *job.Change, powerJobs), had: versions{}}
 	p.then = p.look()
 	t.Cleanup(p.unview)
@@ -100,15 +112,15 @@ func newPower(t *testing.T, rnd *rand.Rand) *power {
 
 func (p *power) look() disk {
 	p.t.Helper()
-	db, err := os.ReadFile(p.s.path)
-	if err != nil {
-		p.t.Fatal(err)
+	var texts [3][]byte
+	for i, suffix := range []string{"", "-wal", "-redo"} {
+		text, err := os.ReadFile(p.s.path + suffix)
+		if err != nil && (i == 0 || !os.IsNotExist(err)) {
+			p.t.Fatal(err)
+		}
+		texts[i] = text
 	}
-	wal, err := os.ReadFile(p.s.path + "-wal")
-	if err != nil && !os.IsNotExist(err) {
-		p.t.Fatal(err)
-	}
-	return disk{db, wal}
+	return disk{texts[0], texts[1], texts[2]}
 }
 
 // run stands in for the writer's own loop, so that it can look at the disk in between.
@@ -165,25 +177,36 @@ func (p *power) batch(batch []*write, cuts int) {
 		next[c.Job.ID] = c.Job.Version
 	}
 	now := p.look()
+	cut := cuts >= powerCuts/powerStores || p.rnd.IntN(10) == 0
 	for range 2 {
-		if p.n < cuts {
+		if cut && p.n < cuts {
 			p.cutBatch(now, next)
 		}
 	}
-	p.had, p.then = next, now
+	p.had, p.then, p.ends, p.anew = next, now, int(p.w.redo.at), false
 
-	if p.rnd.IntN(6) == 0 {
+	folds := p.rnd.IntN(3) == 0
+	switch {
+	case folds && p.rnd.IntN(3) == 0:
+		p.w.lookFolded()
 		p.w.rest()
-	} else {
-		p.w.afterCommit()
+	case folds:
+		p.w.lookFolded()
+	default:
+		p.w.afterBatch()
 	}
 	now = p.look()
+	cut = cut || string(now.db) != string(p.then.db)
 	for range 2 {
-		if p.n < cuts && string(now.db) != string(p.then.db) {
-			p.cutCheckpoint(now)
+		if cut && p.n < cuts {
+			p.cutFold(now)
 		}
 	}
-	p.then = now
+	p.anew = int(p.w.redo.at) < p.ends
+	if p.anew || string(now.db) != string(p.then.db) || len(now.wal) < logHeader { // before each of them, the WAL was synced
+		p.wal = now.wal
+	}
+	p.then, p.ends = now, int(p.w.redo.at)
 	switch p.rnd.IntN(8) {
 	case 0:
 		p.openView()
@@ -219,36 +242,54 @@ func (p *power) unview() {
 
 // cutBatch cuts the power while a batch is written, or just after it.
 func (p *power) cutBatch(now disk, next versions) {
-	then := disk{now.db, p.then.wal}
 	if string(now.db) != string(p.then.db) {
 		p.t.Fatal("a commit has written to the main file")
 	}
-	if sameLog(then.wal, now.wal) {
-		p.inBatch++
-		from := logEnd(then.wal)
-		wal, how := p.torn(then.wal, now.wal, from, logEnd(now.wal))
-		p.restart(disk{now.db, wal}, fmt.Sprintf("in a batch after byte %d: %s", from, how), p.had, next)
-		return
+	p.made.batch++
+	if p.anew {
+		p.made.redoAnew++
 	}
-	p.inRestart++
-	if p.rnd.IntN(3) == 0 {
-		n := p.rnd.IntN(logHeader + 1)
-		wal := append(now.wal[:n:n], then.wal[min(n, len(then.wal)):]...)
-		p.restart(disk{now.db, wal}, fmt.Sprintf("in the new header of the log, at byte %d", n), p.had, p.had)
-		return
-	}
-	headed := append(now.wal[:logHeader:logHeader], then.wal[min(logHeader, len(then.wal)):]...)
-	wal, how := p.torn(headed, now.wal, logHeader, logEnd(now.wal))
-	p.restart(disk{now.db, wal}, "in the first batch of a new log: "+how, p.had, next)
+	redo, how := p.torn(p.then.redo, now.redo, p.ends, int(p.w.redo.at))
+	wal, folds := p.tornWAL(now.wal)
+	p.restart(disk{now.db, wal, redo}, fmt.Sprintf("in a batch after byte %d: %s; %s", p.ends, how, folds), p.had, next)
 }
 
-// cutCheckpoint cuts the power while pages go from the log, which is whole, into the file.
-func (p *power) cutCheckpoint(now disk) {
-	p.inCheckpoint++
-	from := logEnd(p.then.wal)
-	wal, tail := p.torn(p.then.wal, p.then.wal, from, len(p.then.wal))
+// cutFold cuts the power while batches go into SQLite's log, and from there into the file.
+func (p *power) cutFold(now disk) {
+	if len(now.wal) < logHeader { // all of the log is in the file, which is synced
+		p.made.fold++
+		p.restart(now, "after the WAL was emptied", p.had, p.had)
+		return
+	}
+	if string(now.db) == string(p.then.db) {
+		p.made.fold++
+		wal, how := p.tornWAL(now.wal)
+		p.restart(disk{now.db, wal, now.redo}, "after a batch: "+how, p.had, p.had)
+		return
+	}
+	p.made.checkpoint++
+	from := logEnd(now.wal)
+	wal, tail := p.torn(now.wal, now.wal, from, len(now.wal))
 	db, how := p.halfBrought(p.then.db, now.db)
-	p.restart(disk{db, wal}, fmt.Sprintf("in a checkpoint: %s; log after byte %d %s", how, from, tail), p.had, p.had)
+	p.restart(disk{db, wal, now.redo}, fmt.Sprintf("in a checkpoint: %s; log after byte %d %s", how, from, tail), p.had, p.had)
+}
+
+// tornWAL gives a copy of SQLite's log that has only some of what was written since the last
+// sync.
+func (p *power) tornWAL(now []byte) (wal []byte, how string) {
+	if len(p.wal) < logHeader || len(now) < logHeader || sameLog(p.wal, now) {
+		from := logEnd(p.wal)
+		wal, how = p.torn(p.wal, now, min(from, len(now)), logEnd(now))
+		return wal, fmt.Sprintf("WAL after byte %d %s", from, how)
+	}
+	p.made.walAnew++
+	if p.rnd.IntN(3) == 0 {
+		n := p.rnd.IntN(logHeader + 1)
+		return append(now[:n:n], p.wal[min(n, len(p.wal)):]...), fmt.Sprintf("new header of the WAL cut at byte %d", n)
+	}
+	headed := append(now[:logHeader:logHeader], p.wal[min(logHeader, len(p.wal)):]...)
+	wal, how = p.torn(headed, now, logHeader, logEnd(now))
+	return wal, "new WAL: " + how
 }
 
 // halfBrought gives a main file of which some pages of a checkpoint are old, some new, and
@@ -337,7 +378,7 @@ func (p *power) restart(d disk, where string, before, after versions) {
 	}
 	defer os.RemoveAll(dir)
 	path := filepath.Join(dir, "o.db")
-	files := map[string][]byte{path: d.db, path + "-wal": d.wal}
+	files := map[string][]byte{path: d.db, path + "-wal": d.wal, path + "-redo": d.redo}
 	if p.rnd.IntN(4) == 0 { // the log's index means nothing after a crash
 		files[path+"-shm"] = d.db[:min(len(d.db), 32<<10)]
 	}

@@ -14,7 +14,8 @@ import (
 // This file reads single jobs and their parts.
 
 // read runs fn on a connection for reading. Every statement sees what was committed before
-// it began, and read returns when that is durable; fn must not keep the connection.
+// read was called, and read returns when what it saw is durable; fn must not keep the
+// connection.
 func (s *Store) read(ctx context.Context, fn func(c *conn) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -33,6 +34,15 @@ func (s *Store) read(ctx context.Context, fn func(c *conn) error) error {
 		return store.ErrClosed
 	}
 	defer func() { s.readers <- c }()
+	switch err := s.see(ctx); {
+	case passing(err):
+		if err := s.lookThrough(ctx, fn); err != nil {
+			return s.damage(err)
+		}
+		return s.syncer.settle(ctx)
+	case err != nil:
+		return err
+	}
 	if c == nil {
 		fresh, err := s.openReader()
 		if err != nil {
@@ -112,8 +122,9 @@ func (s *Store) Load(ctx context.Context, id string) (*job.Job, store.Data, erro
 	}
 	var found row
 	err := s.read(ctx, func(c *conn) (err error) {
-		found, ok, err = c.one(`SELECT j.f, j.body, i.body, h.body, i.f, h.f FROM jobs j
-			LEFT JOIN parts i ON i.k=(j.seq<<26) LEFT JOIN parts h ON h.k=(j.seq<<26)+(1<<24) WHERE j.id=?`, key[:])
+		found, ok, err = c.one(`SELECT j.f, j.body, coalesce(j.initial, i.body), coalesce(j.history, h.body), coalesce(i.f, j.f), coalesce(h.f, j.f) FROM jobs j
+			LEFT JOIN parts i ON j.initial IS NULL AND i.k=(j.seq<<26)
+			LEFT JOIN parts h ON j.history IS NULL AND h.k=(j.seq<<26)+(1<<24) WHERE j.id=?`, key[:])
 		return err
 	})
 	if err != nil {

@@ -17,7 +17,7 @@ func (s *Store) PutRevision(ctx context.Context, r store.Revision) error {
 		return err
 	}
 	return s.write(ctx, len(body), func(w *writer) error {
-		_, err := w.c.exec("INSERT INTO revisions(hash, f, body, used) VALUES(?,?,?,?) ON CONFLICT DO UPDATE SET used=max(used, excluded.used)",
+		_, err := w.exec("INSERT INTO revisions(hash, f, body, used) VALUES(?,?,?,?) ON CONFLICT DO UPDATE SET used=max(used, excluded.used)",
 			r.Hash, int64(store.Format), body, r.LastUse().UnixMilli())
 		return err
 	})
@@ -67,7 +67,7 @@ func (s *Store) Revisions(ctx context.Context) (out []store.Revision, err error)
 // DropRevision removes a revision that nobody has put since. The one writer makes it exact.
 func (s *Store) DropRevision(ctx context.Context, hash string, unused time.Time) (dropped bool, err error) {
 	err = s.write(ctx, 0, func(w *writer) error {
-		n, err := w.c.exec("DELETE FROM revisions WHERE hash=? AND used<?", hash, unused.UnixMilli())
+		n, err := w.exec("DELETE FROM revisions WHERE hash=? AND used<?", hash, unused.UnixMilli())
 		dropped = n > 0
 		return err
 	})
@@ -84,7 +84,7 @@ func (s *Store) PutFile(ctx context.Context, f store.SourceFile) error {
 		return err
 	}
 	return s.write(ctx, len(body), func(w *writer) error {
-		_, err := w.c.exec("INSERT INTO source_files(name, f, body) VALUES(?,?,?) ON CONFLICT DO UPDATE SET f=excluded.f, body=excluded.body",
+		_, err := w.exec("INSERT INTO source_files(name, f, body) VALUES(?,?,?) ON CONFLICT DO UPDATE SET f=excluded.f, body=excluded.body",
 			f.Name, int64(store.Format), body)
 		return err
 	})
@@ -101,7 +101,7 @@ func (s *Store) SourceFiles(ctx context.Context) (out []store.SourceFile, err er
 // DropFile forgets a file.
 func (s *Store) DropFile(ctx context.Context, name string) error {
 	return s.write(ctx, 0, func(w *writer) error {
-		_, err := w.c.exec("DELETE FROM source_files WHERE name=?", name)
+		_, err := w.exec("DELETE FROM source_files WHERE name=?", name)
 		return err
 	})
 }

@@ -83,7 +83,7 @@ func listQuery(q store.Query) (string, []driver.Value, error) {
 func (s *Store) Counts(ctx context.Context) (map[job.Status]int64, error) {
 	n := map[job.Status]int64{}
 	err := s.read(ctx, func(c *conn) error {
-		return c.each("SELECT k, n FROM numbers WHERE k<>0 AND n>0", func(r row) error {
+		return c.each("SELECT k, n FROM numbers WHERE k>0 AND n>0", func(r row) error {
 			for st, code := range statusCodes {
 				if r.int(0) == code {
 					n[st] = r.int(1)

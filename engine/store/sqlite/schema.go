@@ -109,7 +109,7 @@ CREATE TABLE claims (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX claims_until ON claims(until) WHERE until IS NOT NULL;
 
--- how many jobs have the status k, and with k 0 the newest version of a value
+-- how many jobs have the status k, with k 0 the newest version of a value; below 0 see fold.go
 CREATE TABLE numbers (
 	k INTEGER PRIMARY KEY,
 	n INTEGER NOT NULL
@@ -125,6 +125,11 @@ CREATE TABLE source_files (
 	f INTEGER NOT NULL,
 	body TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
+`, `
+-- small texts stand in the job's row: NULL is to be looked up in parts. With this schema the
+-- redo log came, which an earlier Orrery would not look at.
+ALTER TABLE jobs ADD COLUMN initial TEXT;
+ALTER TABLE jobs ADD COLUMN history TEXT;
 `}
 
 // statusCodes number the statuses in jobs.status: from 9 on a job has ended, from 10 on badly.

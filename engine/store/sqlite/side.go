@@ -26,7 +26,7 @@ func (s *Store) Messages(ctx context.Context, now time.Time, limit int) (out []j
 func (s *Store) Delivered(ctx context.Context, ids ...string) error {
 	return s.write(ctx, 0, func(w *writer) error {
 		for _, id := range ids {
-			if _, err := w.c.exec("DELETE FROM outbox WHERE id=?", id); err != nil {
+			if _, err := w.exec("DELETE FROM outbox WHERE id=?", id); err != nil {
 				return fmt.Errorf("remove message %s: %w", id, err)
 			}
 		}
@@ -42,7 +42,7 @@ func (s *Store) Postpone(ctx context.Context, m job.Message) error {
 	}
 	due := messageDue(&m)
 	return s.write(ctx, len(body), func(w *writer) error {
-		_, err := w.c.exec("UPDATE outbox SET due=?, f=?, body=? WHERE id=?", due, int64(store.Format), body, m.ID)
+		_, err := w.exec("UPDATE outbox SET due=?, f=?, body=? WHERE id=?", due, int64(store.Format), body, m.ID)
 		return err
 	})
 }
@@ -87,7 +87,7 @@ func (s *Store) PutWorker(ctx context.Context, id string, body json.RawMessage, 
 	}
 	text := string(body)
 	return s.write(ctx, len(text), func(w *writer) error {
-		_, err := w.c.exec("INSERT INTO workers(id, seen, body) VALUES(?,?,?) ON CONFLICT DO UPDATE SET seen=excluded.seen, body=excluded.body", id, seen.UnixMilli(), text)
+		_, err := w.exec("INSERT INTO workers(id, seen, body) VALUES(?,?,?) ON CONFLICT DO UPDATE SET seen=excluded.seen, body=excluded.body", id, seen.UnixMilli(), text)
 		return err
 	})
 }
@@ -107,7 +107,7 @@ func (s *Store) AllWorkers(ctx context.Context) (map[string]json.RawMessage, err
 // DeleteWorker forgets a worker.
 func (s *Store) DeleteWorker(ctx context.Context, id string) error {
 	return s.write(ctx, 0, func(w *writer) error {
-		_, err := w.c.exec("DELETE FROM workers WHERE id=?", id)
+		_, err := w.exec("DELETE FROM workers WHERE id=?", id)
 		return err
 	})
 }
@@ -123,12 +123,12 @@ func (s *Store) Claim(ctx context.Context, key string, value []byte, ttl time.Du
 		until = now.Add(ttl).UnixMilli()
 	}
 	err = s.write(ctx, len(value), func(w *writer) error {
-		_, err := w.c.exec("DELETE FROM claims WHERE key IN (SELECT key FROM claims WHERE until<=? LIMIT ?) OR key=? AND until<=?",
+		_, err := w.exec("DELETE FROM claims WHERE key IN (SELECT key FROM claims WHERE until<=? LIMIT ?) OR key=? AND until<=?",
 			now.UnixMilli(), int64(expiredAtOnce), key, now.UnixMilli())
 		if err != nil {
 			return err
 		}
-		n, err := w.c.exec("INSERT INTO claims(key, until, value) VALUES(?,?,?) ON CONFLICT DO NOTHING", key, until, value)
+		n, err := w.exec("INSERT INTO claims(key, until, value) VALUES(?,?,?) ON CONFLICT DO NOTHING", key, until, value)
 		if err != nil {
 			return err
 		}
@@ -179,7 +179,7 @@ func (s *Store) Count(ctx context.Context, key string, by, most int64, until, no
 		if stands, taken = store.AddCount(stands, by, most); !taken || by == 0 {
 			return nil
 		}
-		_, err = w.c.exec("INSERT INTO claims(key, until, value) VALUES(?,?,?) ON CONFLICT DO UPDATE SET until=excluded.until, value=excluded.value",
+		_, err = w.exec("INSERT INTO claims(key, until, value) VALUES(?,?,?) ON CONFLICT DO UPDATE SET until=excluded.until, value=excluded.value",
 			key, ends, store.FormatCount(stands))
 		return err
 	})

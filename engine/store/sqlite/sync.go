@@ -4,13 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
 )
 
-// This file makes commits durable. SQLite itself would sync the log within each COMMIT
-// (synchronous=FULL), and the writer would wait. Here a second goroutine syncs the log's file
+// This file makes commits durable. SQLite itself would sync within each COMMIT
+// (synchronous=FULL), and the writer would wait. Here a second goroutine syncs the redo log
 // while the writer applies the next batches: one sync then carries all of them. Nobody hears
 // of a commit before the sync that holds it, neither who committed nor who reads.
 
@@ -29,8 +30,10 @@ type syncer struct {
 	acks      []ack
 	committed uint64 // batches in the log
 	done      uint64 // batches whose sync is over
+	seen      uint64 // batches that readers see
 	readers   []reader
-	broken    bool // a sync failed: what the system held back may be lost, see mend
+	lookers   []chan error // they wait until they see all that is committed
+	broken    bool         // a sync failed: what the system held back may be lost, see mend
 	closed    bool
 	busy      chan struct{} // closed when the sync under way is over; nil: none is
 	stopped   chan struct{}
@@ -51,13 +54,46 @@ func newSyncer(s *Store) *syncer {
 	return y
 }
 
-// commits tells of a batch that is in the log, with those who wait for it.
-func (y *syncer) commits(acks []ack) {
+// commits tells of a batch that is in the log, with those who wait for it; seen says that
+// readers see it already.
+func (y *syncer) commits(acks []ack, seen bool) {
 	y.mu.Lock()
 	defer y.mu.Unlock()
 	y.committed++
+	if seen {
+		y.show(nil)
+	}
 	y.acks = append(y.acks, acks...)
 	y.news.Signal()
+}
+
+// folded tells that readers see all that is committed, or why they can not.
+func (y *syncer) folded(err error) {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	y.show(err)
+}
+
+func (y *syncer) show(err error) {
+	if err == nil {
+		y.seen = y.committed
+	}
+	for _, l := range y.lookers {
+		l <- err
+	}
+	y.lookers = nil
+}
+
+// unseen gives a channel that hears when readers see all that is committed now; nil: they do.
+func (y *syncer) unseen() <-chan error {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	if y.seen == y.committed {
+		return nil
+	}
+	l := make(chan error, 1)
+	y.lookers = append(y.lookers, l)
+	return l
 }
 
 // run syncs as long as there is something new, then answers.
@@ -158,10 +194,14 @@ func (y *syncer) mended() {
 	y.broken = false
 }
 
-// syncLog brings the log's bytes to the disk, and with the first of them its name.
+// syncLog brings the redo log's bytes to the disk, and with the first of them its name. There
+// is no log while no batch has changed anything.
 func (y *syncer) syncLog() error {
 	if y.file == nil {
-		f, err := os.OpenFile(y.s.path+"-wal", os.O_RDWR, 0)
+		f, err := os.OpenFile(y.s.path+"-redo", os.O_RDWR, 0)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
 		if err != nil {
 			return err
 		}

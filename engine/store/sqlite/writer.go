@@ -29,13 +29,17 @@ type writer struct {
 	s     *Store
 	c     *conn
 	known seqs
-	delta [lastStatus + 1]int64 // what this batch adds to the table numbers
+	delta counts // what this batch adds
 	held  holding
 	nth   int64    // of the newest write taken from the line
 	doing int64    // nth of the write that is being applied
 	again []*write // kept from batches that a full disk refused
 	value int64    // version given to the newest value, this batch included; 0: not read yet
-	log   walLog
+	log   walLog   // of SQLite
+	redo  redo
+	fold  folding
+	fresh freshJobs
+	seq   int64 // of the newest job; 0: not read yet
 
 	told time.Time // when the log last named a failure of the disk
 }
@@ -121,21 +125,32 @@ func (w *writer) run() {
 			}
 			w.commit(batch)
 			clear(batch)
-			w.afterCommit()
-			idle.Reset(w.s.opts.Idle)
+			w.afterBatch()
+			idle.Reset(w.patience())
 		case <-held.C:
 			if batch = w.held.due(batch[:0], false); len(batch) > 0 {
 				w.commit(batch)
-				w.afterCommit()
-				idle.Reset(w.s.opts.Idle)
+				w.afterBatch()
+				idle.Reset(w.patience())
 			}
+		case <-w.s.foldWanted:
+			w.lookFolded()
+			idle.Reset(w.patience())
+		case p := <-w.s.peeks:
+			p.done <- w.peek(p.fn)
+			idle.Reset(w.patience())
 		case <-idle.C:
-			if len(w.again) > 0 {
+			switch {
+			case len(w.again) > 0:
 				w.commit(w.kept(batch))
-				idle.Reset(w.s.opts.Idle)
+				w.afterBatch()
+			case w.fold.open || w.fold.lost:
+				w.lookFolded()
+			default:
+				w.rest()
 				continue
 			}
-			w.rest()
+			idle.Reset(w.patience())
 		case <-w.s.closing:
 			w.finish(batch)
 			return
@@ -204,9 +219,10 @@ func (w *writer) finish(batch []*write) {
 	if batch = w.held.due(batch[:0], true); len(batch) > 0 {
 		w.commit(batch)
 	}
+	folded := w.foldNow()
 	synced := w.s.syncer.close()
 	w.rest()
-	w.s.failed = errors.Join(synced, w.log.close(), w.c.close()) // SQLite empties and removes the log
+	w.s.failed = errors.Join(folded, synced, w.endRedo(folded), w.log.close(), w.c.close()) // SQLite empties and removes its log
 }
 
 // commit writes the batch in one transaction, and with it what comes while the log is being
@@ -218,7 +234,7 @@ func (w *writer) commit(batch []*write) {
 	written := err == nil
 	switch {
 	case err == nil:
-	case len(batch) == 1, code(err) == busy: // another program holds the file: all wait no longer
+	case len(batch) == 1, code(err) == busy, isUnavailable(err): // another program holds the file, or the disk fails: all wait no longer
 		for i := range verdicts {
 			verdicts[i] = w.explain(err)
 		}
@@ -245,7 +261,7 @@ func (w *writer) commit(batch []*write) {
 		}
 	}
 	if written {
-		w.s.syncer.commits(acks)
+		w.s.syncer.commits(acks, !w.fold.open)
 		return
 	}
 	for _, a := range acks {
@@ -257,8 +273,8 @@ func (w *writer) commit(batch []*write) {
 // nil: it takes none. Refusals go into verdicts; any other error rolls everything back.
 func (w *writer) transact(batch *[]*write, verdicts *[]error, sync <-chan struct{}) (err error) {
 	killpoint.At("sqlite.before-begin")
-	w.delta, w.held.settled = [lastStatus + 1]int64{}, w.held.settled[:0]
-	if _, err := w.c.exec("BEGIN IMMEDIATE"); err != nil {
+	w.delta, w.held.settled = counts{}, w.held.settled[:0]
+	if err := w.freshen(); err != nil {
 		return err
 	}
 	defer func() {
@@ -266,7 +282,12 @@ func (w *writer) transact(batch *[]*write, verdicts *[]error, sync <-chan struct
 			err = errors.Join(err, w.rollback())
 		}
 	}()
-	for i, size := 0, 0; ; i++ {
+	if err := w.begin(); err != nil {
+		return err
+	}
+	w.redo.start()
+	size := 0
+	for i := 0; ; i++ {
 		if i == len(*batch) && !w.more(batch, verdicts, size, sync) {
 			break
 		}
@@ -280,16 +301,11 @@ func (w *writer) transact(batch *[]*write, verdicts *[]error, sync <-chan struct
 			return err
 		}
 	}
-	for k, n := range w.delta {
-		if n == 0 {
-			continue
-		}
-		if _, err := w.c.exec("INSERT INTO numbers(k, n) VALUES(?,?) ON CONFLICT DO UPDATE SET n=n+excluded.n", int64(k), n); err != nil {
-			return err
-		}
+	if err := w.count(); err != nil {
+		return err
 	}
 	killpoint.At("sqlite.before-commit")
-	if _, err := w.c.exec("COMMIT"); err != nil {
+	if err := w.keep(len(*batch), size); err != nil {
 		return err
 	}
 	killpoint.At("sqlite.after-commit")
@@ -305,6 +321,9 @@ func (w *writer) more(batch *[]*write, verdicts *[]error, size int, sync <-chan 
 			return false
 		default:
 		}
+		if len(w.s.foldWanted) > 0 { // a reader waits for this batch to end
+			return false
+		}
 		select {
 		case next := <-w.s.queue:
 			if *batch = w.take(*batch, next); len(*batch) > n {
@@ -318,10 +337,15 @@ func (w *writer) more(batch *[]*write, verdicts *[]error, size int, sync <-chan 
 	return false
 }
 
-// rollback ends a failed transaction and forgets what was learned in it. SQLite itself has
-// ended it already after some failures, such as a full disk.
+// rollback ends a failed transaction and forgets what was learned in it; the batches before
+// that were in it are owed. SQLite itself has ended it already after some failures, such as
+// a full disk.
 func (w *writer) rollback() error {
-	w.known, w.value = seqs{}, 0
+	w.known, w.value, w.fresh, w.seq = seqs{}, 0, freshJobs{}, 0
+	if !w.fold.open {
+		return nil
+	}
+	w.fold.open, w.fold.lost, w.fold.counts = false, len(w.fold.owed) > 0, counts{}
 	if _, err := w.c.exec("ROLLBACK"); err != nil && code(err) != plainError {
 		return err
 	}

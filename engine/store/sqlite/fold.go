@@ -1,0 +1,384 @@
+package sqlite
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"database/sql/driver"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"orrery/engine/killpoint"
+	"orrery/engine/store"
+)
+
+// This file brings batches into SQLite. The writer's transaction stays open over many
+// batches, each of which is durable by the redo log; a fold commits it, so that readers see
+// the batches. The number of the newest batch is part of each fold: after a crash, what the
+// redo log has beyond it is run again.
+//
+// A fold happens when a reader wants to see what was acknowledged, when the pages touched
+// might not fit into the room that is kept in SQLite's log (so that a full disk can not
+// refuse what was acknowledged), and after a quiet moment.
+
+// foldAfter is the quiet time after which batches are folded.
+const foldAfter = 50 * time.Millisecond
+
+// Keys in the table numbers, beside the statuses.
+const (
+	foldedNumber = -1 // the newest batch that is in the file
+	storeNumber  = -2 // a random number that tells this store from others
+)
+
+// folding is what the writer knows of the transaction that is open.
+type folding struct {
+	open   bool
+	owed   [][]byte // payloads of the entries since the last fold
+	named  int      // names that stood in the log before the first of them
+	pages  int      // that they touch, at most
+	lost   bool     // a failed transaction took them away: they must be run again before anything else
+	counts counts   // what they add
+	stale  bool     // the log lacks a batch that SQLite has: it must begin anew
+}
+
+// begin opens the transaction, and makes good what an earlier one lost.
+func (w *writer) begin() error {
+	if w.fold.open {
+		return nil
+	}
+	if _, err := w.c.exec("BEGIN IMMEDIATE"); err != nil {
+		return err
+	}
+	w.fold.open = true
+	if !w.fold.lost {
+		return nil
+	}
+	names := w.redo.names[:w.fold.named:w.fold.named]
+	for _, payload := range w.fold.owed {
+		all, more, err := readStatements(payload, names)
+		if err == nil {
+			err = w.rerun(all)
+		}
+		if err != nil {
+			return fmt.Errorf("bring back batches that are in the redo log: %w", err)
+		}
+		names = more
+	}
+	w.fold.lost = false
+	return nil
+}
+
+func (w *writer) rerun(all []statement) error {
+	for _, st := range all {
+		var err error
+		if st.text == rowsText {
+			err = w.putAgain(st.args)
+		} else {
+			_, err = w.c.exec(st.text, st.args...)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// exec runs a statement of a batch and notes it for the redo log when it changed something.
+func (w *writer) exec(text string, args ...driver.Value) (int64, error) {
+	n, err := w.c.exec(text, args...)
+	if err != nil || n == 0 {
+		return n, err
+	}
+	return n, w.redo.note(text, args)
+}
+
+// counts are additions to the table numbers, by key.
+type counts [lastStatus + 1]int64
+
+const addNumber = "INSERT INTO numbers(k, n) VALUES(?,?) ON CONFLICT DO UPDATE SET n=n+excluded.n"
+
+// count makes the batch's additions those of the next fold.
+func (w *writer) count() error {
+	for k, n := range w.delta {
+		if n == 0 {
+			continue
+		}
+		w.fold.counts[k] += n
+		if err := w.redo.note(addNumber, []driver.Value{int64(k), n}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *writer) writeCounts() error {
+	for k, n := range w.fold.counts {
+		if n == 0 {
+			continue
+		}
+		if _, err := w.c.exec(addNumber, int64(k), n); err != nil {
+			return err
+		}
+	}
+	w.fold.counts = counts{}
+	return nil
+}
+
+// keep makes the batch that was applied part of the redo log. When the room for its pages is
+// short, it is committed in SQLite before, so that nothing is acknowledged that would not fit.
+func (w *writer) keep(writes, size int) error {
+	if w.redo.empty() {
+		return nil
+	}
+	w.fold.pages += touched(writes, size)
+	w.redo.seal()
+	named := w.redo.known
+	tight := int64(w.fold.pages)*pageBytes > w.log.ahead()
+	if tight {
+		if err := w.commitFold(w.redo.batch + 1); err != nil {
+			return err
+		}
+	}
+	if err := w.redo.write(); err != nil {
+		if tight {
+			w.redo.batch++
+			w.fold.stale = true
+		}
+		return &unavailable{fmt.Errorf("write the redo log %s: %w; look at its disk", w.redo.path, err)}
+	}
+	if tight {
+		return nil
+	}
+	if len(w.fold.owed) == 0 {
+		w.fold.named = named
+	}
+	w.fold.owed = append(w.fold.owed, bytes.Clone(w.redo.payload()))
+	return nil
+}
+
+// touched bounds the pages that a batch changes: measured were 1.3 a write and some for the
+// indexes; a long text has pages of its own.
+func touched(writes, size int) int { return 16 + 8*writes + 2*size/pageSize }
+
+// commitFold commits the open transaction with the number of its newest batch.
+func (w *writer) commitFold(newest uint64) error {
+	killpoint.At("sqlite.before-fold")
+	if err := w.writeAll(); err != nil {
+		return err
+	}
+	if err := w.writeCounts(); err != nil {
+		return err
+	}
+	if _, err := w.c.exec("INSERT INTO numbers(k, n) VALUES(?,?) ON CONFLICT DO UPDATE SET n=excluded.n", int64(foldedNumber), int64(newest)); err != nil {
+		return err
+	}
+	if _, err := w.c.exec("COMMIT"); err != nil {
+		return err
+	}
+	killpoint.At("sqlite.after-fold")
+	clear(w.fold.owed)
+	w.fold = folding{owed: w.fold.owed[:0], stale: w.fold.stale}
+	return nil
+}
+
+// freshen begins the redo log anew after a batch that it lacks.
+func (w *writer) freshen() error {
+	if !w.fold.stale {
+		return nil
+	}
+	if err := w.syncFolded(); err != nil {
+		return &unavailable{fmt.Errorf("sync SQLite's log: %w; look at its disk", err)}
+	}
+	w.redo.anew()
+	w.fold.stale = false
+	return nil
+}
+
+// foldNow lets readers see all batches so far. On failure they stay owed.
+func (w *writer) foldNow() error {
+	if !w.fold.open && len(w.fold.owed) == 0 {
+		w.s.syncer.folded(nil)
+		return nil
+	}
+	err := w.begin()
+	if err == nil {
+		err = w.commitFold(w.redo.batch)
+	}
+	if err != nil {
+		err = w.explain(errors.Join(err, w.rollback()))
+		w.complain("bring batches from the redo log into the store", err)
+	}
+	w.s.syncer.folded(err)
+	return err
+}
+
+// renew begins the redo log anew when it is long: everything in it goes into the file first.
+func (w *writer) renew() {
+	if w.redo.at < w.s.opts.RedoBytes {
+		return
+	}
+	if err := w.foldNow(); err != nil {
+		return // said there; the log grows meanwhile
+	}
+	if err := w.syncFolded(); err != nil {
+		w.complain("sync SQLite's log", err)
+		return
+	}
+	w.redo.anew()
+}
+
+// syncFolded makes what was folded durable in SQLite's own files.
+func (w *writer) syncFolded() error {
+	f, err := os.OpenFile(w.s.path+"-wal", os.O_RDWR, 0)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil // it is all in the file
+	}
+	if err != nil {
+		return err
+	}
+	return errors.Join(syncData(f), f.Close())
+}
+
+// recover runs again what the redo log has beyond the file, once, at the start.
+func (w *writer) recover() error {
+	folded, err := w.number(foldedNumber)
+	if err != nil {
+		return err
+	}
+	owner, err := w.identity()
+	if err != nil {
+		return err
+	}
+	w.redo = redo{path: w.s.path + "-redo", store: owner, batch: uint64(folded)}
+	err = replay(w.redo.path, owner, func(batch uint64, all []statement) error {
+		switch {
+		case batch <= w.redo.batch:
+			return nil
+		case batch > w.redo.batch+1:
+			return fmt.Errorf("the redo log %s begins with batch %d, the store ends with %d: the store is older than the log; put back the store that belongs to it, or move the log away and lose what came after", w.redo.path, batch, w.redo.batch)
+		}
+		if err := w.begin(); err != nil {
+			return err
+		}
+		w.redo.batch = batch
+		return w.rerun(all)
+	})
+	if err == nil && w.fold.open {
+		err = w.commitFold(w.redo.batch)
+	}
+	if err != nil {
+		return fmt.Errorf("bring the redo log into the store: %w", err)
+	}
+	if err := w.syncFolded(); err != nil {
+		return err
+	}
+	if err := os.Remove(w.redo.path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+func (w *writer) number(k int64) (int64, error) {
+	r, ok, err := w.c.one("SELECT n FROM numbers WHERE k=?", k)
+	if err != nil || !ok {
+		return 0, err
+	}
+	return r.int(0), nil
+}
+
+// identity gives the number that tells this store from others, made at its first start.
+func (w *writer) identity() (uint64, error) {
+	n, err := w.number(storeNumber)
+	if err != nil || n != 0 {
+		return uint64(n), err
+	}
+	var b [8]byte
+	rand.Read(b[:]) // never fails
+	n = int64(binary.LittleEndian.Uint64(b[:])>>1 | 1)
+	_, err = w.c.exec("INSERT INTO numbers(k, n) VALUES(?,?)", int64(storeNumber), n)
+	return uint64(n), err
+}
+
+// see waits until a read can see all that was acknowledged.
+func (s *Store) see(ctx context.Context) error {
+	wait := s.syncer.unseen()
+	if wait == nil {
+		return nil
+	}
+	select {
+	case s.foldWanted <- struct{}{}:
+	default: // somebody has asked already
+	}
+	select {
+	case err := <-wait:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-s.stopped:
+	}
+	select {
+	case err := <-wait: // the last fold
+		return err
+	default:
+		return nil // the writer has folded all and ended
+	}
+}
+
+// peek is a read that goes through the writer's connection.
+type peek struct {
+	fn   func(c *conn) error
+	done chan error
+}
+
+// lookThrough reads while the disk is full or fails: what was acknowledged and can not be
+// folded is in the writer's transaction, where only the writer sees it.
+func (s *Store) lookThrough(ctx context.Context, fn func(c *conn) error) error {
+	l := peek{fn, make(chan error, 1)}
+	select {
+	case s.peeks <- l:
+		return <-l.done
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-s.stopped:
+		return store.ErrClosed
+	}
+}
+
+func (w *writer) peek(fn func(c *conn) error) error {
+	err := w.begin()
+	if err == nil {
+		err = w.writeAll()
+	}
+	if err != nil {
+		return w.explain(errors.Join(err, w.rollback()))
+	}
+	return fn(w.c)
+}
+
+// begins gives a new store its number. A redo log that lies beside it is of a store that is
+// not there any more; it is moved aside, for it may hold the last that is known of that one.
+func (w *writer) begins() error {
+	aside := w.s.path + "-redo-of-another"
+	err := os.Rename(w.s.path+"-redo", aside)
+	switch {
+	case err == nil:
+		w.s.opts.Log.Warn("the store is new, and a redo log of another lay beside it; it was moved aside", "store", w.s.path, "moved to", aside)
+	case !errors.Is(err, os.ErrNotExist):
+		return err
+	}
+	return w.recover()
+}
+
+// endRedo removes the redo log at the end, when SQLite's own files hold all of it.
+func (w *writer) endRedo(folded error) error {
+	if folded != nil {
+		return nil // the next start brings it in
+	}
+	if err := w.syncFolded(); err != nil {
+		return err
+	}
+	return w.redo.remove()
+}
