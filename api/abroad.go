@@ -135,7 +135,7 @@ const elsewhereHeader = "X-Orrery-Elsewhere"
 // workerResult takes a result. When it can not be stored the worker must send it again, and
 // age B does so only after a network error: its connection is closed without an answer.
 func (s *Server) workerResult(c *fiber.Ctx, _ *Client) error {
-	raw, err := body(c)
+	raw, err := s.message(c)
 	if err != nil {
 		return err
 	}

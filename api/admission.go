@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"fmt"
 	"sync/atomic"
 	"time"
 
@@ -12,12 +11,8 @@ import (
 // This file bounds what is in work at once, so that too much is refused and not piled up.
 
 const (
-	defaultCreates = 1000
-	// Accepting a job is cheaper than running it, so more can come in than gets done. A job
-	// whose step waits costs some 3 KiB: the default is a few seconds of work.
-	defaultBacklog = 20_000
-	lookEvery      = 100 * time.Millisecond // at the backlog
-	backlogHold    = time.Second            // a start waits so long for it to shrink
+	lookEvery   = 100 * time.Millisecond // at the backlog
+	backlogHold = time.Second            // a start waits so long for it to shrink
 )
 
 // gate counts what is in work and refuses what would be too much.
@@ -39,10 +34,6 @@ func (g *gate) enter(n int64) bool {
 
 func (g *gate) leave(n int64) { g.now.Add(-n) }
 
-func overloaded(what string, most int64) *Problem {
-	return problem(codeOverloaded, fmt.Sprintf("the server is at its limit (%d) of what it does at once: %s; try again after Retry-After", most, what))
-}
-
 // backlog is how many jobs have a step to run. Jobs that wait for a worker, a person or a
 // time do not count: they cost nothing until then.
 type backlog struct {
@@ -56,14 +47,14 @@ type backlog struct {
 // refused when that did not help.
 func (s *Server) admitCreate(ctx context.Context) (leave func(), err error) {
 	if !s.creates.enter(1) {
-		return nil, overloaded("jobs are being started", s.creates.most)
+		return nil, overloaded(LimitCreates, "jobs are being started", s.creates.most)
 	}
 	leave = func() { s.creates.leave(1) }
 	for end := s.clock.Now().Add(backlogHold); s.waitingSteps(ctx) >= s.backlog.most; {
 		if !s.clock.Now().Before(end) || s.held.Err() != nil {
 			leave()
 			s.creates.refused.Add(1)
-			return nil, overloaded("jobs wait for their next step", s.backlog.most)
+			return nil, overloaded(LimitBacklog, "jobs wait for their next step", s.backlog.most)
 		}
 		s.holdBack(lookEvery)
 	}

@@ -10,7 +10,7 @@ import (
 // This file tests what happens when too much is asked for at once.
 
 func TestStartsInFlightAreBounded(t *testing.T) {
-	b := newBench(t, func(c *Config) { c.MaxCreates = 2 })
+	b := newBench(t, func(c *Config) { c.Limits.Creates = 2 })
 	b.s.creates.enter(2) // two others are being started
 	got := b.as("client", "POST", start, `{}`)
 	got.want(t, http.StatusServiceUnavailable, "overloaded")
@@ -26,7 +26,7 @@ func TestStartsInFlightAreBounded(t *testing.T) {
 }
 
 func TestABacklogHoldsStartsBack(t *testing.T) {
-	b := newBench(t, func(c *Config) { c.MaxBacklog = 3 })
+	b := newBench(t, func(c *Config) { c.Limits.Backlog = 3 })
 	var ids []string
 	for i := range 3 {
 		ids = append(ids, b.engine.add(job.Job{ID: job.NewID(epoch, byte(i+1)), Status: job.Running}))

@@ -65,7 +65,7 @@ func (s *Server) approvalDecide(c *fiber.Ctx, _ *Client) error {
 	if form {
 		in.Decision, in.Token = c.FormValue("decision"), c.FormValue("token")
 	} else {
-		raw, err := jsonBody(c)
+		raw, err := s.jsonBody(c)
 		if err != nil {
 			return err
 		}

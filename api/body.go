@@ -16,15 +16,10 @@ import (
 
 // This file reads request bodies: unpacked within a limit, valid JSON, not too deep.
 
-const (
-	maxBody  = 8 << 20 // bytes, packed and unpacked
-	maxDepth = 100     // of objects and lists
-)
-
 // body gives the unpacked body. receive read it into memory of its own, so it may be kept.
 // The framework's own unpacking knows no limit.
-func body(c *fiber.Ctx) ([]byte, error) {
-	raw := c.Request().Body()
+func (s *Server) body(c *fiber.Ctx) ([]byte, error) {
+	raw, most := c.Request().Body(), s.cfg.Limits.Body
 	var from io.Reader
 	switch coding := strings.ToLower(strings.TrimSpace(c.Get(fiber.HeaderContentEncoding))); coding {
 	case "", "identity":
@@ -37,7 +32,7 @@ func body(c *fiber.Ctx) ([]byte, error) {
 		from = z
 	case "zstd":
 		// The window is bounded too: a few bytes may ask for gigabytes of it.
-		z, err := zstd.NewReader(bytes.NewReader(raw), zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxBody))
+		z, err := zstd.NewReader(bytes.NewReader(raw), zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(window(most)))
 		if err != nil {
 			return nil, problem(codeBadRequest, "the body is not zstd, though Content-Encoding says so")
 		}
@@ -46,28 +41,31 @@ func body(c *fiber.Ctx) ([]byte, error) {
 	default:
 		return nil, problem(codeEncoding, fmt.Sprintf("Content-Encoding %q is not known; send gzip, zstd or no coding", coding))
 	}
-	out, err := io.ReadAll(io.LimitReader(from, maxBody+1))
+	out, err := io.ReadAll(io.LimitReader(from, int64(most)+1))
 	if err != nil {
 		return nil, problem(codeBadRequest, "the packed body is damaged or cut off")
 	}
-	if len(out) > maxBody {
-		return nil, problem(codeTooLarge, "the unpacked body is larger than "+strconv.Itoa(maxBody)+" bytes; send less, or put large data into files")
+	if len(out) > most {
+		return nil, broken(codeTooLarge, LimitBody, int64(most), 0, "the body has more bytes than it may when it is unpacked", "send less, or put large data into files")
 	}
 	return out, nil
 }
 
+// window is the memory that unpacking may take beside its output: what the format asks for at least.
+func window(most int) uint64 { return uint64(max(most, zstd.MinWindowSize)) }
+
 // jsonBody gives the body as one checked JSON value; empty is allowed and gives nil.
-func jsonBody(c *fiber.Ctx) ([]byte, error) {
-	raw, err := body(c)
+func (s *Server) jsonBody(c *fiber.Ctx) ([]byte, error) {
+	raw, err := s.body(c)
 	if err != nil || len(bytes.TrimSpace(raw)) == 0 {
 		return nil, err
 	}
-	return raw, checkJSON(raw)
+	return raw, checkJSON(raw, s.cfg.Limits.Depth)
 }
 
 // decode reads an optional JSON object into v and refuses members it does not know.
-func decode(c *fiber.Ctx, v any) error {
-	raw, err := jsonBody(c)
+func (s *Server) decode(c *fiber.Ctx, v any) error {
+	raw, err := s.jsonBody(c)
 	if err != nil || raw == nil {
 		return err
 	}
@@ -81,10 +79,33 @@ func decode(c *fiber.Ctx, v any) error {
 
 // checkJSON refuses what would fail later and less clearly: bytes that are no UTF-8, deep
 // nesting, names that stand twice, and numbers beyond what a script can hold.
-func checkJSON(raw []byte) error {
+func checkJSON(raw []byte, most int) error {
 	if !utf8.Valid(raw) {
 		return problem(codeBadJSON, "the body is not valid UTF-8")
 	}
+	if deeper(raw, most) {
+		return tooDeep(most)
+	}
+	if err := checkNumbers(raw); err != nil {
+		return err
+	}
+	if !json.Valid(raw) {
+		return problem(codeBadJSON, "the body is not valid JSON: "+syntaxFault(raw))
+	}
+	return checkNames(raw)
+}
+
+// message gives the body of a worker, which is read with more tolerance than a client's.
+func (s *Server) message(c *fiber.Ctx) ([]byte, error) {
+	raw, err := s.body(c)
+	if err == nil && deeper(raw, s.cfg.Limits.Depth) {
+		return nil, tooDeep(s.cfg.Limits.Depth)
+	}
+	return raw, err
+}
+
+// deeper reports whether objects and lists nest deeper than they may.
+func deeper(raw []byte, most int) bool {
 	depth, inText := 0, false
 	for i := 0; i < len(raw); i++ {
 		switch b := raw[i]; {
@@ -94,11 +115,26 @@ func checkJSON(raw []byte) error {
 			inText = !inText
 		case inText:
 		case b == '{' || b == '[':
-			if depth++; depth > maxDepth {
-				return problem(codeBadJSON, "objects and lists nest deeper than "+strconv.Itoa(maxDepth)+"; send flatter data")
+			if depth++; depth > most {
+				return true
 			}
 		case b == '}' || b == ']':
 			depth--
+		}
+	}
+	return false
+}
+
+// checkNumbers looks at every number outside of texts.
+func checkNumbers(raw []byte) error {
+	inText := false
+	for i := 0; i < len(raw); i++ {
+		switch b := raw[i]; {
+		case inText && b == '\\':
+			i++
+		case b == '"':
+			inText = !inText
+		case inText:
 		case b == '-' || b >= '0' && b <= '9':
 			end := i + 1
 			for end < len(raw) && strings.IndexByte("0123456789+-.eE", raw[end]) >= 0 {
@@ -110,10 +146,7 @@ func checkJSON(raw []byte) error {
 			i = end - 1
 		}
 	}
-	if !json.Valid(raw) {
-		return problem(codeBadJSON, "the body is not valid JSON: "+syntaxFault(raw))
-	}
-	return checkNames(raw)
+	return nil
 }
 
 // checkNumber is the JSON border of scripts: integers of 64 bits, finite floats. What is no

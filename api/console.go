@@ -300,7 +300,7 @@ func (s *Server) pageStart(c *fiber.Ctx, _ *Client) error {
 	if !slices.ContainsFunc(s.prints.List(), func(b Blueprint) bool { return b.Name == name && b.Endpoint != "" }) {
 		return s.pageFault(c, problem(codeUnknown, "there is no blueprint "+strconv.Quote(name)+" that can be started from outside"))
 	}
-	r, err := readCreate([]byte(c.FormValue("data")))
+	r, err := readCreate([]byte(c.FormValue("data")), s.cfg.Limits.Depth)
 	if err != nil {
 		return s.pageFault(c, err)
 	}

@@ -35,11 +35,11 @@ func (s *Server) createJob(c *fiber.Ctx, who *Client) error {
 	if err != nil {
 		return err
 	}
-	raw, err := body(c)
+	raw, err := s.body(c)
 	if err != nil {
 		return err
 	}
-	r, err := readCreate(raw)
+	r, err := readCreate(raw, s.cfg.Limits.Depth)
 	if err != nil {
 		return err
 	}
@@ -118,9 +118,9 @@ func (s *Server) endpoint(path string) (string, error) {
 var envelope = []string{"initial_data", "webhook_url", "dispatch_timeout", "result_timeout"}
 
 // readCreate tells an envelope from plain data, as the contract says.
-func readCreate(raw []byte) (engine.Request, error) {
+func readCreate(raw []byte, depth int) (engine.Request, error) {
 	if raw = bytes.TrimSpace(raw); len(raw) > 0 {
-		if err := checkJSON(raw); err != nil {
+		if err := checkJSON(raw, depth); err != nil {
 			return engine.Request{}, err
 		}
 	}

@@ -173,7 +173,7 @@ func TestTooLarge(t *testing.T) {
 	}
 	defer conn.Close()
 	// Refused by its length, when no more than its first bytes have come.
-	if _, err := fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: h\r\nX-Client-Token: t-client\r\nContent-Length: %d\r\n\r\n{\"a\":", start, maxBody+1); err != nil {
+	if _, err := fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: h\r\nX-Client-Token: t-client\r\nContent-Length: %d\r\n\r\n{\"a\":", start, DefaultLimits().Body+1); err != nil {
 		t.Fatal(err)
 	}
 	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)

@@ -138,7 +138,7 @@ func (s *Server) migrateJob(c *fiber.Ctx, who *Client) error {
 	var in struct {
 		DryRun bool `json:"dry_run"`
 	}
-	if err := decode(c, &in); err != nil {
+	if err := s.decode(c, &in); err != nil {
 		return err
 	}
 	m, err := s.jobs.Migrate(c.UserContext(), j.ID, in.DryRun, who.Name)
@@ -158,7 +158,7 @@ func (s *Server) migrateAll(c *fiber.Ctx, who *Client) error {
 		Cursor string `json:"cursor"`
 		Limit  int    `json:"limit"`
 	}{Limit: 100}
-	if err := decode(c, &in); err != nil {
+	if err := s.decode(c, &in); err != nil {
 		return err
 	}
 	if in.Limit < 1 || in.Limit > 1000 {
@@ -185,7 +185,7 @@ func (s *Server) upload(c *fiber.Ctx, who *Client) error {
 		Files  map[string]string `json:"files"`
 		DryRun bool              `json:"dry_run"`
 	}
-	if err := decode(c, &in); err != nil {
+	if err := s.decode(c, &in); err != nil {
 		return err
 	}
 	changes, found, err := s.editions.Upload(c.UserContext(), in.Files, who.Name, in.DryRun)

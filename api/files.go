@@ -30,7 +30,6 @@ type Files struct {
 const (
 	defaultExpiry = time.Hour
 	maxExpiry     = 7 * 24 * time.Hour // what S3 servers allow
-	maxUploads    = 32                 // files on their way in through this server
 	listedFiles   = 10_000
 )
 
@@ -200,7 +199,7 @@ func (s *Server) fileWrite(c *fiber.Ctx, who *Client) error {
 	case c.Get(fiber.HeaderContentEncoding) != "":
 		err = problem(codeEncoding, "a file is kept as it comes; send it without Content-Encoding")
 	case !s.uploads.enter(1):
-		err = overloaded("files are being received", maxUploads)
+		err = overloaded(LimitUploads, "files are being received", s.uploads.most)
 	}
 	if err != nil {
 		s.discard(c)

@@ -177,7 +177,7 @@ func TestLargeFileStreams(t *testing.T) {
 	b := newBench(t)
 	b.listen()
 	id := b.engine.add(job.Job{Client: job.Client{ID: "ann"}})
-	const size = 3 * maxBody
+	size := 3 * DefaultLimits().Body
 	content := bytes.Repeat([]byte("0123456789abcde\n"), size/16)
 	path := "/api/v1/jobs/" + id + "/files/content/large"
 	for what, body := range map[string]io.Reader{"with its length": bytes.NewReader(content), "in chunks": io.MultiReader(bytes.NewReader(content))} {
@@ -199,7 +199,7 @@ func TestLargeFileStreams(t *testing.T) {
 	}
 	// A body that breaks off leaves the old file.
 	raw = rawRequest(t, u.Host, fmt.Sprintf("PUT %s HTTP/1.1\r\nHost: h\r\nX-Client-Token: t-client\r\nContent-Length: 100000\r\n\r\nhalf", path))
-	if info, err := b.files.Stat(t.Context(), blob.Key(id, "large")); err != nil || info.Size != size {
+	if info, err := b.files.Stat(t.Context(), blob.Key(id, "large")); err != nil || info.Size != int64(size) {
 		t.Errorf("after half a body the file is %+v, %v (%q)", info, err, raw)
 	}
 }

@@ -226,7 +226,7 @@ func (s *Server) retryJob(c *fiber.Ctx, who *Client) error {
 		Data     json.RawMessage `json:"data"`
 		Revision string          `json:"revision"`
 	}
-	if err := decode(c, &in); err != nil {
+	if err := s.decode(c, &in); err != nil {
 		return err
 	}
 	if string(in.Data) == "null" {
@@ -263,7 +263,7 @@ func (s *Server) approveJob(c *fiber.Ctx, who *Client) error {
 	var in struct {
 		Decision string `json:"decision"`
 	}
-	if err := decode(c, &in); err != nil {
+	if err := s.decode(c, &in); err != nil {
 		return err
 	}
 	if in.Decision == "" {

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
-	"strconv"
 	"strings"
 
 	"github.com/gofiber/fiber/v2"
@@ -129,8 +128,6 @@ func problemOf(err error) (p *Problem, known bool) {
 	var fe *fiber.Error
 	if errors.As(err, &fe) {
 		switch fe.Code {
-		case http.StatusRequestEntityTooLarge:
-			return problem(codeTooLarge, "the request body is larger than "+strconv.Itoa(maxBody)+" bytes; send less, or put large data into files"), true
 		case http.StatusRequestTimeout:
 			return problem(codeSlow, "the request did not come in time"), true
 		case http.StatusNotFound:
@@ -150,6 +147,10 @@ func problemOf(err error) (p *Problem, known bool) {
 // fail writes an error as the answer. Workers parse replies strictly by their content type,
 // so theirs is plain JSON with the same members.
 func (s *Server) fail(c *fiber.Ctx, err error) error {
+	var fe *fiber.Error
+	if errors.As(err, &fe) && fe.Code == http.StatusRequestEntityTooLarge { // the framework knows no names of limits
+		err = tooLarge(LimitBody, s.cfg.Limits.Body, max(c.Request().Header.ContentLength(), 0))
+	}
 	p, known := problemOf(err)
 	status := p.status()
 	if requestID(c) == "" { // refused by the framework before any route was found

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"net"
-	"strconv"
 	"strings"
 
 	"github.com/gofiber/fiber/v2"
@@ -18,16 +17,10 @@ import (
 // This file lets requests in as far as the server can bear them: bodies grow with what has come and not with what was announced, and only those with a token may send much.
 
 const (
-	strangersBody = 64 << 10  // bytes of a body from somebody who has shown no token
-	firstBody     = 8 << 10   // bytes that the framework reads with the headers
-	freeBody      = 64 << 10  // bytes of a body that are not counted
-	maxBodies     = 512 << 20 // bytes of all larger bodies of clients at once
-	maxDiscard    = 256 << 10 // bytes of a refused body that are read so that the answer arrives
+	firstBody  = 8 << 10   // bytes that the framework reads with the headers
+	freeBody   = 64 << 10  // bytes of a body that are not counted
+	maxDiscard = 256 << 10 // bytes of a refused body that are read so that the answer arrives
 )
-
-func tooLarge(most int) *Problem {
-	return problem(codeTooLarge, "the request body is larger than "+strconv.Itoa(most)+" bytes; send less, or put large data into files")
-}
 
 // bodyPatience gives a request with a body the time for it, once its headers are there. Of a
 // body that is announced too long the framework need not see more than its first bytes.
@@ -35,7 +28,7 @@ func (s *Server) bodyPatience(h *fasthttp.RequestHeader) (conf fasthttp.RequestC
 	if h.ContentLength() != 0 {
 		conf.ReadTimeout = s.cfg.Patience.Body
 	}
-	if h.ContentLength() > maxBody {
+	if h.ContentLength() > s.cfg.Limits.Body {
 		conf.MaxRequestBodySize = 1
 	}
 	return conf
@@ -54,9 +47,9 @@ func (s *Server) receive(c *fiber.Ctx, need access, who *Client) (held int64, er
 		return 0, err
 	}
 	counted := who != nil // a result is never refused for load, and strangers bring little
-	most := maxBody
+	limit, most := LimitBody, s.cfg.Limits.Body
 	if !s.proved(c, length, need, who) {
-		most = strangersBody
+		limit, most = LimitStrange, s.cfg.Limits.Strange
 	}
 	buf := make([]byte, 0, firstRoom(length))
 	for {
@@ -71,7 +64,7 @@ func (s *Server) receive(c *fiber.Ctx, need access, who *Client) (held int64, er
 			return held, brokenBody(err)
 		case len(buf) > most:
 			s.discard(c)
-			return held, tooLarge(most)
+			return held, tooLarge(limit, most, 0)
 		case len(buf) < cap(buf):
 			continue
 		}
@@ -81,7 +74,7 @@ func (s *Server) receive(c *fiber.Ctx, need access, who *Client) (held int64, er
 				held += more
 			} else {
 				s.discard(c)
-				return held, overloaded("large bodies are being read", s.bodies.most)
+				return held, overloaded(LimitBodies, "large bodies are being read", s.bodies.most)
 			}
 		}
 		buf = append(make([]byte, 0, room), buf...)
@@ -102,14 +95,14 @@ func (s *Server) mayBring(c *fiber.Ctx, length int, need access, who *Client) er
 	case length < 0 && twoLengths(c):
 		// What stands in front of this server may have believed the other one.
 		return problem(codeBadRequest, "the request has both Content-Length and Transfer-Encoding; send one of them")
-	case length > maxBody:
-		return tooLarge(maxBody)
-	case length <= strangersBody || s.proved(c, length, need, who):
+	case length > s.cfg.Limits.Body:
+		return tooLarge(LimitBody, s.cfg.Limits.Body, length)
+	case length <= s.cfg.Limits.Strange || s.proved(c, length, need, who):
 		return nil
 	case need&worker != 0:
 		return workers.ErrUnauthorized
 	}
-	return tooLarge(strangersBody)
+	return tooLarge(LimitStrange, s.cfg.Limits.Strange, length)
 }
 
 // twoLengths looks for a Content-Length beside chunks: the framework keeps the latter only,
@@ -126,7 +119,7 @@ func twoLengths(c *fiber.Ctx) bool {
 // proved reports whether somebody known sends the request. It is asked for long bodies only.
 func (s *Server) proved(c *fiber.Ctx, length int, need access, who *Client) bool {
 	switch {
-	case who != nil || sealed(c) != nil || length >= 0 && length <= strangersBody:
+	case who != nil || sealed(c) != nil || length >= 0 && length <= s.cfg.Limits.Strange:
 		return true
 	case need&worker != 0:
 		_, ok := s.hub.WebSocketAuth(c.Get(protocol.HeaderToken))

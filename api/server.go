@@ -36,8 +36,7 @@ type Config struct {
 	ReloadWorkers   func(context.Context) (workers int, err error) // reads workers.toml again; nil refuses
 	ReloadClients   func(context.Context) (clients int, err error) // reads clients.toml again, and calls SetClients; nil refuses
 	Rates           Rates
-	MaxCreates      int // starts of jobs in flight, more are answered 503; 0 is 1,000
-	MaxBacklog      int // jobs whose next step waits; with more, starts are held and then answered 503; 0 is 20,000
+	Limits          Limits
 	Patience        Patience
 	ReloadSchedules func(context.Context) (schedules int, err error) // reads schedules.toml again; nil refuses
 }
@@ -129,7 +128,7 @@ func New(d Deps, cfg Config) (*Server, error) {
 	if cfg.PollHold <= 0 {
 		cfg.PollHold = workers.MaxHold
 	}
-	cfg.Patience = cfg.Patience.orDefault()
+	cfg.Patience, cfg.Limits = cfg.Patience.orDefault(), cfg.Limits.orDefault()
 	cfg.Clients = nil // they hold the tokens as text; the keyring has their hashes
 	var prefix [6]byte
 	rand.Read(prefix[:]) // never fails (crypto/rand, Go 1.24 and later)
@@ -139,12 +138,12 @@ func New(d Deps, cfg Config) (*Server, error) {
 	}
 	s.doors.Store(open)
 	s.requests, s.polls, s.beats = newPace(d.Clock, cfg.Rates.Requests, cfg.Rates.Per), newPace(d.Clock, cfg.Rates.Polls, cfg.Rates.Per), newPace(d.Clock, cfg.Rates.Heartbeats, cfg.Rates.Per)
-	s.creates.most, s.backlog.most, s.bodies.most = int64(cmp.Or(cfg.MaxCreates, defaultCreates)), int64(cmp.Or(cfg.MaxBacklog, defaultBacklog)), maxBodies
-	s.uploads.most = maxUploads
+	most := cfg.Limits
+	s.creates.most, s.backlog.most, s.bodies.most, s.uploads.most = int64(most.Creates), int64(most.Backlog), int64(most.Bodies), int64(most.Uploads)
 	s.held, s.release = context.WithCancel(context.Background())
 	s.app = fiber.New(fiber.Config{
 		AppName: "orrery", DisableStartupMessage: true, CaseSensitive: true, Immutable: true,
-		BodyLimit: maxBody, ReadBufferSize: 16 << 10,
+		BodyLimit: most.Body, ReadBufferSize: 16 << 10,
 		ReadTimeout: cfg.Patience.Header, WriteTimeout: cfg.Patience.Answer, IdleTimeout: cfg.Patience.Idle,
 		// The framework would make room for the announced length of a body before a byte of it
 		// came and before anybody looked at the token; receive reads it instead.

@@ -74,7 +74,7 @@ func reply(c *fiber.Ctx, body []byte) error {
 
 // exchange hands one message to the hub.
 func (s *Server) exchange(c *fiber.Ctx, do func(context.Context, workers.Caller, []byte) ([]byte, error)) error {
-	raw, err := body(c)
+	raw, err := s.message(c)
 	if err != nil {
 		return err
 	}
@@ -86,7 +86,7 @@ func (s *Server) exchange(c *fiber.Ctx, do func(context.Context, workers.Caller,
 }
 
 func (s *Server) workerRegister(c *fiber.Ctx, _ *Client) error {
-	raw, err := body(c)
+	raw, err := s.message(c)
 	if err != nil {
 		return err
 	}
@@ -111,7 +111,7 @@ func (s *Server) refused(c *fiber.Ctx, err error) {
 // workerHeartbeat takes a partial update, at both of its paths. What it says counts at once;
 // only the answer comes later when a worker beats too fast.
 func (s *Server) workerHeartbeat(c *fiber.Ctx, _ *Client) error {
-	raw, err := body(c)
+	raw, err := s.message(c)
 	if err != nil {
 		return err
 	}
@@ -130,7 +130,7 @@ func (s *Server) workerHeartbeat(c *fiber.Ctx, _ *Client) error {
 
 // workerEvent takes an event to the node that owns its task's job.
 func (s *Server) workerEvent(c *fiber.Ctx, _ *Client) error {
-	raw, err := body(c)
+	raw, err := s.message(c)
 	if err != nil {
 		return err
 	}

@@ -14,7 +14,6 @@ import (
 // This file opens WebSockets for workers: frames go to the hub, commands come from it.
 
 const (
-	frameMost   = 1 << 20          // bytes of one frame
 	sendMost    = 10 * time.Second // until a worker that takes no frame is given up
 	pingEvery   = 30 * time.Second
 	silenceMost = 90 * time.Second // without a frame or the answer to a ping
@@ -56,7 +55,7 @@ func (s *Server) socketPanic(*websocket.Conn) {
 // converse reads frames until the connection ends, by either side.
 func (s *Server) converse(conn *websocket.Conn, who workers.Identity) {
 	out := &socket{conn.Conn}
-	conn.SetReadLimit(frameMost)
+	conn.SetReadLimit(int64(s.cfg.Limits.Frame))
 	alive := func() { conn.SetReadDeadline(time.Now().Add(silenceMost)) } //nolint:errcheck // a dead connection fails at the next read
 	alive()
 	conn.SetPongHandler(func(string) error { alive(); return nil })
@@ -70,7 +69,11 @@ func (s *Server) converse(conn *websocket.Conn, who workers.Identity) {
 			break
 		}
 		alive()
-		if kind == websocket.TextMessage {
+		switch {
+		case kind != websocket.TextMessage:
+		case deeper(data, s.cfg.Limits.Depth):
+			s.log.Debug("a worker's frame nests too deep", "worker", who.WorkerID, "limit", LimitDepth, "value", s.cfg.Limits.Depth)
+		default:
 			link.Frame(context.Background(), data)
 		}
 	}

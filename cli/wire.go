@@ -136,8 +136,8 @@ func (s *server) join(ctx context.Context, how wiring) (err error) {
 		api.Config{
 			Clients: clients(cfg.Clients, cfg.ClientToken), ClientAPI: cfg.ClientAPI, Dev: how.dev, PollHold: cfg.WorkerPollTimeout,
 			ShownToken: shownToken(cfg), Version: readVersion().Version, ReloadWorkers: s.reloadWorkers, ReloadSchedules: s.reloadSchedules, ReloadClients: s.reloadClients,
-			Rates:      api.Rates{Per: cfg.RatePeriod, Requests: cfg.RateLimit, Polls: cfg.RatePolls, Heartbeats: cfg.RateBeats},
-			MaxCreates: cfg.Limits.Starts, MaxBacklog: cfg.Limits.Backlog,
+			Rates:    api.Rates{Per: cfg.RatePeriod, Requests: cfg.RateLimit, Polls: cfg.RatePolls, Heartbeats: cfg.RateBeats},
+			Limits:   cfg.Limits.Requests,
 			Patience: api.Patience{Header: cfg.Limits.HeaderTime, Body: cfg.Limits.BodyTime, Answer: cfg.Limits.AnswerTime, Idle: cfg.Limits.BetweenTime},
 		})
 	if how.emulate && err == nil {
@@ -151,7 +151,7 @@ func (s *server) newHub(ctx context.Context, secret []byte) (*workers.Hub, error
 	cfg := s.cfg
 	return workers.New(ctx, workers.Config{
 		Clock: clock.Real{}, Records: s.store, Log: s.log, TTL: cfg.WorkerTTL,
-		SharedToken: cfg.WorkerToken.Reveal(), Tokens: workerTokens(cfg.Workers), Aging: cfg.PriorityAging,
+		SharedToken: cfg.WorkerToken.Reveal(), Tokens: workerTokens(cfg.Workers), Aging: cfg.PriorityAging, Limits: cfg.Limits.Workers,
 		Neighbors: s.nodes.asNeighbors(), Secret: workerSecret(secret), Keys: s.store,
 	})
 }

@@ -88,8 +88,8 @@ func TestResultsThatAreTooLarge(t *testing.T) {
 	r := newRig(t)
 	r.register(callB7, "w", "echo")
 	for n, c := range []struct{ data, status, code string }{
-		{`{"x":"` + strings.Repeat("x", maxData-8) + `"}`, "success", ""},
-		{`{"x":"` + strings.Repeat("x", maxData-7) + `"}`, "failure", job.CodeContract},
+		{`{"x":"` + strings.Repeat("x", DefaultLimits().Data-8) + `"}`, "success", ""},
+		{`{"x":"` + strings.Repeat("x", DefaultLimits().Data-7) + `"}`, "failure", job.CodeContract},
 	} {
 		r.offer(n, "echo")
 		g := r.mustTake(callB7, "w")
@@ -98,14 +98,14 @@ func TestResultsThatAreTooLarge(t *testing.T) {
 			t.Errorf("%d bytes are %s; a worker would send them again or lose them", len(c.data), status)
 		}
 		o := r.desk.outcomes[n]
-		if o.Status != c.status || c.code != "" && (o.Error == nil || o.Error.Code != c.code || o.Data != nil || !strings.Contains(o.Error.Message, "1048577 bytes; the limit is 1048576")) {
+		if o.Status != c.status || c.code != "" && (o.Error == nil || o.Error.Code != c.code || o.Data != nil || !strings.Contains(o.Error.Message, "1048577 bytes; the limit result_kib is 1048576 bytes")) {
 			t.Errorf("%d bytes: %s %+v", len(c.data), o.Status, o.Error)
 		}
 	}
 	r.offer(7, "echo")
 	g := r.mustTake(callB7, "w")
-	r.answer(callB7, fmt.Sprintf(`{"task_id":%q,"worker_id":"w","status":"failure","error":{"code":"X","message":"m","details":[%s1]}}`, g.TaskID, strings.Repeat("1,", maxDetails)))
-	if details, ok := r.desk.outcomes[2].Error.Details.(string); !ok || !strings.Contains(details, "left out") {
+	r.answer(callB7, fmt.Sprintf(`{"task_id":%q,"worker_id":"w","status":"failure","error":{"code":"X","message":"m","details":[%s1]}}`, g.TaskID, strings.Repeat("1,", DefaultLimits().Details)))
+	if details, ok := r.desk.outcomes[2].Error.Details.(string); !ok || !strings.Contains(details, "the limit error_details_kib is 65536 bytes") {
 		t.Errorf("details %.80v", r.desk.outcomes[2].Error.Details)
 	}
 }

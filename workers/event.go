@@ -48,7 +48,7 @@ func (h *Hub) hearEvent(ctx context.Context, workerID string, ev *protocol.Event
 	e.lease.confirmed, e.lease.misses = true, 0
 	id := e.lease.id
 	now := h.clock.Now()
-	wanted := ev.IsProgress() && e.lease.mayReport(now)
+	wanted := ev.IsProgress() && h.mayReport(e, now)
 	asked := e.lease.cancel
 	h.mu.Unlock()
 	if !ev.IsProgress() {
@@ -70,11 +70,19 @@ func (h *Hub) reported(e *entry, id string) job.Task {
 	return job.Task{JobID: e.key.job, N: e.key.n, ID: id, Type: e.class.taskType, State: job.TaskLeased, HandOut: e.handOut, Attempt: e.attempt}
 }
 
-// mayReport counts the reports of one second.
-func (l *lease) mayReport(now time.Time) bool {
+// mayReport counts the reports of one second; the first one that is dropped of a hand-out is told.
+func (h *Hub) mayReport(e *entry, now time.Time) bool {
+	l := e.lease
 	if now.Sub(l.second) >= time.Second {
 		l.second, l.reports = now, 0
 	}
-	l.reports++
-	return l.reports <= progressPerSec
+	if l.reports++; l.reports <= h.limits.Progress {
+		return true
+	}
+	if !l.flooded {
+		l.flooded = true
+		h.log.Warn("a worker reports progress too often; what is too much is dropped",
+			"worker", l.worker.id, "task_id", l.id, "limit", LimitProgress, "value", h.limits.Progress, "asked", l.reports)
+	}
+	return false
 }

@@ -1,6 +1,7 @@
 package workers
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -28,9 +29,6 @@ const (
 	queueBudget     = 8 << 20            // bytes of queued rows kept in memory; beyond it only keys
 	resultsOnTheWay = 2                  // TTLs for which the result of a task that is no longer listed may be on its way
 	acceptedKept    = 8192               // newest accepted fences, to answer repetitions
-	progressPerSec  = 10                 // reports a second and task; more are dropped
-	maxData         = 1 << 20            // bytes of a result's data
-	maxDetails      = 64 << 10           // bytes of an error's details
 )
 
 // Records is the part of the store that keeps the registry (store.Workers).
@@ -49,10 +47,33 @@ type Config struct {
 	SharedToken string            // GLOBAL_WORKER_TOKEN; "": individual tokens only
 	Tokens      map[string]Digest // worker id -> individual token (workers.toml)
 	Aging       time.Duration     // a waiting task gains a whole priority in this time; 0: priorities stand as they are
-	TaskSecret  string            // signs tasks (ORCHESTRATOR_SECRET_KEY); "": unsigned
-	Neighbors   Neighbors         // the other nodes of the store; nil: there are none
-	Secret      []byte            // signs the tokens that workers are given, the same at all nodes; nil: one of this process
-	Keys        Keys              // remembers which of them were used up; nil: this process does
+	Limits      Limits
+	TaskSecret  string    // signs tasks (ORCHESTRATOR_SECRET_KEY); "": unsigned
+	Neighbors   Neighbors // the other nodes of the store; nil: there are none
+	Secret      []byte    // signs the tokens that workers are given, the same at all nodes; nil: one of this process
+	Keys        Keys      // remembers which of them were used up; nil: this process does
+}
+
+// Limits bounds what workers say; zero fields take the default.
+type Limits struct {
+	Data     int // bytes of a result's data; 1 MiB. With more the task has failed
+	Details  int // bytes of an error's details, longer ones are left out; 64 KiB
+	Progress int // reports a second and task, more are dropped; 10
+}
+
+// Names of the limits, as the operator sets them (cli/config).
+const (
+	LimitData     = "result_kib"
+	LimitDetails  = "error_details_kib"
+	LimitProgress = "progress_per_second"
+)
+
+// DefaultLimits are what stands when the operator says nothing.
+func DefaultLimits() Limits { return Limits{Data: 1 << 20, Details: 64 << 10, Progress: 10} }
+
+func (l Limits) orDefault() Limits {
+	d := DefaultLimits()
+	return Limits{Data: cmp.Or(l.Data, d.Data), Details: cmp.Or(l.Details, d.Details), Progress: cmp.Or(l.Progress, d.Progress)}
 }
 
 // Hub is the registry, the queues and the leases of one node. Make it with New, give it the
@@ -64,6 +85,7 @@ type Hub struct {
 	ttl     time.Duration
 	aging   time.Duration
 	secret  string
+	limits  Limits
 	desk    engine.Desk
 	started time.Time
 	done    chan struct{} // closed by Close: releases polls
@@ -98,7 +120,7 @@ var _ engine.Dispatcher = (*Hub)(nil)
 // New makes a Hub and reads the registry from the store.
 func New(ctx context.Context, cfg Config) (*Hub, error) {
 	h := &Hub{
-		clock: cfg.Clock, records: cfg.Records, log: cfg.Log, ttl: cfg.TTL, aging: cfg.Aging, secret: cfg.TaskSecret,
+		clock: cfg.Clock, records: cfg.Records, log: cfg.Log, ttl: cfg.TTL, aging: cfg.Aging, secret: cfg.TaskSecret, limits: cfg.Limits.orDefault(),
 		started: cfg.Clock.Now(), done: make(chan struct{}), news: make(chan struct{}, 1),
 		auth:    newTokens(&cfg),
 		workers: map[string]*worker{}, skilled: map[string]map[*worker]struct{}{}, served: map[string]bool{},

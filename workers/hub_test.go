@@ -338,7 +338,7 @@ func TestProgress(t *testing.T) {
 		for range 30 {
 			link.Frame(r.ctx, frame(0.5))
 		}
-		if n := len(r.desk.progress); n != progressPerSec {
+		if n := len(r.desk.progress); n != DefaultLimits().Progress {
 			t.Errorf("%d reports of one second were taken", n)
 		}
 		r.clock.Advance(44 * time.Second) // the frame was a sign of life

@@ -28,7 +28,8 @@ type lease struct {
 	unlisted  time.Time     // when the first of them began
 	returning chan struct{} // not nil while a result is being written; closed after it
 	second    time.Time     // of the progress limit
-	reports   int           // progress taken in that second
+	reports   int           // progress that came in that second
+	flooded   bool          // it was told that progress is dropped
 	adopted   time.Time     // when this node took it over as a row of the store; zero: it handed it out itself
 	orphan    bool          // an emulated worker of an earlier process had it
 }

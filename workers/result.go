@@ -41,7 +41,7 @@ func (h *Hub) Result(ctx context.Context, c Caller, body []byte) ([]byte, error)
 		h.touch(w)
 	}
 	h.mu.Unlock()
-	out, err := h.finish(ctx, r.TaskID, outcomeOf(&r, id))
+	out, err := h.finish(ctx, r.TaskID, h.outcomeOf(&r, id))
 	if err != nil {
 		return nil, err
 	}
@@ -58,22 +58,22 @@ func (h *Hub) holder(taskID string) string {
 	return ""
 }
 
-func outcomeOf(r *protocol.Result, worker string) engine.Outcome {
+func (h *Hub) outcomeOf(r *protocol.Result, worker string) engine.Outcome {
 	o := engine.Outcome{Status: r.Status, Data: r.Data, Worker: worker, Metadata: r.DataMetadata}
 	if r.Error != nil {
 		o.Error = &job.Error{Code: r.Error.Code, Message: r.Error.Message}
 		switch n := len(r.Error.Details); {
-		case n > maxDetails:
-			o.Error.Details = fmt.Sprintf("left out: %d bytes, the limit is %d", n, maxDetails)
+		case n > h.limits.Details:
+			o.Error.Details = fmt.Sprintf("left out: %d bytes; the limit %s is %d bytes", n, LimitDetails, h.limits.Details)
 		case n > 0:
 			o.Error.Details = r.Error.Details
 		}
 	}
-	if n := len(r.Data); n > maxData {
+	if n := len(r.Data); n > h.limits.Data {
 		// Not a refusal, which a worker would answer by sending the same again.
 		o.Status, o.Data = protocol.ResultFailure, nil
 		o.Error = &job.Error{Code: job.CodeContract, Message: fmt.Sprintf(
-			"the result's data has %d bytes; the limit is %d: put large data into a file and return its name", n, maxData)}
+			"the result's data has %d bytes; the limit %s is %d bytes: put large data into a file and return its name", n, LimitData, h.limits.Data)}
 	}
 	return o
 }

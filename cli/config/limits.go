@@ -9,8 +9,11 @@ import (
 	"strings"
 	"time"
 
+	"orrery/api"
 	"orrery/engine"
+	"orrery/engine/job"
 	"orrery/starlib"
+	"orrery/workers"
 )
 
 // This file makes settings of the limits: ORRERY_LIMIT_MEMORY_MIB in the environment, or in
@@ -28,10 +31,10 @@ const limitsTable = "limits"
 // Limits are all bounds that the operator may set.
 type Limits struct {
 	Job         engine.Limits
-	HeapBytes   int           // of the process; above it running handlers are ended, the largest first
-	CallSteps   int           // steps under way at once that call stores, files, SQL or HTTP
-	Starts      int           // starts of jobs in flight
-	Backlog     int           // jobs whose next step waits, before starts are held back
+	HeapBytes   int        // of the process; above it running handlers are ended, the largest first
+	CallSteps   int        // steps under way at once that call stores, files, SQL or HTTP
+	Requests    api.Limits // what requests bring, and how much of it is in work at once
+	Workers     workers.Limits
 	HeaderTime  time.Duration // a request's first line and headers
 	BodyTime    time.Duration // a request's body
 	AnswerTime  time.Duration // taking the answer
@@ -42,7 +45,8 @@ type Limits struct {
 // were measured.
 func defaultLimits() Limits {
 	return Limits{
-		Job: engine.DefaultLimits(), HeapBytes: 2 << 30, CallSteps: 256, Starts: 1000, Backlog: 20_000,
+		Job: engine.DefaultLimits(), HeapBytes: 2 << 30, CallSteps: 256,
+		Requests: api.DefaultLimits(), Workers: workers.DefaultLimits(),
 		HeaderTime: 15 * time.Second, BodyTime: time.Minute, AnswerTime: time.Minute, BetweenTime: 2 * time.Minute,
 	}
 }
@@ -59,8 +63,17 @@ func limitRows() []starlib.Limit[Limits] {
 	return append(rows,
 		starlib.MiBLimit("heap_mib", starlib.CodeWatchdog, "the process's heap; above it running handlers are ended, the largest first", func(l *Limits) *int { return &l.HeapBytes }),
 		starlib.CountLimit("calling_steps", "", "steps at once that call stores, files, SQL or HTTP; more wait", func(l *Limits) *int { return &l.CallSteps }),
-		starlib.CountLimit("starts", "", "starts of jobs in flight; more are answered 503", func(l *Limits) *int { return &l.Starts }),
-		starlib.CountLimit("backlog", "", "jobs whose next step waits; with more, starts are held and then answered 503", func(l *Limits) *int { return &l.Backlog }),
+		starlib.CountLimit(api.LimitCreates, "overloaded", "starts of jobs in flight; more are answered 503", func(l *Limits) *int { return &l.Requests.Creates }),
+		starlib.CountLimit(api.LimitBacklog, "overloaded", "jobs whose next step waits; with more, starts are held and then answered 503", func(l *Limits) *int { return &l.Requests.Backlog }),
+		starlib.MiBLimit(api.LimitBody, "too_large", "a request's body, packed and unpacked", func(l *Limits) *int { return &l.Requests.Body }),
+		starlib.KiBLimit(api.LimitStrange, "too_large", "a body from somebody who has shown no token", func(l *Limits) *int { return &l.Requests.Strange }),
+		starlib.MiBLimit(api.LimitBodies, "overloaded", "all larger bodies of clients at once; more are answered 503", func(l *Limits) *int { return &l.Requests.Bodies }),
+		starlib.CountLimit(api.LimitUploads, "overloaded", "files on their way in at once; more are answered 503", func(l *Limits) *int { return &l.Requests.Uploads }),
+		starlib.CountLimit(api.LimitDepth, "bad_json", "objects and lists in each other, in a body; scripts and workers' messages hold 100 at most", func(l *Limits) *int { return &l.Requests.Depth }),
+		starlib.KiBLimit(api.LimitFrame, "", "one WebSocket frame of a worker; with a larger one its connection is closed (1009)", func(l *Limits) *int { return &l.Requests.Frame }),
+		starlib.KiBLimit(workers.LimitData, job.CodeContract, "data of a task's result; with more the task has failed", func(l *Limits) *int { return &l.Workers.Data }),
+		starlib.KiBLimit(workers.LimitDetails, "", "details of a worker's error; longer ones are left out", func(l *Limits) *int { return &l.Workers.Details }),
+		starlib.CountLimit(workers.LimitProgress, "", "reports of one task in a second; more are dropped", func(l *Limits) *int { return &l.Workers.Progress }),
 		starlib.SecondsLimit("header_seconds", "", "a request's first line and headers", func(l *Limits) *time.Duration { return &l.HeaderTime }),
 		starlib.SecondsLimit("body_seconds", "", "a request's body", func(l *Limits) *time.Duration { return &l.BodyTime }),
 		starlib.SecondsLimit("answer_seconds", "", "taking an answer", func(l *Limits) *time.Duration { return &l.AnswerTime }),
