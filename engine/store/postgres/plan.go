@@ -41,6 +41,11 @@ func planOf(c *job.Change) (p *plan, err error) {
 	if err := store.Check(c); err != nil {
 		return nil, err
 	}
+	return planTo(c)
+}
+
+// planTo is planOf for a row that is moved in, whose version is whatever it was.
+func planTo(c *job.Change) (p *plan, err error) {
 	if c.Job.Records > maxPart || c.Job.LastTask > maxPart {
 		return nil, fmt.Errorf("commit job %s: it has %d records and %d tasks; a job can keep %d of each", c.Job.ID, c.Job.Records, c.Job.LastTask, maxPart)
 	}
@@ -48,7 +53,10 @@ func planOf(c *job.Change) (p *plan, err error) {
 	if p.status == 0 {
 		return nil, fmt.Errorf("commit job %s: unknown status %q", c.Job.ID, c.Job.Status)
 	}
-	p.id, _ = job.ParseID(c.Job.ID) // checked above
+	var ok bool
+	if p.id, ok = job.ParseID(c.Job.ID); !ok {
+		return nil, fmt.Errorf("commit job %q: that is no job id", c.Job.ID)
+	}
 	if c.Job.Parent != nil {
 		parent, ok := job.ParseID(c.Job.Parent.JobID)
 		if !ok {

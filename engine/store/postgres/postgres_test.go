@@ -3,7 +3,9 @@ package postgres
 import (
 	"context"
 	"testing"
+	"time"
 
+	"orrery/engine/job"
 	"orrery/engine/store"
 	"orrery/engine/store/postgres/pgtest"
 	"orrery/engine/store/storetest"
@@ -36,6 +38,16 @@ func open(t testing.TB, address string, opts Options) *Store {
 		}
 	})
 	return s
+}
+
+// newJob is the first change of a job.
+func newJob() *job.Change {
+	now := time.Now().UTC()
+	return &job.Change{
+		Job: job.Job{ID: job.NewID(now, job.NewShard()), Version: 1, Blueprint: "b", State: "start", Status: job.Pending,
+			Ready: true, Records: 1, CreatedAt: now, UpdatedAt: now},
+		Records: []job.Record{{N: 1, At: job.Time{Time: now}, Kind: job.RecCreated, State: "start", Status: job.Pending}},
+	}
 }
 
 func TestSuite(t *testing.T) {

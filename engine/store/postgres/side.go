@@ -65,15 +65,19 @@ func (s *Store) Postpone(ctx context.Context, m job.Message) error {
 	if err != nil {
 		return err
 	}
-	due := m.Due.UnixMilli()
+	w := &write{Data: item{moved: &movedMessage{m.ID, messageDue(&m), []byte(body)}}, What: "postponed message", Size: len(body)}
+	return s.writerOfMessage(m.ID).Await(ctx, w, nil)
+}
+
+// messageDue gives the column due of a message.
+func messageDue(m *job.Message) int64 {
 	switch {
 	case m.GivenUp != nil:
-		due = dueGivenUp
+		return dueGivenUp
 	case m.Sent != nil:
-		due = dueSent
+		return dueSent
 	}
-	w := &write{Data: item{moved: &movedMessage{m.ID, due, []byte(body)}}, What: "postponed message", Size: len(body)}
-	return s.writerOfMessage(m.ID).Await(ctx, w, nil)
+	return m.Due.UnixMilli()
 }
 
 // MessagesOf gives the messages of a job; '0' is the character after '/'.

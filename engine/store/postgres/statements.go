@@ -24,6 +24,19 @@ const insertHeads = `WITH changed AS (
 	ON CONFLICT (id) DO NOTHING RETURNING was, status
 )` + countChanges
 
+// importHeads keeps the versions that the jobs had in another store, $11.
+const importHeads = `WITH changed AS (
+	INSERT INTO heads(id, version, due, shard, status, was, f, ready, body, history)
+	SELECT id, version, due, shard, status, 0, $8::int2, ready, body, history
+	FROM unnest($1::uuid[], $2::int2[], $3::int2[], $4::bool[], $5::int8[], $6::bytea[], $7::bytea[], $11::int8[]) AS c(id, shard, status, ready, due, body, history, version)
+	RETURNING was, status
+)` + countChanges
+
+const importClaims = `INSERT INTO claims(key, until, value) SELECT key, until, value FROM unnest($1::bytea[], $2::int8[], $3::bytea[]) AS c(key, until, value)`
+
+// raiseVersions makes the next version that the schema gives by itself one above $1, or more.
+const raiseVersions = `SELECT setval('value_versions', $1::int8) FROM value_versions WHERE last_value<$1::int8 OR NOT is_called AND last_value<=$1::int8`
+
 const insertJobs = `INSERT INTO jobs(id, parent, blueprint, client, f, initial)
 	SELECT id, parent, blueprint, client, $6::int2, initial
 	FROM unnest($1::uuid[], $2::uuid[], $3::bytea[], $4::bytea[], $5::bytea[]) AS c(id, parent, blueprint, client, initial)`
