@@ -302,9 +302,9 @@ func (w *writer) identity() (uint64, error) {
 	return uint64(n), err
 }
 
-// see waits until a read can see all that was acknowledged.
-func (s *Store) see(ctx context.Context) error {
-	wait := s.syncer.unseen()
+// see waits until a read can see all that was acknowledged, or all of one job.
+func (s *Store) see(ctx context.Context, id *[16]byte) error {
+	wait := s.syncer.unseen(id)
 	if wait == nil {
 		return nil
 	}

@@ -82,6 +82,7 @@ func (w *writer) create(r *rows) error {
 	if err != nil {
 		return err
 	}
+	w.touched = append(w.touched, r.id)
 	w.delta[r.status]++
 	if r.small() {
 		f := &freshJob{*r, seq}
@@ -104,6 +105,7 @@ func (w *writer) create(r *rows) error {
 
 // renewFresh takes the next change of a fresh job.
 func (w *writer) renewFresh(f *freshJob, next *rows) error {
+	w.touched = append(w.touched, f.id)
 	w.delta[f.status]--
 	w.delta[next.status]++
 	if err := w.redo.note(rowsText, next.args(f.seq)); err != nil {

@@ -211,3 +211,38 @@ func TestRowsComeBackFromTheLogAsTheyWere(t *testing.T) {
 		}
 	}
 }
+
+// TestAReadOfOneJobLeavesTheOthersInMemory: only what it asks for must be in SQLite.
+func TestAReadOfOneJobLeavesTheOthersInMemory(t *testing.T) {
+	s, w := roomy(t)
+	old, c := newJob(1), newJob(2)
+	if err := errors.Join(commit(t, w, old)...); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(apply(t, w, c)...); err != nil {
+		t.Fatal(err)
+	}
+	if j, err := s.Job(ctx, old.Job.ID); err != nil || j.Version != 1 { // nobody folds meanwhile
+		t.Errorf("the job before reads as %+v (%v)", j, err)
+	}
+	if len(w.fresh.jobs) != 1 {
+		t.Errorf("%d jobs are in memory, want 1", len(w.fresh.jobs))
+	}
+	for what, id := range map[string]string{"the fresh job": c.Job.ID, "a job that is nowhere": newJob(3).Job.ID} {
+		key, _ := job.ParseID(id)
+		if waits := s.syncer.unseen(&key) != nil; waits != (id == c.Job.ID) {
+			t.Errorf("a read of %s waits for a fold: %v", what, waits)
+		}
+	}
+	if err := errors.Join(apply(t, w, step(old.Job, job.Running))...); err != nil {
+		t.Fatal(err)
+	}
+	key, _ := job.ParseID(old.Job.ID)
+	if s.syncer.unseen(&key) == nil {
+		t.Error("a read of a job that has changed since the fold does not wait for the next one")
+	}
+	w.lookFolded()
+	if s.syncer.unseen(&key) != nil || len(w.fresh.jobs) != 0 {
+		t.Error("after the fold reads still wait for one")
+	}
+}

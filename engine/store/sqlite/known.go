@@ -32,6 +32,7 @@ func (s *seqs) put(id [16]byte, k known) {
 // lookUp gives the number of a job, whose rows are in SQLite then; ok is false when there is
 // no such job.
 func (w *writer) lookUp(id [16]byte) (k known, ok bool, err error) {
+	w.touched = append(w.touched, id)
 	if f := w.fresh.jobs[id]; f != nil {
 		if err := w.write(f); err != nil {
 			return known{}, false, err

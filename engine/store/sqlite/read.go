@@ -17,6 +17,11 @@ import (
 // read was called, and read returns when what it saw is durable; fn must not keep the
 // connection.
 func (s *Store) read(ctx context.Context, fn func(c *conn) error) error {
+	return s.readOf(ctx, nil, fn)
+}
+
+// readOf is read for what is written with one job; id nil stands for all jobs.
+func (s *Store) readOf(ctx context.Context, id *[16]byte, fn func(c *conn) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -34,7 +39,7 @@ func (s *Store) read(ctx context.Context, fn func(c *conn) error) error {
 		return store.ErrClosed
 	}
 	defer func() { s.readers <- c }()
-	switch err := s.see(ctx); {
+	switch err := s.see(ctx, id); {
 	case passing(err):
 		if err := s.lookThrough(ctx, fn); err != nil {
 			return s.damage(err)
@@ -75,7 +80,7 @@ func (s *Store) readJob(ctx context.Context, id string, fn func(c *conn, seq int
 	if !ok {
 		return missing(id)
 	}
-	return s.read(ctx, func(c *conn) error {
+	return s.readOf(ctx, &key, func(c *conn) error {
 		r, ok, err := c.one("SELECT seq FROM jobs WHERE id=?", key[:])
 		if err != nil {
 			return fmt.Errorf("read job %s: %w", id, err)
@@ -94,7 +99,7 @@ func (s *Store) Job(ctx context.Context, id string) (*job.Job, error) {
 		return nil, missing(id)
 	}
 	j := new(job.Job)
-	err := s.read(ctx, func(c *conn) error {
+	err := s.readOf(ctx, &key, func(c *conn) error {
 		r, ok, err := c.one("SELECT f, body FROM jobs WHERE id=?", key[:])
 		if err != nil {
 			return fmt.Errorf("read job %s: %w", id, err)
@@ -121,7 +126,7 @@ func (s *Store) Load(ctx context.Context, id string) (*job.Job, store.Data, erro
 		return nil, d, missing(id)
 	}
 	var found row
-	err := s.read(ctx, func(c *conn) (err error) {
+	err := s.readOf(ctx, &key, func(c *conn) (err error) {
 		found, ok, err = c.one(`SELECT j.f, j.body, coalesce(j.initial, i.body), coalesce(j.history, h.body), coalesce(i.f, j.f), coalesce(h.f, j.f) FROM jobs j
 			LEFT JOIN parts i ON j.initial IS NULL AND i.k=(j.seq<<26)
 			LEFT JOIN parts h ON j.history IS NULL AND h.k=(j.seq<<26)+(1<<24) WHERE j.id=?`, key[:])
@@ -208,9 +213,19 @@ func (s *Store) Progress(ctx context.Context, id string) ([]store.Progress, erro
 
 // Children gives the ids of a job's children.
 func (s *Store) Children(ctx context.Context, id string) ([]string, error) {
+	key, ok := job.ParseID(id)
+	if !ok {
+		return nil, missing(id)
+	}
 	var ids []string
-	key, _ := job.ParseID(id) // readJob refuses a bad one
-	err := s.readJob(ctx, id, func(c *conn, _ int64) error {
+	err := s.read(ctx, func(c *conn) error {
+		_, ok, err := c.one("SELECT seq FROM jobs WHERE id=?", key[:])
+		if err == nil && !ok {
+			err = missing(id)
+		}
+		if err != nil {
+			return err
+		}
 		return c.each("SELECT id FROM jobs WHERE parent=? ORDER BY id", func(r row) error {
 			ids = append(ids, uuid(r.blob(0)))
 			return nil

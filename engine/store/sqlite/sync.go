@@ -28,9 +28,10 @@ type syncer struct {
 	mu        sync.Mutex
 	news      *sync.Cond
 	acks      []ack
-	committed uint64 // batches in the log
-	done      uint64 // batches whose sync is over
-	seen      uint64 // batches that readers see
+	committed uint64                // batches in the log
+	done      uint64                // batches whose sync is over
+	seen      uint64                // batches that readers see
+	unfolded  map[[16]byte]struct{} // jobs that have changed since
 	readers   []reader
 	lookers   []chan error // they wait until they see all that is committed
 	broken    bool         // a sync failed: what the system held back may be lost, see mend
@@ -49,17 +50,20 @@ type reader struct {
 }
 
 func newSyncer(s *Store) *syncer {
-	y := &syncer{s: s, stopped: make(chan struct{})}
+	y := &syncer{s: s, unfolded: map[[16]byte]struct{}{}, stopped: make(chan struct{})}
 	y.news, y.sync = sync.NewCond(&y.mu), y.syncLog
 	return y
 }
 
-// commits tells of a batch that is in the log, with those who wait for it; seen says that
-// readers see it already.
-func (y *syncer) commits(acks []ack, seen bool) {
+// commits tells of a batch that is in the log, with those who wait for it and the jobs that
+// it has touched; seen says that readers see it already.
+func (y *syncer) commits(acks []ack, touched [][16]byte, seen bool) {
 	y.mu.Lock()
 	defer y.mu.Unlock()
 	y.committed++
+	for _, id := range touched {
+		y.unfolded[id] = struct{}{}
+	}
 	if seen {
 		y.show(nil)
 	}
@@ -77,6 +81,7 @@ func (y *syncer) folded(err error) {
 func (y *syncer) show(err error) {
 	if err == nil {
 		y.seen = y.committed
+		clear(y.unfolded)
 	}
 	for _, l := range y.lookers {
 		l <- err
@@ -85,11 +90,17 @@ func (y *syncer) show(err error) {
 }
 
 // unseen gives a channel that hears when readers see all that is committed now; nil: they do.
-func (y *syncer) unseen() <-chan error {
+// With a job's id, what is committed of others does not count.
+func (y *syncer) unseen(id *[16]byte) <-chan error {
 	y.mu.Lock()
 	defer y.mu.Unlock()
 	if y.seen == y.committed {
 		return nil
+	}
+	if id != nil {
+		if _, ok := y.unfolded[*id]; !ok {
+			return nil
+		}
 	}
 	l := make(chan error, 1)
 	y.lookers = append(y.lookers, l)

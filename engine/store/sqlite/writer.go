@@ -41,6 +41,8 @@ type writer struct {
 	fresh freshJobs
 	seq   int64 // of the newest job; 0: not read yet
 
+	touched [][16]byte // jobs, by the batch under way
+
 	told time.Time // when the log last named a failure of the disk
 }
 
@@ -229,6 +231,7 @@ func (w *writer) finish(batch []*write) {
 // synced: the next sync can not begin sooner. If a statement fails, each write goes in a
 // transaction of its own.
 func (w *writer) commit(batch []*write) {
+	w.touched = w.touched[:0]
 	verdicts := make([]error, len(batch), cap(batch))
 	err := w.transact(&batch, &verdicts, w.s.syncer.underway())
 	written := err == nil
@@ -261,7 +264,7 @@ func (w *writer) commit(batch []*write) {
 		}
 	}
 	if written {
-		w.s.syncer.commits(acks, !w.fold.open)
+		w.s.syncer.commits(acks, w.touched, !w.fold.open)
 		return
 	}
 	for _, a := range acks {
