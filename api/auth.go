@@ -10,6 +10,7 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 
+	"orrery/api/peers"
 	"orrery/engine/job"
 )
 
@@ -122,9 +123,10 @@ func clientToken(c *fiber.Ctx) string {
 }
 
 // fromHere reports whether the request comes from this machine and was passed on by nobody:
-// behind a proxy every request comes from this machine.
+// behind a proxy every request comes from this machine, and so does what a node hands on that
+// stands beside this one.
 func fromHere(c *fiber.Ctx) bool {
-	for _, h := range []string{fiber.HeaderXForwardedFor, "Forwarded", "X-Real-Ip", "Via"} {
+	for _, h := range []string{fiber.HeaderXForwardedFor, "Forwarded", "X-Real-Ip", "Via", peers.Header} {
 		if c.Get(h) != "" {
 			return false
 		}

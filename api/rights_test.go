@@ -279,6 +279,7 @@ func TestRightsOfOwnTasks(t *testing.T) {
 func (b *bench) doFromAfar(method, path, body string, headers ...string) answer {
 	b.t.Helper()
 	r := httptest.NewRequest(method, "http://orrery.example"+path, strings.NewReader(body))
+	r.RequestURI = ""                        // path alone, as callers send it
 	r.Header.Set("X-RXON-Version", "1.0b17") // of an age whose refusals are not held back
 	for i := 0; i+1 < len(headers); i += 2 {
 		r.Header.Set(headers[i], headers[i+1])
