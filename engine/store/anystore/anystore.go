@@ -54,7 +54,7 @@ func open(t testing.TB, address string) (store.Store, error) {
 		return sqlite.Open(filepath.Join(t.TempDir(), "test.db"), sqlite.Options{Log: quiet})
 	case "postgres", "postgresql":
 		return postgres.Open(context.Background(), pgtest.Fresh(t, address), postgres.Options{Log: quiet, Writers: 1, ReadConns: 2})
-	case "redis":
+	case "redis", "redis-cluster", "redis-sentinel":
 		joint := "?"
 		if strings.Contains(address, "?") {
 			joint = "&"

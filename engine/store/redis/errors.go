@@ -35,6 +35,7 @@ var remedies = []struct{ code, text string }{
 	{"READONLY", "this server is a replica now; the client looks for the new master"},
 	{"LOADING", "the server reads its data from disk; wait until it is done"},
 	{"NOREPLICAS", "fewer replicas are connected than min-replicas-to-write asks for: start them"},
+	{"NOSCRIPT", "the server was just restarted"},
 	{"MOVED", "the slot has another master now; the client looks for it"},
 	{"ASK", "the slot is being moved to another master"},
 	{"MASTERDOWN", "the replica has lost its master"},

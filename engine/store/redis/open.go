@@ -100,7 +100,7 @@ func Open(rawURL string, opts Options) (*Store, error) {
 	return s, nil
 }
 
-// prepare checks the layout, loads the scripts and looks at how the servers keep data.
+// prepare checks the layout and looks at how the servers keep data.
 func (s *Store) prepare(ctx context.Context) error {
 	if _, err := s.client.SetNX(ctx, s.keys.schema(), schema, 0).Result(); err != nil {
 		return s.classify(err)
@@ -115,9 +115,6 @@ func (s *Store) prepare(ctx context.Context) error {
 	}
 	if n > schema {
 		return fmt.Errorf("%s: the data has layout %d, this Orrery knows up to %d: start the Orrery that wrote it, or a newer one", s.name, n, schema)
-	}
-	if err := s.load(ctx); err != nil {
-		return err
 	}
 	look, err := s.look(ctx)
 	if err != nil {

@@ -27,33 +27,20 @@ func (s *Store) begin(ctx context.Context) error {
 	return nil
 }
 
-// pipe sends the commands that fill adds, and fails when one of them does. It may send them
+// pipe sends the commands that fill adds, and fails when one of them does. They may be sent
 // again, so they must be such as can be repeated.
 func (s *Store) pipe(ctx context.Context, fill func(p goredis.Pipeliner)) error {
 	if err := s.begin(ctx); err != nil {
 		return err
 	}
-	for again := false; ; again = true {
-		p := s.client.Pipeline()
-		fill(p)
-		if p.Len() == 0 {
-			return nil
-		}
-		cmds := s.carry(ctx, p)
-		var failed error
-		for _, c := range cmds {
-			if err := c.Err(); err != nil && err != goredis.Nil {
-				failed = err
-				break
-			}
-		}
-		if !isNoScript(failed) || again {
-			return s.readError(ctx, failed)
-		}
-		if err := s.load(ctx); err != nil {
-			return err
+	p := s.client.Pipeline()
+	fill(p)
+	for _, c := range s.carry(ctx, p) {
+		if err := c.Err(); err != nil && err != goredis.Nil {
+			return s.readError(ctx, err)
 		}
 	}
+	return nil
 }
 
 // call runs one script and gives its reply; nil is none.

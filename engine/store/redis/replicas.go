@@ -73,7 +73,7 @@ func (d *doubtful) end(now int64, places []string, sure bool) {
 // keyOf gives the key of a command as this driver sends them.
 func keyOf(c goredis.Cmder) string {
 	args, at := c.Args(), 1
-	if c.Name() == "evalsha" {
+	if name := c.Name(); name == evalHash || name == evalText {
 		at = 3
 	}
 	if len(args) <= at {
@@ -98,9 +98,8 @@ var readers = map[string]bool{
 }
 
 func writes(c goredis.Cmder) bool {
-	if c.Name() == "evalsha" {
-		hash, _ := c.Args()[1].(string)
-		return hash != openTasksScript.hash && hash != scanScript.hash && hash != pickScript.hash
+	if sc := scriptOfCall(c); sc != nil {
+		return sc != openTasksScript && sc != scanScript && sc != pickScript
 	}
 	return !readers[c.Name()]
 }
@@ -108,19 +107,34 @@ func writes(c goredis.Cmder) bool {
 // carry sends what a pipeline holds and gives its commands, each of which has its own error.
 func (s *Store) carry(ctx context.Context, p goredis.Pipeliner) []goredis.Cmder {
 	cmds := p.Cmds()
+	p.Discard()
+	s.transmit(ctx, cmds)
+	var unknown []goredis.Cmder // to their servers: nothing was done
+	for _, c := range cmds {
+		if isNoScript(c.Err()) {
+			scriptOfCall(c).spellOut(c)
+			unknown = append(unknown, c)
+		}
+	}
+	s.transmit(ctx, unknown)
+	return cmds
+}
+
+// transmit sends commands once.
+func (s *Store) transmit(ctx context.Context, cmds []goredis.Cmder) {
 	if len(cmds) == 0 {
-		return nil
+		return
 	}
 	if s.target.wait > 0 {
 		now, marks := s.doubt.begin(cmds)
 		if len(marks) > 0 || slices.ContainsFunc(cmds, writes) {
-			p.Discard()
 			s.replicate(ctx, now, cmds, marks)
-			return cmds
+			return
 		}
 	}
-	_, _ = p.Exec(ctx)
-	return cmds
+	p := s.client.Pipeline()
+	_ = p.BatchProcess(ctx, cmds...) // it puts them into the pipeline, no more
+	_, _ = p.Exec(ctx)               // every command has its own error
 }
 
 // replicate sends commands to their masters and waits until enough replicas have them.

@@ -5,14 +5,14 @@ import (
 	"crypto/sha1"
 	_ "embed"
 	"encoding/hex"
-	"fmt"
 	"strings"
 
 	goredis "github.com/redis/go-redis/v9"
 )
 
 // This file holds the scripts. They are called by their hash; a server that does not know
-// one (it was restarted, or another took its place) is given all of them and asked again.
+// one (it was restarted, or another took its place) is asked again with the text, which it
+// keeps from then on.
 
 // script is a text that runs on the server, in one act.
 type script struct {
@@ -92,12 +92,28 @@ func (s *script) call(ctx context.Context, p goredis.Pipeliner, key string, args
 
 func isNoScript(err error) bool { return err != nil && strings.HasPrefix(err.Error(), "NOSCRIPT") }
 
-// load gives every master all scripts.
-func (s *Store) load(ctx context.Context) error {
+// scriptOfCall gives the script that a command calls, by hash or with its text; nil is none.
+func scriptOfCall(c goredis.Cmder) *script {
+	if name := c.Name(); name != evalHash && name != evalText {
+		return nil
+	}
+	called, _ := c.Args()[1].(string)
 	for _, sc := range scripts {
-		if err := s.client.ScriptLoad(ctx, sc.text).Err(); err != nil {
-			return fmt.Errorf("load the scripts: %w", s.classify(err))
+		if sc.hash == called || sc.text == called {
+			return sc
 		}
 	}
 	return nil
+}
+
+const (
+	evalHash = "evalsha"
+	evalText = "eval"
+)
+
+// spellOut makes a call by hash one with the text.
+func (s *script) spellOut(c goredis.Cmder) {
+	args := c.Args()
+	args[0], args[1] = evalText, s.text
+	c.SetErr(nil)
 }

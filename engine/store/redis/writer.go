@@ -69,21 +69,9 @@ func (s *Store) send(batch []*write) []error {
 	return verdicts
 }
 
-// sendAll sends what one pipeline can take, and again what was not done for a reason that can be
-// mended.
+// sendAll sends what one pipeline can take, and again what met kept writes.
 func (s *Store) sendAll(ctx context.Context, batch []*write) {
 	s.exec(ctx, batch)
-	var unknown []*write // to servers without the scripts: nothing was done
-	for _, x := range batch {
-		if x.Data.cmd != nil && isNoScript(x.Data.cmd.Err()) {
-			unknown = append(unknown, x)
-		}
-	}
-	if len(unknown) > 0 {
-		if err := s.load(ctx); err == nil {
-			s.exec(ctx, unknown)
-		}
-	}
 	s.settleMet(ctx, batch)
 }
 

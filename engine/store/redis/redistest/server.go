@@ -35,6 +35,13 @@ type Server struct {
 	ended   chan struct{}
 }
 
+// quiet takes what the client library would print of servers that are away on purpose.
+type quiet struct{}
+
+func (quiet) Printf(context.Context, string, ...any) {}
+
+func init() { goredis.SetLogger(quiet{}) }
+
 // find gives the path of a program, or skips the test and says what is missing.
 func find(t testing.TB, program string) string {
 	t.Helper()
