@@ -18,10 +18,11 @@ func Canonical(body []byte, leaveOut ...string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	members := o.byName()
 	for _, name := range leaveOut {
-		delete(o.members, name)
+		delete(members, name)
 	}
-	out, err := appendMembers(make([]byte, 0, len(body)), o.members)
+	out, err := appendMembers(make([]byte, 0, len(body)), members)
 	if err != nil {
 		return nil, &Error{Code: CodeBadJSON, What: "holds a number or text that has no canonical form"}
 	}

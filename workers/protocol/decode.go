@@ -16,7 +16,24 @@ import (
 // it stands in the message, for errors.
 type object struct {
 	path    string
-	members map[string]json.RawMessage
+	members []member
+}
+
+// member is one of an object, as it was written, without the space around it.
+type member struct {
+	name  string
+	value json.RawMessage
+}
+
+// get gives a member, nil when there is none. Of several with one name the last counts, as
+// in encoding/json.
+func (o object) get(name string) json.RawMessage {
+	for i := len(o.members) - 1; i >= 0; i-- {
+		if o.members[i].name == name {
+			return o.members[i].value
+		}
+	}
+	return nil
 }
 
 // decodeObject reads body as one JSON object. Bytes that are no UTF-8 become U+FFFD, as a
@@ -29,11 +46,82 @@ func decodeObject(body []byte) (object, error) {
 	if err := checkDepth(body); err != nil {
 		return object{}, err
 	}
-	var members map[string]json.RawMessage
-	if err := json.Unmarshal(body, &members); err != nil || members == nil {
+	body = bytes.Trim(body, jsonSpace)
+	if len(body) == 0 || body[0] != '{' || !json.Valid(body) {
 		return object{}, &Error{Code: CodeBadJSON, What: "the body must be one JSON object, sent as application/json"}
 	}
-	return object{members: members}, nil
+	return object{members: membersOf(bytes.Clone(body))}, nil // cloned: the server uses the body's memory again
+}
+
+// byName gives all members; asking a long object for one after the other would take long.
+func (o object) byName() map[string]json.RawMessage {
+	all := make(map[string]json.RawMessage, len(o.members))
+	for _, m := range o.members {
+		all[m.name] = m.value
+	}
+	return all
+}
+
+const jsonSpace = " \t\r\n"
+
+// membersOf splits an object that is known to be valid JSON. A map made by encoding/json costs
+// three times as much, and results are read by the thousand.
+func membersOf(text []byte) []member {
+	members := make([]member, 0, 8)
+	for rest := bytes.TrimLeft(text[1:], jsonSpace); rest[0] != '}'; {
+		if rest[0] == ',' {
+			rest = bytes.TrimLeft(rest[1:], jsonSpace)
+		}
+		n := valueEnd(rest)
+		name := textOf(rest[:n])
+		rest = bytes.TrimLeft(rest[n:], jsonSpace)
+		rest = bytes.TrimLeft(rest[1:], jsonSpace) // behind the colon
+		n = valueEnd(rest)
+		members = append(members, member{name, rest[:n:n]})
+		rest = bytes.TrimLeft(rest[n:], jsonSpace)
+	}
+	return members
+}
+
+// valueEnd gives the length of the value that valid JSON begins with.
+func valueEnd(text []byte) int {
+	depth := 0
+	for i := 0; i < len(text); i++ {
+		switch text[i] {
+		case '"':
+			for i++; text[i] != '"'; i++ {
+				if text[i] == '\\' {
+					i++
+				}
+			}
+			if depth == 0 {
+				return i + 1
+			}
+		case '{', '[':
+			depth++
+		case '}', ']':
+			if depth--; depth <= 0 {
+				return i + 1 + depth // of a bare value before the bracket: without it
+			}
+		case ',', ' ', '\t', '\r', '\n':
+			if depth == 0 {
+				return i
+			}
+		}
+	}
+	return len(text)
+}
+
+// textOf gives the value of a text that is valid JSON.
+func textOf(raw []byte) string {
+	if bytes.IndexByte(raw, '\\') < 0 {
+		return string(raw[1 : len(raw)-1])
+	}
+	var s string
+	if json.Unmarshal(raw, &s) != nil {
+		return string(raw) // can not be: it is valid
+	}
+	return s
 }
 
 // checkDepth counts brackets outside texts. It runs before the decoder, whose
@@ -61,17 +149,17 @@ func checkDepth(body []byte) error {
 // present tells a member that says something from one that is absent or null.
 func present(raw json.RawMessage) bool {
 	trimmed := bytes.TrimSpace(raw)
-	return len(trimmed) > 0 && !bytes.Equal(trimmed, []byte("null"))
+	return len(trimmed) > 0 && string(trimmed) != "null"
 }
 
-func (o object) has(name string) bool { return present(o.members[name]) }
+func (o object) has(name string) bool { return present(o.get(name)) }
 
 // raw returns the member as it was written, nil when absent.
 func (o object) raw(name string) json.RawMessage {
-	if !o.has(name) {
-		return nil
+	if value := o.get(name); present(value) {
+		return value
 	}
-	return bytes.TrimSpace(o.members[name])
+	return nil
 }
 
 func (o object) at(name string) string {
@@ -90,7 +178,7 @@ func (o object) text(name string) (string, error) {
 		return "", nil
 	}
 	var s string
-	if json.Unmarshal(o.members[name], &s) != nil {
+	if json.Unmarshal(o.get(name), &s) != nil {
 		return "", o.bad(name, "a text")
 	}
 	return s, nil
@@ -106,12 +194,15 @@ func (o object) id(name string) (string, error) {
 }
 
 // number reads a finite number; absent gives nil.
-func (o object) number(name string) (*float64, error) {
-	if !o.has(name) {
+func (o object) number(name string) (*float64, error) { return o.numberAt(name, o.get(name)) }
+
+// numberAt is number for a member whose value is known.
+func (o object) numberAt(name string, value json.RawMessage) (*float64, error) {
+	if !present(value) {
 		return nil, nil
 	}
 	var f float64
-	if json.Unmarshal(o.members[name], &f) != nil {
+	if json.Unmarshal(value, &f) != nil {
 		return nil, o.bad(name, "a number")
 	}
 	return &f, nil
@@ -133,9 +224,11 @@ func (o object) child(name string) (object, error) {
 	if !o.has(name) {
 		return inner, nil
 	}
-	if json.Unmarshal(o.members[name], &inner.members) != nil {
+	value := o.get(name)
+	if value[0] != '{' {
 		return object{}, o.bad(name, "an object")
 	}
+	inner.members = membersOf(value)
 	return inner, nil
 }
 
@@ -144,7 +237,7 @@ func (o object) list(name string) (items []json.RawMessage, ok bool, err error) 
 	if !o.has(name) {
 		return nil, false, nil
 	}
-	if json.Unmarshal(o.members[name], &items) != nil {
+	if json.Unmarshal(o.get(name), &items) != nil {
 		return nil, false, o.bad(name, "a list")
 	}
 	if len(items) > MaxNames {
@@ -195,11 +288,10 @@ func looseText(raw json.RawMessage) string {
 	if !present(raw) {
 		return ""
 	}
-	var s string
-	if json.Unmarshal(raw, &s) != nil {
-		s = string(bytes.TrimSpace(raw))
+	if raw = bytes.TrimSpace(raw); raw[0] == '"' {
+		return cut(textOf(raw))
 	}
-	return cut(s)
+	return cut(string(raw))
 }
 
 // cut shortens a text for people to MaxTextBytes, between characters.

@@ -22,8 +22,6 @@
 // Nesting, list lengths and texts are bounded here.
 package protocol
 
-import "regexp"
-
 const (
 	// MaxDepth is how deep objects and lists of a message may nest.
 	MaxDepth = 100
@@ -35,10 +33,17 @@ const (
 	MaxTextBytes = 16 << 10
 )
 
-var idPattern = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
-
 // ValidID tells whether id may name a worker: 1 to 128 of A-Z a-z 0-9 _ and -.
-func ValidID(id string) bool { return idPattern.MatchString(id) }
+func ValidID(id string) bool {
+	for i := range len(id) {
+		switch c := id[i]; {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '_', c == '-':
+		default:
+			return false
+		}
+	}
+	return 1 <= len(id) && len(id) <= 128
+}
 
 // Codes of an Error.
 const (

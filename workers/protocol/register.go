@@ -206,7 +206,10 @@ func readGPUs(resources object) ([]GPU, error) {
 	}
 	for _, raw := range devices {
 		device := object{path: resources.at("devices")}
-		if json.Unmarshal(raw, &device.members) != nil {
+		switch {
+		case raw[0] == '{':
+			device.members = membersOf(raw)
+		case present(raw):
 			return nil, resources.bad("devices", "a list of objects")
 		}
 		if kind, _ := device.text("type"); kind != "gpu" {
@@ -264,7 +267,7 @@ func (r *Registration) readInstalled(o object) error {
 		return err
 	}
 	r.InstalledSoftware = make(map[string]string, len(software.members))
-	for name, version := range software.members {
+	for name, version := range software.byName() {
 		r.InstalledSoftware[name] = looseText(version)
 	}
 	return nil
@@ -292,8 +295,8 @@ func readCosts(o object) (Costs, error) {
 		if err != nil {
 			return c, err
 		}
-		for skill := range prices.members {
-			price, err := prices.number(skill)
+		for skill, value := range prices.byName() {
+			price, err := prices.numberAt(skill, value)
 			if err != nil {
 				return c, err
 			}
