@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -22,6 +23,9 @@ type Options struct {
 	Clients int
 	Workers int
 	Load    string // "std": net/http; "lean": takes less of the processor
+
+	Store     string // STORE_URL of an empty store to measure beside SQLite; "": SQLite alone
+	StoreName string // it, without secrets
 
 	URL         string // measure this server, which has the shape's blueprint, and no limit
 	ClientToken string // of URL
@@ -54,10 +58,25 @@ type Report struct {
 	Load    string    `json:"load"`
 	Machine string    `json:"machine"`
 	Commit  string    `json:"commit"`
+	Store   string    `json:"store,omitempty"` // of Orrery, when it is not SQLite
 	Orrery  Figures   `json:"orrery"`
-	Bare    *Figures  `json:"bare_limit,omitempty"`     // absent for a given server
-	Ratio   float64   `json:"ratio_of_limit,omitempty"` // median of the pairs of rounds
+	SQLite  *Figures  `json:"orrery_on_sqlite,omitempty"` // with a Store
+	Bare    *Figures  `json:"bare_limit,omitempty"`       // absent for a given server
+	Ratio   float64   `json:"ratio_of_limit,omitempty"`   // median of the pairs of rounds
 	Ratios  []float64 `json:"ratios,omitempty"`
+	OfLite  float64   `json:"ratio_of_sqlite,omitempty"` // likewise
+	OfLites []float64 `json:"ratios_of_sqlite,omitempty"`
+}
+
+// columns gives what was measured, in the order of the targets.
+func (r *Report) columns() []*Figures {
+	all := []*Figures{&r.Orrery}
+	for _, f := range []*Figures{r.SQLite, r.Bare} {
+		if f != nil {
+			all = append(all, f)
+		}
+	}
+	return all
 }
 
 // Run measures the real server beside the bare one, in alternating rounds, and tells its
@@ -68,7 +87,7 @@ func Run(ctx context.Context, o Options, w io.Writer) (*Report, error) {
 		return nil, err
 	}
 	o = o.fill(sh)
-	r := &Report{Shape: sh.name, Jobs: o.Jobs, Rounds: o.Rounds, Clients: o.Clients, Workers: o.Workers, Load: o.Load,
+	r := &Report{Shape: sh.name, Jobs: o.Jobs, Rounds: o.Rounds, Clients: o.Clients, Workers: o.Workers, Load: o.Load, Store: o.StoreName,
 		Machine: fmt.Sprintf("%s/%s, %d processors", runtime.GOOS, runtime.GOARCH, runtime.NumCPU()), Commit: commit()}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -79,15 +98,17 @@ func Run(ctx context.Context, o Options, w io.Writer) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(loads) > 1 {
+	if o.URL == "" {
 		r.Bare = new(Figures)
 	}
+	if o.Store != "" {
+		r.SQLite = new(Figures)
+	}
 	if err = rounds(ctx, o, loads, r, w); err == nil {
-		r.Orrery.sum(loads[0].t, o.Jobs*o.Rounds)
-		if r.Bare != nil {
-			r.Bare.sum(loads[1].t, o.Jobs*o.Rounds)
-			r.Ratio = median(r.Ratios)
+		for i, f := range r.columns() {
+			f.sum(loads[i].t, o.Jobs*o.Rounds)
 		}
+		r.Ratio, r.OfLite = median(r.Ratios), median(r.OfLites)
 	}
 	for _, l := range loads {
 		err = errors.Join(err, l.t.stop())
@@ -95,21 +116,43 @@ func Run(ctx context.Context, o Options, w io.Writer) (*Report, error) {
 	return r, err
 }
 
-// targets gives what is measured: the real server and then the bare one, or a given one.
-func targets(ctx context.Context, o Options, sh shape) ([]*load, error) {
-	if o.URL != "" {
-		t, err := givenTarget(ctx, o)
-		return []*load{newLoad(t, sh, senderNamed(o.Load))}, err
+// targets gives what is measured, in the order of Report.columns: the real server, on another
+// store first when there is one, and then the bare one; or a given server.
+func targets(ctx context.Context, o Options, sh shape) (loads []*load, err error) {
+	add := func(t *target, err error) error {
+		if err == nil {
+			loads = append(loads, newLoad(t, sh, senderNamed(o.Load)))
+		}
+		return err
 	}
-	real, err := startTarget(ctx, "orrery", sh)
+	if o.URL != "" {
+		err = add(givenTarget(ctx, o))
+		return loads, err
+	}
+	if o.Store != "" {
+		err = add(startTarget(ctx, "on "+kindOf(o.Store), o.Store, sh))
+		if err == nil {
+			err = add(startTarget(ctx, "on sqlite", "", sh))
+		}
+	} else {
+		err = add(startTarget(ctx, "orrery", "", sh))
+	}
+	if err == nil {
+		err = add(startTarget(ctx, bareTarget, "", sh))
+	}
 	if err != nil {
+		for _, l := range loads {
+			err = errors.Join(err, l.t.stop())
+		}
 		return nil, err
 	}
-	bare, err := startTarget(ctx, "bare", sh)
-	if err != nil {
-		return nil, errors.Join(err, real.stop())
-	}
-	return []*load{newLoad(real, sh, senderNamed(o.Load)), newLoad(bare, sh, senderNamed(o.Load))}, nil
+	return loads, nil
+}
+
+// kindOf names a store for the head of a column.
+func kindOf(storeURL string) string {
+	kind, _, _ := strings.Cut(storeURL, ":")
+	return strings.TrimSuffix(kind, "ql") // postgresql
 }
 
 func (o Options) fill(s shape) Options {
@@ -138,25 +181,29 @@ func (o Options) fill(s shape) Options {
 
 // rounds lets the targets take turns.
 func rounds(ctx context.Context, o Options, loads []*load, r *Report, w io.Writer) error {
-	r.Orrery.Target = loads[0].t.name
-	figures := []*Figures{&r.Orrery}
-	if r.Bare != nil {
-		r.Bare.Target = "bare limit"
-		figures = append(figures, r.Bare)
+	figures := r.columns()
+	for i, l := range loads {
+		figures[i].Target = l.t.name
 	}
 	for n := range o.Rounds {
+		fmt.Fprintf(w, "round %d of %d:", n+1, o.Rounds)
 		for i, l := range loads {
 			took, err := l.turn(ctx, o, n == 0)
 			if err != nil {
 				return fmt.Errorf("%s: %w", l.t.name, err)
 			}
-			figures[i].roundRates = append(figures[i].roundRates, float64(o.Jobs)/took.Seconds())
-			figures[i].creates, figures[i].totals = l.create, l.total
+			f := figures[i]
+			f.roundRates = append(f.roundRates, float64(o.Jobs)/took.Seconds())
+			f.creates, f.totals = l.create, l.total
+			fmt.Fprintf(w, " %s %.0f jobs/s", f.Target, f.roundRates[n])
 		}
-		fmt.Fprintf(w, "round %d of %d: %s %.0f jobs/s", n+1, o.Rounds, r.Orrery.Target, r.Orrery.roundRates[n])
+		if r.SQLite != nil {
+			r.OfLites = append(r.OfLites, r.Orrery.roundRates[n]/r.SQLite.roundRates[n])
+			fmt.Fprintf(w, ", of sqlite %.2f", r.OfLites[n])
+		}
 		if r.Bare != nil {
 			r.Ratios = append(r.Ratios, r.Orrery.roundRates[n]/r.Bare.roundRates[n])
-			fmt.Fprintf(w, ", bare limit %.0f jobs/s, ratio %.2f", r.Bare.roundRates[n], r.Ratios[n])
+			fmt.Fprintf(w, ", of the limit %.2f", r.Ratios[n])
 		}
 		fmt.Fprintln(w)
 	}

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -39,8 +40,12 @@ func givenTarget(ctx context.Context, o Options) (*target, error) {
 	return t, t.ready(ctx)
 }
 
-// startTarget runs this program's binary as the real server or as the bare one.
-func startTarget(ctx context.Context, name string, sh shape) (*target, error) {
+// bareTarget is the name of the server with nothing behind its routes.
+const bareTarget = "bare limit"
+
+// startTarget runs this program's binary as the real server or as the bare one. storeURL "" is
+// a new SQLite file.
+func startTarget(ctx context.Context, name, storeURL string, sh shape) (*target, error) {
 	bin, err := os.Executable()
 	if err != nil {
 		return nil, err
@@ -54,7 +59,7 @@ func startTarget(ctx context.Context, name string, sh shape) (*target, error) {
 		return nil, err
 	}
 	t := &target{name: name, url: "http://" + addr, dir: dir, clientToken: clientToken, workerToken: workerToken}
-	if name == "bare" {
+	if name == bareTarget {
 		t.cmd = exec.Command(bin, "bench", "--bare", addr)
 	} else {
 		if err := prepare(ctx, dir, sh); err != nil {
@@ -63,7 +68,7 @@ func startTarget(ctx context.Context, name string, sh shape) (*target, error) {
 		host, port, _ := net.SplitHostPort(addr) // made by freeAddr
 		t.cmd = exec.Command(bin, "serve")
 		t.cmd.Env = append(os.Environ(), "API_HOST="+host, "API_PORT="+port, "BLUEPRINTS_DIR="+dir, "LOG_LEVEL=error",
-			"STORE_URL=sqlite:"+storePath(dir), "CLIENT_TOKEN="+clientToken, "GLOBAL_WORKER_TOKEN="+workerToken)
+			"STORE_URL="+cmp.Or(storeURL, "sqlite:"+storePath(dir)), "CLIENT_TOKEN="+clientToken, "GLOBAL_WORKER_TOKEN="+workerToken)
 	}
 	t.cmd.Dir, t.cmd.Stderr = dir, os.Stderr
 	if err := t.cmd.Start(); err != nil {

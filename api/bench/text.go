@@ -30,11 +30,21 @@ func (r *Report) Text(w io.Writer) error {
 			fmt.Fprintf(&b, "%-34s %12.1f\n", row.name, row.of(&r.Orrery))
 		}
 	} else {
-		fmt.Fprintf(&b, "%-34s %12s %12s\n", "", "orrery", "bare limit")
+		line := func(name, form string, value func(f *Figures) any) {
+			fmt.Fprintf(&b, "%-34s", name)
+			for _, f := range r.columns() {
+				fmt.Fprintf(&b, " "+form, value(f))
+			}
+			b.WriteByte('\n')
+		}
+		line("", "%12s", func(f *Figures) any { return f.Target })
 		for _, row := range rows {
-			fmt.Fprintf(&b, "%-34s %12.1f %12.1f\n", row.name, row.of(&r.Orrery), row.of(r.Bare))
+			line(row.name, "%12.1f", func(f *Figures) any { return row.of(f) })
 		}
 		fmt.Fprintf(&b, "\nratio of the limit: %.2f (median of the pairs of rounds; all: %.2f)\n", r.Ratio, r.Ratios)
+	}
+	if r.SQLite != nil {
+		fmt.Fprintf(&b, "%s beside SQLite: %.2f (likewise; all: %.2f); the CPU and memory of the database itself are not in the figures\n", r.Store, r.OfLite, r.OfLites)
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
