@@ -14,4 +14,5 @@
 //	I6 branches add up, a parent is resumed once
 //	I7 a shared counter counts each job exactly once
 //	I8 the history, folded, equals the state
+//	I9 a job ends on the revision of its blueprint that it began with
 package killtest
