@@ -246,3 +246,34 @@ func TestFormats(t *testing.T) {
 		t.Errorf("JUnit says\n%s", b.String())
 	}
 }
+
+// BenchmarkCase is what one case costs beside reading its files: a job with a task, a wait of
+// thirty days and an approval, in a world of its own.
+func BenchmarkCase(b *testing.B) {
+	dir := b.TempDir()
+	test := `
+def one(n):
+    run(workers = {"work": {"x": n}}, approvals = {"ask": "yes"}).expect(status = "finished", path = ["begin", "wait", "ask", "finished"], took_seconds = 30 * 24 * 3600)
+
+test_many = table(one, {"row %d" % n: {"n": n} for n in range(1000)})
+`
+	for name, text := range map[string]string{"flow.star": flow, "flow_test.star": test} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			b.Fatal(err)
+		}
+	}
+	cases := 0
+	b.ResetTimer()
+	for b.Loop() {
+		r, err := Run(b.Context(), []File{{Root: dir, Name: "flow_test.star", Shown: "flow_test.star"}}, Options{})
+		if err != nil {
+			b.Fatal(err)
+		}
+		passed, failed := r.Counts()
+		if passed != 1000 || failed != 0 {
+			b.Fatalf("%d passed, %d failed", passed, failed)
+		}
+		cases += passed
+	}
+	b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(cases), "us/case")
+}
