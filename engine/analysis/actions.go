@@ -301,7 +301,7 @@ func (in *interp) parallelEntry(e value, tasks bound, args *arguments) string {
 			}
 			switch {
 			case !containsName(allowed, name):
-				in.a.reportNode(ruleUnknownKeyword, node, fmt.Sprintf("an entry of tasks has no keyword %s", showConstant(k)), didYouMean(name, allowed))
+				in.a.reportNode(ruleUnknownKeyword, node, fmt.Sprintf("an entry of tasks has no keyword %s", showConstant(k)), didYouMeanOr(name, allowed, "it knows"))
 			case name == "type" || name == "task_type":
 				types = append(types, in.names("task_type", bound{d.vals[k], node}))
 			case name == "transitions":

@@ -324,6 +324,7 @@ func (in *interp) bind(what string, sig signature, args *arguments) map[string]b
 		if !containsName(sig.params, n.name) {
 			suggestion := didYouMean(n.name, sig.params)
 			if !sig.open || suggestion != "" {
+				suggestion = didYouMeanOr(n.name, sig.params, "it knows")
 				in.a.reportSpan(ruleUnknownKeyword, n.where, len([]rune(n.name)), fmt.Sprintf("%s has no keyword %s", what, quote(n.name)), suggestion)
 			}
 			continue

@@ -79,7 +79,7 @@ func (a *analyzer) checkTargets(bp *blueprintInfo, g *Graph, edges []*edgeInfo) 
 				if n := nearest(e.To, names); n != "" {
 					meant[e.To] = n
 				}
-				a.reportNode(ruleUnknownTarget, e.target, fmt.Sprintf("no state is called %s", quote(e.To)), didYouMean(e.To, names))
+				a.reportNode(ruleUnknownTarget, e.target, fmt.Sprintf("no state is called %s", quote(e.To)), didYouMeanOr(e.To, names, fmt.Sprintf("register it with handler_for(%s), or take one of", quote(e.To))))
 			case s != nil && bp.isAggregator(e.To) && !feeds(e):
 				how := "transition_to()"
 				if e.Kind != EdgeTransition {

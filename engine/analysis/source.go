@@ -143,8 +143,59 @@ func (a *analyzer) reportSyntax(f *file, err error) {
 		a.reportAt(ruleSyntax, f.name, 1, 1, 0, err.Error(), "")
 		return
 	}
-	line := f.line(int(se.Pos.Line))
-	a.reportAt(ruleSyntax, f.name, int(se.Pos.Line), int(se.Pos.Col), 0, se.Msg, pythonism(line))
+	suggestion := pythonism(f.line(int(se.Pos.Line)))
+	if suggestion == "" {
+		suggestion = unclosed(strings.Join(f.lines, "\n"), int(se.Pos.Line), int(se.Pos.Col))
+	}
+	a.reportAt(ruleSyntax, f.name, int(se.Pos.Line), int(se.Pos.Col), 0, se.Msg, suggestion)
+}
+
+// unclosed says which bracket is still open on an earlier line than the place of a syntax error: the
+// place is where the parser noticed, not where the bracket is missing.
+func unclosed(text string, line, col int) string {
+	type open struct {
+		bracket   rune
+		line, col int
+	}
+	var stack []open
+	at, column := 1, 0
+	quote, escaped, comment := "", false, false
+	rest := []rune(text)
+	for i := 0; i < len(rest) && (at < line || at == line && column < col-1); i++ {
+		r := rest[i]
+		column++
+		switch {
+		case r == '\n':
+			at, column, comment = at+1, 0, false
+			if len(quote) == 1 {
+				quote = "" // such a text ends with its line
+			}
+		case comment:
+		case escaped:
+			escaped = false
+		case quote != "":
+			escaped = r == '\\'
+			if string(rest[i:min(i+len(quote), len(rest))]) == quote {
+				i, column, quote = i+len(quote)-1, column+len(quote)-1, ""
+			}
+		case r == '#':
+			comment = true
+		case r == '"' || r == '\'':
+			quote = string(r)
+			if three := strings.Repeat(quote, 3); string(rest[i:min(i+3, len(rest))]) == three {
+				i, column, quote = i+2, column+2, three
+			}
+		case strings.ContainsRune("([{", r):
+			stack = append(stack, open{r, at, column})
+		case strings.ContainsRune(")]}", r) && len(stack) > 0:
+			stack = stack[:len(stack)-1]
+		}
+	}
+	if len(stack) == 0 || stack[len(stack)-1].line == line {
+		return ""
+	}
+	last := stack[len(stack)-1]
+	return fmt.Sprintf("the %q of line %d, column %d is still open here: close it, or put a comma before this", string(last.bracket), last.line, last.col)
 }
 
 // pythonisms are the marks of Python that Starlark does not have, with what to write instead. The first that matches the line is told.

@@ -2,6 +2,11 @@
 
 package analysis
 
+import (
+	"fmt"
+	"strings"
+)
+
 // distance is the number of letters to insert, delete, replace or swap with their neighbour to make a into b.
 func distance(a, b string) int {
 	x, y := []rune(a), []rune(b)
@@ -47,4 +52,18 @@ func didYouMean(name string, candidates []string) string {
 		return "did you mean " + quote(n) + "?"
 	}
 	return ""
+}
+
+// maxListed is how many names a suggestion lists.
+const maxListed = 12
+
+// didYouMeanOr is the suggestion for a misspelt name, or when none is near, what there is.
+func didYouMeanOr(name string, candidates []string, what string) string {
+	if s := didYouMean(name, candidates); s != "" || len(candidates) == 0 {
+		return s
+	}
+	if len(candidates) > maxListed {
+		return fmt.Sprintf("%s %s and %d more", what, strings.Join(candidates[:maxListed], ", "), len(candidates)-maxListed)
+	}
+	return what + " " + strings.Join(candidates, ", ")
 }

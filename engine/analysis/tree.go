@@ -216,7 +216,7 @@ func (a *analyzer) checkBlueprintCalls() {
 	}
 	for _, bp := range a.blueprints {
 		if !bp.hasEndpoint && !called[bp.name] && len(bp.renders) == 0 && bp.name != "" {
-			a.reportNode(ruleUnusedBP, bp.nameNode, fmt.Sprintf("the blueprint %s has no api_endpoint and no run_blueprint() starts it", quote(bp.name)), "")
+			a.reportNode(ruleUnusedBP, bp.nameNode, fmt.Sprintf("the blueprint %s has no api_endpoint and no run_blueprint() starts it", quote(bp.name)), `give it api_endpoint = "jobs/..." to start it from outside, or remove it`)
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"orrery/engine/blob"
@@ -22,7 +23,7 @@ const shownFile = 64 << 10
 // folder is where they are.
 type folder struct {
 	path        string
-	kept, local *dir.Store
+	kept, local *lateStore
 }
 
 func newFolder() (*folder, error) {
@@ -30,26 +31,103 @@ func newFolder() (*folder, error) {
 	if err != nil {
 		return nil, fmt.Errorf("a folder for the job's files: %w", err)
 	}
-	f := &folder{path: path}
-	if f.kept, err = dir.Open(filepath.Join(path, "files")); err == nil {
-		f.local, err = dir.Open(filepath.Join(path, "local"))
-	}
-	if err != nil {
-		f.remove()
-		return nil, err
-	}
-	return f, nil
+	return &folder{path, &lateStore{path: filepath.Join(path, "files")}, &lateStore{path: filepath.Join(path, "local")}}, nil
 }
 
 // remove takes the folder away; what is left of it is in the system's temporary folder.
 func (f *folder) remove() {
-	for _, s := range []*dir.Store{f.kept, f.local} {
-		if s != nil {
-			_ = s.Close()
-		}
-	}
+	f.kept.close()
+	f.local.close()
 	_ = os.RemoveAll(f.path)
 }
+
+// lateStore is a store of files that is made when it is needed first: most simulated jobs
+// have no files, and a test has hundreds of jobs.
+type lateStore struct {
+	path   string
+	mu     sync.Mutex
+	opened *dir.Store
+}
+
+var _ blob.Store = (*lateStore)(nil)
+
+// open gives the store, and makes it if need be.
+func (s *lateStore) open() (*dir.Store, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var err error
+	if s.opened == nil {
+		s.opened, err = dir.Open(s.path)
+	}
+	return s.opened, err
+}
+
+// made gives the store, or nil as long as it holds nothing.
+func (s *lateStore) made() *dir.Store {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.opened
+}
+
+func (s *lateStore) close() {
+	if d := s.made(); d != nil {
+		_ = d.Close()
+	}
+}
+
+// Put writes a file.
+func (s *lateStore) Put(ctx context.Context, key string, from io.Reader, size int64) (blob.Info, error) {
+	d, err := s.open()
+	if err != nil {
+		return blob.Info{}, err
+	}
+	return d.Put(ctx, key, from, size)
+}
+
+// Get opens a file.
+func (s *lateStore) Get(ctx context.Context, key string) (io.ReadCloser, blob.Info, error) {
+	d, err := s.open()
+	if err != nil {
+		return nil, blob.Info{}, err
+	}
+	return d.Get(ctx, key)
+}
+
+// Stat looks at a file.
+func (s *lateStore) Stat(ctx context.Context, key string) (blob.Info, error) {
+	d, err := s.open()
+	if err != nil {
+		return blob.Info{}, err
+	}
+	return d.Stat(ctx, key)
+}
+
+// List gives files by the beginning of their key.
+func (s *lateStore) List(ctx context.Context, prefix string, most int) ([]blob.Info, error) {
+	if d := s.made(); d != nil {
+		return d.List(ctx, prefix, most)
+	}
+	return nil, nil
+}
+
+// Delete removes files.
+func (s *lateStore) Delete(ctx context.Context, keys ...string) error {
+	if d := s.made(); d != nil {
+		return d.Delete(ctx, keys...)
+	}
+	return nil
+}
+
+// Jobs gives the jobs that have files.
+func (s *lateStore) Jobs(ctx context.Context, after string, limit int) ([]string, error) {
+	if d := s.made(); d != nil {
+		return d.Jobs(ctx, after, limit)
+	}
+	return nil, nil
+}
+
+// URI names a file; the name does not depend on the folder.
+func (s *lateStore) URI(key string) string { return (*dir.Store)(nil).URI(key) }
 
 // database gives the address of a database of the simulation: a file that lasts as long.
 func (f *folder) database(name string) string {

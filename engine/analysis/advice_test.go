@@ -1,0 +1,44 @@
+package analysis
+
+import (
+	"strings"
+	"testing"
+)
+
+// This file tests that a finding says what to do, also where no name is near the wrong one.
+
+func TestAdvice(t *testing.T) {
+	for name, c := range map[string]struct{ text, rule, want string }{
+		"a bracket that was opened long before": {"bp = blueprint(name = \"x\"\n\ndef a(context):\n    pass\n", ruleSyntax, `the "(" of line 1, column 15 is still open`},
+		"a missing comma":                       {"x = {\n    \"a\": 1\n    \"b\": 2,\n}\n", ruleSyntax, `the "{" of line 1, column 5 is still open here: close it, or put a comma`},
+		"the end of the file":                   {"x = [1,\n  (2, \"]\"), # ]\n", ruleSyntax, `the "[" of line 1, column 5 is still open`},
+		"brackets in texts do not count":        {"x = \"(\"\ny = '''[\n{'''\nz = 1 +\n", ruleSyntax, ""},
+		"what is open on the line itself shows": {"x = (1 2)\n", ruleSyntax, ""},
+		"a state that nothing resembles":        {"bp = blueprint(\"x\", api_endpoint = \"x\")\ndef a(actions):\n    actions.transition_to(\"warehouse\")\nbp.handler_for(\"begin\", is_start = True)(a)\n", ruleUnknownTarget, `register it with handler_for("warehouse"), or take one of begin`},
+		"a keyword that nothing resembles":      {"bp = blueprint(\"x\", api_endpoint = \"x\")\ndef a(actions):\n    actions.transition_to(\"finished\", colour = 1)\nbp.handler_for(\"begin\", is_start = True)(a)\n", ruleUnknownKeyword, "it knows state"},
+	} {
+		r, err := Tree(files(map[string]string{"x.star": c.text}), []string{"x.star"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		met := false
+		for _, f := range r.Findings {
+			if f.Rule == c.rule {
+				met = true
+				if c.want == "" && f.Suggestion != "" || !strings.Contains(f.Suggestion, c.want) {
+					t.Errorf("%s: %q, want %q", name, f.Suggestion, c.want)
+				}
+			}
+		}
+		if !met {
+			t.Errorf("%s: no %s in %v", name, c.rule, r.Findings)
+		}
+	}
+}
+
+// The search for open brackets ends on any cut of a text.
+func FuzzUnclosed(f *testing.F) {
+	f.Add("x = ('''\\", 3, 2)
+	f.Add("\"\"\"\n'", 2, 1)
+	f.Fuzz(func(_ *testing.T, text string, line, col int) { unclosed(text, line, col) })
+}
