@@ -14,7 +14,8 @@ func TestAdvice(t *testing.T) {
 		"the end of the file":                   {"x = [1,\n  (2, \"]\"), # ]\n", ruleSyntax, `the "[" of line 1, column 5 is still open`},
 		"brackets in texts do not count":        {"x = \"(\"\ny = '''[\n{'''\nz = 1 +\n", ruleSyntax, ""},
 		"what is open on the line itself shows": {"x = (1 2)\n", ruleSyntax, ""},
-		"a state that nothing resembles":        {"bp = blueprint(\"x\", api_endpoint = \"x\")\ndef a(actions):\n    actions.transition_to(\"warehouse\")\nbp.handler_for(\"begin\", is_start = True)(a)\n", ruleUnknownTarget, `register it with handler_for("warehouse"), or take one of begin`},
+		"a state that nothing resembles":        {"bp = blueprint(\"x\", api_endpoint = \"x\")\ndef a(actions):\n    actions.transition_to(\"warehouse\")\nbp.handler_for(\"begin\", is_start = True)(a)\n", ruleUnknownTarget, `register it with handler_for("warehouse"), or take one of begin, finished, failed`},
+		"a misspelt end that is supplied":       {"bp = blueprint(\"x\", api_endpoint = \"x\")\ndef a(actions):\n    actions.transition_to(\"finishd\")\nbp.handler_for(\"begin\", is_start = True)(a)\n", ruleUnknownTarget, `did you mean "finished"?`},
 		"a keyword that nothing resembles":      {"bp = blueprint(\"x\", api_endpoint = \"x\")\ndef a(actions):\n    actions.transition_to(\"finished\", colour = 1)\nbp.handler_for(\"begin\", is_start = True)(a)\n", ruleUnknownKeyword, "it knows state"},
 	} {
 		r, err := Tree(files(map[string]string{"x.star": c.text}), []string{"x.star"})

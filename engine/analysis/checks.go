@@ -4,6 +4,7 @@ package analysis
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"go.starlark.net/syntax"
@@ -70,6 +71,12 @@ func (a *analyzer) checkTargets(bp *blueprintInfo, g *Graph, edges []*edgeInfo) 
 	for _, s := range g.States {
 		names = append(names, s.Name)
 	}
+	offered := slices.Clone(names)
+	for _, supplied := range []string{"finished", "failed"} { // ends that need no handler
+		if !slices.Contains(names, supplied) {
+			offered = append(offered, supplied)
+		}
+	}
 	for _, h := range bp.runs {
 		for _, e := range h.edges {
 			s := g.State(e.To)
@@ -79,7 +86,7 @@ func (a *analyzer) checkTargets(bp *blueprintInfo, g *Graph, edges []*edgeInfo) 
 				if n := nearest(e.To, names); n != "" {
 					meant[e.To] = n
 				}
-				a.reportNode(ruleUnknownTarget, e.target, fmt.Sprintf("no state is called %s", quote(e.To)), didYouMeanOr(e.To, names, fmt.Sprintf("register it with handler_for(%s), or take one of", quote(e.To))))
+				a.reportNode(ruleUnknownTarget, e.target, fmt.Sprintf("no state is called %s", quote(e.To)), didYouMeanOr(e.To, offered, fmt.Sprintf("register it with handler_for(%s), or take one of", quote(e.To))))
 			case s != nil && bp.isAggregator(e.To) && !feeds(e):
 				how := "transition_to()"
 				if e.Kind != EdgeTransition {

@@ -173,7 +173,7 @@ bp.handler_for("finish", is_end = True)(lambda context: None)
 	if at := strings.Index(source[1], "inital_data.y"); at < 0 || strings.Index(source[2], "^~~~~~~~~~~") != at {
 		t.Errorf("the caret is not below the name:\n%s", text.String())
 	}
-	if !strings.Contains(text.String(), `did you mean "finish"?`) {
+	if !strings.Contains(text.String(), `did you mean "finished"?`) {
 		t.Errorf("no suggestion:\n%s", text.String())
 	}
 	if want := "::error file=a%2Cb.star,line=3,col=80,title=bad-condition::the condition can not be used: nothing defines the name inital_data"; !strings.HasPrefix(gh.String(), want) {
