@@ -3,6 +3,7 @@ package api
 import (
 	"crypto/tls"
 	"errors"
+	"io"
 	"net"
 	"sync"
 	"time"
@@ -75,11 +76,15 @@ type first struct {
 	came bool
 }
 
-func (f *first) read(c net.Conn) {
+func (f *first) read(c net.Conn, n int, err error) (int, error) {
 	if !f.came {
 		f.came = true
 		f.list.drop(c)
+		if errors.Is(err, net.ErrClosed) { // by end: for the framework that is no fault
+			err = io.EOF
+		}
 	}
+	return n, err
 }
 
 type freshConn struct {
@@ -90,8 +95,7 @@ type freshConn struct {
 // Read implements net.Conn.
 func (c *freshConn) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
-	c.read(c.Conn)
-	return n, err
+	return c.read(c.Conn, n, err)
 }
 
 // SetReadDeadline implements net.Conn. The framework takes an error for a fault of its own and
@@ -120,8 +124,7 @@ type freshTLS struct {
 // Read implements net.Conn.
 func (c *freshTLS) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
-	c.read(c.Conn)
-	return n, err
+	return c.read(c.Conn, n, err)
 }
 
 // SetReadDeadline implements net.Conn, as that of freshConn.

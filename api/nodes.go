@@ -25,6 +25,9 @@ const (
 	lookAgain    = 250 * time.Millisecond // at whose a job is, if nobody says that it has changed
 )
 
+// foreignEvery is how often, in seconds, the log tells of refused requests of other nodes.
+const foreignEvery = 60
+
 const sealKey = "seal"
 
 // sealed gives the seal of a request that another node sent; nil for everybody else's.
@@ -41,7 +44,11 @@ func (s *Server) unseal(c *fiber.Ctx) error {
 	}
 	seal, err := s.peers.Open(header, c.Method(), string(c.Request().Header.RequestURI()))
 	if err != nil {
-		s.log.Warn("a request of another node was refused", "path", c.Path(), "ip", c.IP(), "reason", err)
+		now := s.clock.Now().Unix()
+		if last := s.foreign.Load(); now-last >= foreignEvery && s.foreign.CompareAndSwap(last, now) { // many come when a node was started again
+			s.log.Warn("a request of another node was refused", "path", c.Path(), "ip", c.IP(), "reason", err)
+		}
+		c.Set(peers.RefusedHeader, "1")
 		return problem(codeUnauthorized, "the request says that it comes from another node: "+err.Error())
 	}
 	c.Locals(sealKey, seal)

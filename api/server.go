@@ -101,6 +101,7 @@ type Server struct {
 	idPrefix string
 	idCount  atomic.Uint64
 	refusal  atomic.Int64 // when a worker's refusal was logged last, in Unix seconds
+	foreign  atomic.Int64 // when a node's was
 
 	// held is cancelled first at a shutdown: polls, streams and sockets end then, everything
 	// else may finish.

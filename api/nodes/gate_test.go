@@ -22,6 +22,7 @@ type gated struct {
 	gate  chan struct{} // closed while the way is open
 	dead  bool          // what waits is never done
 	fated []error       // of commits that were held back
+	held  int           // commits that were ever held back
 }
 
 var _ store.Shared = (*gated)(nil)
@@ -68,6 +69,13 @@ func (g *gated) pass() (held bool, err error) {
 	return held, nil
 }
 
+// holds gives how many commits were held back.
+func (g *gated) holds() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.held
+}
+
 // late gives what became of commits that were held back.
 func (g *gated) late() []error {
 	g.mu.Lock()
@@ -77,6 +85,13 @@ func (g *gated) late() []error {
 
 // Commit implements store.Committer.
 func (g *gated) Commit(ctx context.Context, c *job.Change) error {
+	g.mu.Lock()
+	select {
+	case <-g.gate:
+	default:
+		g.held++
+	}
+	g.mu.Unlock()
 	held, err := g.pass()
 	if err == nil {
 		err = g.Shared.Commit(ctx, c)

@@ -10,7 +10,9 @@ import (
 	"testing"
 	"time"
 
+	"orrery/api/peers"
 	"orrery/engine/job"
+	"orrery/engine/node"
 	"orrery/engine/store"
 )
 
@@ -268,6 +270,7 @@ func TestAPausedNodesLateWritesAreRefused(t *testing.T) {
 		late[id] = said
 		go func() { _, body, err := a.tryAnswer(t.Context(), "w", one); said <- body + text(err) }()
 	}
+	c.until("both results are on their way into the store", func() bool { return a.rows.holds() == 2 })
 	c.agree()
 	b.accepted("w", tasks[taken])
 	b.is(taken, job.Finished)
@@ -385,4 +388,53 @@ func (s *server) work(ctx context.Context, worker string, results *server) {
 			}
 		}
 	}
+}
+
+func TestANodeThatHasAnothersAddressIsNotTakenForIt(t *testing.T) {
+	c := newCluster(t, "a", "b")
+	a, b := c.nodes["a"], c.nodes["b"]
+	b.register("w", "echo")
+	id := a.create("flow/work")
+	one := b.take("w")
+	c.until("the hand-out is in the store", func() bool { row, err := c.rows.Task(t.Context(), id, 1); return err == nil && row.ID == one.ID })
+	at := a.wire.Addr().String()
+	a.kill()
+	again := c.startAt("a-again", at)
+	b.accepted("w", one) // b takes the dead one for its owner still
+	again.is(id, job.Finished)
+}
+
+func TestASealedRequestGoesNoFurther(t *testing.T) {
+	c := newCluster(t, "a", "b", "c")
+	a, b, d := c.nodes["a"], c.nodes["b"], c.nodes["c"]
+	b.register("w", "echo")
+	id := a.create("flow/work")
+	one := b.take("w")
+	body, err := json.Marshal(map[string]any{"job_id": one.Job, "task_id": one.ID, "worker_id": "w", "status": "success"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	asWorker := http.Header{"X-Worker-Token": {workerToken}, "X-Worker-Id": {"w"}, "Content-Type": {"application/json"}}
+	var to node.Peer
+	for _, p := range b.peers.Others() {
+		if p.ID == "c" {
+			to = p
+		}
+	}
+	// c is not the owner, and may not send b's request on to a.
+	got, err := b.peers.Relay(t.Context(), to, peers.Request{Method: "POST", Target: "/_worker/tasks/result", Header: asWorker, Body: body})
+	if err != nil || got.Status != http.StatusServiceUnavailable || got.Header.Get("X-Orrery-Elsewhere") == "" {
+		t.Fatalf("a relayed result at a node that is not the owner: %+v, %v", got, err)
+	}
+	// A request with a seal that does not fit is nobody's.
+	for _, seal := range []string{"v1;b;c;0;;;00", "x"} {
+		if status, said := d.call("GET", "/api/v1/jobs/"+id, nil, peers.Header, seal); status != http.StatusUnauthorized {
+			t.Errorf("the seal %q: %d %s", seal, status, said)
+		}
+	}
+	if status, said := d.call("POST", "/_node/cancel", map[string]any{"job": id, "by": "nobody"}); status != http.StatusUnauthorized {
+		t.Errorf("a message without a seal: %d %s", status, said)
+	}
+	d.accepted("w", one)
+	a.is(id, job.Finished)
 }

@@ -82,8 +82,13 @@ type server struct {
 // start joins a node to the cluster, and waits until the shards are shared out.
 func (c *cluster) start(id string) *server {
 	c.t.Helper()
+	return c.startAt(id, "127.0.0.1:0")
+}
+
+func (c *cluster) startAt(id, addr string) *server {
+	c.t.Helper()
 	s := &server{cluster: c, id: id, rows: newGated(c.rows), served: make(chan error, 1)}
-	s.join()
+	s.join(addr)
 	s.cancel = s.begin()
 	c.nodes[id] = s
 	c.t.Cleanup(s.end)
@@ -98,14 +103,14 @@ func (s *server) check(err error) {
 	}
 }
 
-func (s *server) join() {
+func (s *server) join(addr string) {
 	s.t.Helper()
 	ctx := s.t.Context()
 	log := slog.New(slog.DiscardHandler)
 	if os.Getenv("ORRERY_TEST_LOG") != "" {
 		log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug})).With("node", s.id)
 	}
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	ln, err := net.Listen("tcp", addr)
 	s.check(err)
 	s.wire = &wire{Listener: ln, open: map[net.Conn]bool{}}
 	s.url = "http://" + ln.Addr().String()

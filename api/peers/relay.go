@@ -31,7 +31,8 @@ type Answer struct {
 	Body   []byte
 }
 
-// ErrUnreachable: the node did not answer; whether it did what it was asked is not known.
+// ErrUnreachable: the node did not answer; whether it did what it was asked is not known. Where
+// it was another one that answered nothing was done.
 var ErrUnreachable = errors.New("the node did not answer")
 
 // answerMost bounds what is read of an answer, in bytes.
@@ -82,6 +83,11 @@ func (p *Peers) Relay(ctx context.Context, to node.Peer, r Request) (*Answer, er
 	}
 	if len(body) > answerMost {
 		return nil, fmt.Errorf("the answer of the node %s has more than %d bytes", to.ID, answerMost)
+	}
+	if resp.Header.Get(RefusedHeader) != "" { // another process has the address by now, as a rule
+		p.note(to.ID, true)
+		p.self.Look()
+		return nil, fmt.Errorf("%w as the one it was taken for: %.300s", ErrUnreachable, body)
 	}
 	p.note(to.ID, false)
 	return &Answer{Status: resp.StatusCode, Header: resp.Header, Body: body}, nil

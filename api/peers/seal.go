@@ -16,6 +16,10 @@ import (
 // Header carries the seal.
 const Header = "X-Orrery-Node"
 
+// RefusedHeader is in the answer of a node that does not take a seal: nothing was done. The
+// caller must not hear of it, for it is no fault of his.
+const RefusedHeader = "X-Orrery-Refused"
+
 const (
 	sealVersion = "v1"
 	// sealLife bounds the time between seal and arrival, both ways: the clocks of nodes may

@@ -1,6 +1,7 @@
 package killtest
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -136,7 +137,7 @@ func checkAll(ctx context.Context, t *testing.T, s *server, accepted []string, s
 	if len(unique) != sent {
 		t.Errorf("I2: %d jobs have only %d ids", sent, len(unique))
 	}
-	ended := s.drained(ctx, t, accepted, 60*time.Second)
+	ended := s.drained(ctx, t, accepted, cmp.Or(s.patience, time.Minute))
 	for _, id := range accepted {
 		records, err := s.records(ctx, id)
 		if err != nil {

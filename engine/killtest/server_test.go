@@ -75,9 +75,10 @@ type server struct {
 	log  *os.File
 	died chan error // of the present process
 
-	blueprints string // their folder; "": testdata/blueprints
-	store      string // STORE_URL; "": a file in dir
-	starting   func() // is called before each start; may be nil
+	blueprints string        // their folder; "": testdata/blueprints
+	store      string        // STORE_URL; "": a file in dir
+	starting   func()        // is called before each start; may be nil
+	patience   time.Duration // with jobs that are still to end after the last fault; 0: a minute
 }
 
 func newServer(t *testing.T, bin string) *server {
