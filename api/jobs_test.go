@@ -241,6 +241,11 @@ func TestMetrics(t *testing.T) {
 			t.Errorf("no %q in:\n%s", want, text)
 		}
 	}
+	for _, f := range process {
+		if n := figure(f.of); n == 0 || !strings.Contains(text, "\n# TYPE "+f.name+" gauge\n"+f.name+" ") {
+			t.Errorf("%s is %d in:\n%s", f.name, n, text)
+		}
+	}
 	if got := label("a\"b\\c\nd"); got != `a\"b\\c\nd` {
 		t.Errorf("label %s", got)
 	}

@@ -3,6 +3,7 @@ package api
 import (
 	"fmt"
 	"maps"
+	runtimemetrics "runtime/metrics"
 	"slices"
 	"strings"
 	"sync"
@@ -76,8 +77,26 @@ func (s *Server) metricsText(c *fiber.Ctx, _ *Client) error {
 	fmt.Fprintf(&b, "orrery_overloaded_total %d\n", s.creates.refused.Load()+s.bodies.refused.Load())
 	family("orrery_blueprint_faults", "gauge", "What the last load of the blueprints found wrong.")
 	fmt.Fprintf(&b, "orrery_blueprint_faults %d\n", len(s.prints.Faults()))
+	for _, f := range process {
+		family(f.name, "gauge", f.help)
+		fmt.Fprintf(&b, "%s %d\n", f.name, figure(f.of))
+	}
 	c.Set(fiber.HeaderContentType, "text/plain; version=0.0.4; charset=utf-8")
 	return c.SendString(b.String())
+}
+
+// process are figures of this process, under the names that the Prometheus client for Go gives
+// them; of says where the runtime has them.
+var process = []struct{ name, of, help string }{
+	{"go_goroutines", "/sched/goroutines:goroutines", "Goroutines of this process."},
+	{"go_memstats_heap_alloc_bytes", "/memory/classes/heap/objects:bytes", "Bytes of the heap that are in use, garbage included."},
+	{"go_memstats_sys_bytes", "/memory/classes/total:bytes", "Bytes that the runtime has from the system; memory of SQLite and code are not among them."},
+}
+
+func figure(of string) uint64 {
+	sample := []runtimemetrics.Sample{{Name: of}}
+	runtimemetrics.Read(sample)
+	return sample[0].Value.Uint64()
 }
 
 // label escapes the value of a label as the text format asks.

@@ -74,7 +74,7 @@ func (s *server) unfinished() (n int) {
 	if err := json.Unmarshal([]byte(a.body), &board); err != nil {
 		s.t.Fatalf("the dashboard: %v in %s", err, a)
 	}
-	return board.Jobs["total"] - board.Jobs["finished"] - board.Jobs["failed"] - board.Jobs["quarantined"]
+	return board.Jobs["total"] - board.Jobs["finished"] - board.Jobs["failed"] - board.Jobs["quarantined"] - board.Jobs["cancelled"]
 }
 
 // TestOverload: many times the starts at once that the server takes on. What is too much is
@@ -107,9 +107,10 @@ func TestOverload(t *testing.T) {
 	began := time.Now()
 	s.await("the accepted jobs to end", time.Minute, func() bool { return s.unfinished() == 0 })
 	t.Logf("they had %.1f s later", time.Since(began).Seconds())
-	after := s.rate(32, 2*time.Second)
-	t.Logf("afterwards %.0f/s, %.2f of what it was", after, after/before)
-	if after < 0.3*before {
-		t.Error("the server has not recovered")
-	}
+	// A sample of two seconds says little while others use the machine too: it may take a few.
+	s.await("starts to be taken as before", time.Minute, func() bool {
+		after := s.rate(32, 2*time.Second)
+		t.Logf("afterwards %.0f/s, %.2f of what it was", after, after/before)
+		return after > 0.3*before
+	})
 }
