@@ -288,3 +288,53 @@ func TestReplicasComeBack(t *testing.T) {
 		t.Errorf("still in doubt: %v", s.doubt.tags)
 	}
 }
+
+// A master that has not got the newest holder of a lease gives a higher fence number all the
+// same: who held the lost one is refused.
+func TestFencesAfterALostLease(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	server := redistest.Start(t)
+	s := open(t, server.URL(fresh()))
+	c := newJob()
+	name := store.ShardLease(job.ShardOf(c.Job.ID))
+	shard := s.keys.of(c.Job.ID)
+	hold := func(holder string) int64 {
+		t.Helper()
+		list, err := s.Hold(ctx, holder, nil, time.Minute, name)
+		if err != nil || len(list) != 1 {
+			t.Fatalf("%s holds %v, %v", holder, list, err)
+		}
+		return list[0].Fence
+	}
+	hold("a")
+	if err := s.Yield(ctx, "a", name); err != nil {
+		t.Fatal(err)
+	}
+	client := server.Client()
+	defer client.Close()
+	before, err := client.Dump(ctx, shard+":lease").Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	lost := hold("b")
+	if err := client.RestoreReplace(ctx, shard+":lease", 0, before).Err(); err != nil { // as the new master knows it
+		t.Fatal(err)
+	}
+	redistest.Until(t, "a failover takes more than a millisecond", func() bool {
+		now, err := client.Time(ctx).Result()
+		return err == nil && now.UnixMilli() > lost
+	})
+	newest := hold("c")
+	if newest <= lost {
+		t.Errorf("the fence %d comes after %d", newest, lost)
+	}
+	c.Fence = lost
+	if err := s.Commit(ctx, c); !errors.Is(err, store.ErrFenced) {
+		t.Errorf("a commit on the lost lease gives %v", err)
+	}
+	c.Fence = newest
+	if err := s.Commit(ctx, c); err != nil {
+		t.Error(err)
+	}
+}
