@@ -19,7 +19,8 @@ type serveFlags struct {
 
 	BlueprintsDir       *string `help:"Folder of the blueprints." placeholder:"DIR"`
 	BlueprintEnv        *string `help:"Variables that scripts may read, with commas." placeholder:"NAMES"`
-	StoreURL            *string `name:"store-url" help:"Where jobs are kept: sqlite:PATH or memory:." placeholder:"URL"`
+	StoreURL            *string `name:"store-url" help:"Where jobs are kept: sqlite:PATH, postgres://..., redis://... or memory:." placeholder:"URL"`
+	NodeURL             *string `name:"node-url" help:"Where the other nodes of a shared store reach this one." placeholder:"URL"`
 	ClientsConfigPath   *string `help:"File of the clients." placeholder:"FILE"`
 	WorkersConfigPath   *string `help:"File of the workers' own tokens." placeholder:"FILE"`
 	SchedulesConfigPath *string `help:"File of the schedules." placeholder:"FILE"`
@@ -37,10 +38,14 @@ func (serveCmd) Help() string {
 	return `Settings come from flags, over the environment, over orrery.toml, over defaults. Every setting has
 an environment variable (API_HOST, API_PORT, CLIENT_TOKEN, GLOBAL_WORKER_TOKEN, ...).
 
+Servers on one PostgreSQL or Redis share its jobs. Each is a node: INSTANCE_ID is its name in logs, and
+NODE_URL the address by which the others reach it (by default the one it listens on).
+
 Examples:
   orrery serve --blueprints-dir blueprints
   CLIENT_TOKEN=$(openssl rand -hex 32) GLOBAL_WORKER_TOKEN=$(openssl rand -hex 32) \
-    orrery serve --listen 0.0.0.0:8080`
+    orrery serve --listen 0.0.0.0:8080
+  orrery serve --store-url redis://db/0 --listen 0.0.0.0:8080 --node-url http://10.0.0.7:8080`
 }
 
 // Run serves until a signal comes.
@@ -63,7 +68,7 @@ func (c *serveCmd) Run(p *program) error {
 func (c *serveFlags) flags() map[string]string {
 	set := map[string]string{}
 	for name, value := range map[string]*string{
-		"BLUEPRINTS_DIR": c.BlueprintsDir, "BLUEPRINT_ENV": c.BlueprintEnv, "STORE_URL": c.StoreURL,
+		"BLUEPRINTS_DIR": c.BlueprintsDir, "BLUEPRINT_ENV": c.BlueprintEnv, "STORE_URL": c.StoreURL, "NODE_URL": c.NodeURL,
 		"CLIENTS_CONFIG_PATH": c.ClientsConfigPath, "SCHEDULES_CONFIG_PATH": c.SchedulesConfigPath,
 		"WORKERS_CONFIG_PATH": c.WorkersConfigPath,
 		"WORKER_TTL_SECONDS":  c.WorkerTTLSeconds, "WORKER_TIMEOUT_SECONDS": c.WorkerTimeout,
