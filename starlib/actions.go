@@ -83,8 +83,8 @@ func transitionTo(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tu
 	if err := s.begin(thread, job.Transition); err != nil {
 		return nil, err
 	}
-	if err := s.target(b.Name(), state, false); err != nil {
-		return nil, err
+	if err := s.target(state, false); err != nil {
+		return nil, fmt.Errorf("%s: %w", b.Name(), err)
 	}
 	text, ok := starlark.AsString(message)
 	if !ok && message != starlark.None {
@@ -180,17 +180,17 @@ func awaitHumanApproval(thread *starlark.Thread, b *starlark.Builtin, args starl
 }
 
 // target checks that a state exists. Only the success of a task may lead to an aggregator.
-func (s *Scope) target(call, state string, aggregator bool) error {
+func (s *Scope) target(state string, aggregator bool) error {
 	place, ok := s.Chart.Place(state)
 	if !ok {
 		hint := ""
 		if near := s.Chart.Suggest(state); near != "" {
 			hint = fmt.Sprintf("; did you mean %q?", near)
 		}
-		return fmt.Errorf("%s: the blueprint has no state %q%s", call, state, hint)
+		return fmt.Errorf("the blueprint has no state %q%s", state, hint)
 	}
 	if place.Aggregator && !aggregator {
-		return fmt.Errorf("%s: %q is an aggregator; only the success of tasks leads there", call, state)
+		return fmt.Errorf("%q is an aggregator; only the success of tasks leads there", state)
 	}
 	return nil
 }
@@ -212,8 +212,8 @@ func (s *Scope) transitions(call string, v starlark.Value, tasks bool) (map[stri
 		if !okKey || !okState || key == "" {
 			return nil, fmt.Errorf("%s: transitions has %s: %s; both must be text", call, guard.Show(k, 80), guard.Show(x, 80))
 		}
-		if err := s.target(call+": transitions["+guard.Show(k, 80)+"]", state, tasks && key == "success"); err != nil {
-			return nil, err
+		if err := s.target(state, tasks && key == "success"); err != nil {
+			return nil, fmt.Errorf("%s: transitions[%s]: %w", call, guard.Show(k, 80), err)
 		}
 		out[key] = state
 	}

@@ -210,8 +210,8 @@ func dispatchParallel(thread *starlark.Thread, b *starlark.Builtin, args starlar
 	if err := s.begin(thread, job.Parallel); err != nil {
 		return nil, err
 	}
-	if err := s.target(b.Name()+": aggregate_into", into, true); err != nil {
-		return nil, err
+	if err := s.target(into, true); err != nil {
+		return nil, fmt.Errorf("%s: aggregate_into: %w", b.Name(), err)
 	}
 	if place, _ := s.Chart.Place(into); !place.Aggregator {
 		return nil, fmt.Errorf("%s: aggregate_into is %q, which is no aggregator; register it with aggregator_for", b.Name(), into)
@@ -225,8 +225,8 @@ func dispatchParallel(thread *starlark.Thread, b *starlark.Builtin, args starlar
 		if !ok {
 			return nil, fmt.Errorf("%s: %s is %s; it must be the name of a state", b.Name(), key, v.Type())
 		}
-		if err := s.target(b.Name()+": "+key, state, false); err != nil {
-			return nil, err
+		if err := s.target(state, false); err != nil {
+			return nil, fmt.Errorf("%s: %s: %w", b.Name(), key, err)
 		}
 		usual[key] = state
 	}

@@ -115,6 +115,12 @@ func (l Limits) Lowered(own Limits) Limits {
 	if own == (Limits{}) {
 		return l
 	}
+	return l.lowered(own)
+}
+
+// lowered is apart because it moves both to the heap, and most blueprints have no limits of
+// their own.
+func (l Limits) lowered(own Limits) Limits {
 	for _, f := range StepLimits {
 		if n := f.Get(&own); n > 0 && (n < f.Get(&l) || f.Get(&l) == 0) {
 			f.Set(&l, n)

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -19,8 +18,20 @@ import (
 
 // text is a JSON text in the making. Methods that end in If leave empty values out.
 type text struct {
-	b   []byte
-	err error // the first one
+	b     []byte
+	err   error    // the first one
+	names []string // of the map that is being written, in order
+}
+
+// sorted gives a map's keys in order, in memory that the next map uses again.
+func sorted[V any](t *text, m map[string]V) []string {
+	names := t.names[:0]
+	for name := range m {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	t.names = names
+	return names
 }
 
 func (t *text) fail(err error) {
@@ -158,7 +169,7 @@ func (t *text) wordsIf(key string, words map[string]string) {
 	}
 	t.key(key)
 	t.open()
-	for i, name := range slices.Sorted(maps.Keys(words)) {
+	for i, name := range sorted(t, words) {
 		t.member(i, name)
 		t.quote(words[name])
 	}
@@ -171,7 +182,7 @@ func (t *text) valuesIf(key string, values map[string]json.RawMessage) {
 	}
 	t.key(key)
 	t.open()
-	for i, name := range slices.Sorted(maps.Keys(values)) {
+	for i, name := range sorted(t, values) {
 		t.member(i, name)
 		if v := values[name]; v != nil && isTight(v) {
 			t.b = append(t.b, v...)

@@ -39,7 +39,8 @@ func Encode(v any) (string, error) {
 		return "", fmt.Errorf("encode %T: %w", v, t.err)
 	}
 	row := string(t.b)
-	if cap(t.b) <= 64<<10 { // a rare large row must not stay in memory
+	if cap(t.b) <= 64<<10 && cap(t.names) <= 1<<10 { // a rare large row must not stay in memory
+		clear(t.names[:cap(t.names)])
 		texts.Put(t)
 	}
 	return row, nil
