@@ -2,7 +2,6 @@ package blueprint
 
 import (
 	"context"
-	"log/slog"
 	"testing"
 
 	"orrery/engine/store"
@@ -29,20 +28,19 @@ func TestTwoServersOnOneStore(t *testing.T) {
 	write(t, one, "a.star", source("a", "jobs/a"))
 	write(t, two, "a.star", source("a", "jobs/newer")) // the other has a newer release already
 	first := openOn(t, one, rows)
-	second := &watched{t: t, dir: two, messages: make(chan string, 1000)}
-	var err error
-	if second.Catalog, err = LoadDir(ctx, two, slog.New(signal{slog.DiscardHandler, second.messages})); err != nil {
-		t.Fatal(err)
+	second := openOn(t, two, rows)
+	looks := func(want string) { // as Watch does every few seconds
+		t.Helper()
+		if !second.pollUploads(ctx) || !second.reloadChanged(ctx) || names(second) != want || !second.Status().OK {
+			t.Errorf("the other server has %q, want %q: %+v", names(second), want, second.Status())
+		}
+		if second.pollUploads(ctx) {
+			t.Error("a second look finds the same again")
+		}
 	}
-	second.UseStore(rows)
-	must(t, second.Restore(ctx))
-	watching, stop := context.WithCancel(ctx)
-	done := make(chan struct{})
-	go func() { second.Watch(watching); close(done) }()
-	t.Cleanup(func() { stop(); <-done })
 
 	upload(t, first, "team/up.star", source("up", "jobs/up"))
-	second.takes("a up")
+	looks("a up")
 	if ups := second.Uploads(); len(ups) != 1 || ups[0].By != "ada" {
 		t.Errorf("uploads on the other server: %+v", ups)
 	}
@@ -55,7 +53,7 @@ func TestTwoServersOnOneStore(t *testing.T) {
 			if _, err := first.RemoveUpload(ctx, "team/up.star", "ada", false); err != nil {
 				t.Fatal(err)
 			}
-			second.takes("a")
+			looks("a")
 		}
 		goesOn, err := second.AtRevision(ctx, began.Revision, name)
 		if err != nil || goesOn.Revision != began.Revision || goesOn.Endpoint != "jobs/"+name {

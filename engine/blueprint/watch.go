@@ -21,6 +21,7 @@ const (
 	settle     = 150 * time.Millisecond // an editor writes in several steps
 	settleMost = 3 * time.Second        // of changes without a pause
 	poll       = 2 * time.Second        // between looks, at least
+	pollMost   = 30 * time.Second       // and at most: an upload on another server is taken up by then
 	pollShare  = 100                    // a look takes at most this part of the time between two
 )
 
@@ -76,7 +77,7 @@ func (c *Catalog) Watch(ctx context.Context) {
 			} else if c.pollUploads(ctx) || c.looksChanged(ctx) {
 				changed()
 			}
-			next.Reset(max(poll, pollShare*time.Since(began)))
+			next.Reset(min(max(poll, pollShare*time.Since(began)), pollMost))
 		}
 	}
 }
