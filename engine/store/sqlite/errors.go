@@ -69,6 +69,14 @@ func (w *writer) explain(err error) error {
 	return err
 }
 
+// redoFailed says what a failed write of the redo log means.
+func redoFailed(path string, err error) error {
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		return fmt.Errorf("%w (write the redo log %s: %w); make room on its disk", store.ErrFull, path, err)
+	}
+	return &unavailable{fmt.Errorf("write the redo log %s: %w; look at its disk", path, err)}
+}
+
 // classify tells a full disk, a failing one and a damaged file apart. A disk that is too
 // full for the log's index is full as well.
 func (w *writer) classify(err error) error {

@@ -147,7 +147,7 @@ func (w *writer) keep(writes, size int) error {
 			w.redo.batch++
 			w.fold.stale = true
 		}
-		return &unavailable{fmt.Errorf("write the redo log %s: %w; look at its disk", w.redo.path, err)}
+		return redoFailed(w.redo.path, err)
 	}
 	if tight {
 		return nil
