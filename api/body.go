@@ -12,6 +12,8 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 	"github.com/klauspost/compress/zstd"
+
+	"orrery/workers/protocol"
 )
 
 // This file reads request bodies: unpacked within a limit, valid JSON, not too deep.
@@ -83,7 +85,7 @@ func checkJSON(raw []byte, most int) error {
 	if !utf8.Valid(raw) {
 		return problem(codeBadJSON, "the body is not valid UTF-8")
 	}
-	if deeper(raw, most) {
+	if protocol.Deeper(raw, most) {
 		return tooDeep(most)
 	}
 	if err := checkNumbers(raw); err != nil {
@@ -98,31 +100,10 @@ func checkJSON(raw []byte, most int) error {
 // message gives the body of a worker, which is read with more tolerance than a client's.
 func (s *Server) message(c *fiber.Ctx) ([]byte, error) {
 	raw, err := s.body(c)
-	if err == nil && deeper(raw, s.cfg.Limits.Depth) {
+	if err == nil && protocol.Deeper(raw, s.cfg.Limits.Depth) {
 		return nil, tooDeep(s.cfg.Limits.Depth)
 	}
 	return raw, err
-}
-
-// deeper reports whether objects and lists nest deeper than they may.
-func deeper(raw []byte, most int) bool {
-	depth, inText := 0, false
-	for i := 0; i < len(raw); i++ {
-		switch b := raw[i]; {
-		case inText && b == '\\':
-			i++
-		case b == '"':
-			inText = !inText
-		case inText:
-		case b == '{' || b == '[':
-			if depth++; depth > most {
-				return true
-			}
-		case b == '}' || b == ']':
-			depth--
-		}
-	}
-	return false
 }
 
 // checkNumbers looks at every number outside of texts.

@@ -71,7 +71,7 @@ func (s *Server) converse(conn *websocket.Conn, who workers.Identity) {
 		alive()
 		switch {
 		case kind != websocket.TextMessage:
-		case deeper(data, s.cfg.Limits.Depth):
+		case protocol.Deeper(data, s.cfg.Limits.Depth):
 			s.log.Debug("a worker's frame nests too deep", "worker", who.WorkerID, "limit", LimitDepth, "value", s.cfg.Limits.Depth)
 		default:
 			link.Frame(context.Background(), data)

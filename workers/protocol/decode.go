@@ -124,26 +124,34 @@ func textOf(raw []byte) string {
 	return s
 }
 
-// checkDepth counts brackets outside texts. It runs before the decoder, whose
-// own bound is far higher, so that hostile nesting costs one pass and no memory.
 func checkDepth(body []byte) error {
+	if Deeper(body, MaxDepth) {
+		return &Error{Code: CodeTooDeep, What: "objects and lists nest deeper than " + strconv.Itoa(MaxDepth) + "; send flatter data"}
+	}
+	return nil
+}
+
+// Deeper reports whether the objects and lists of a JSON text nest deeper than they may. It
+// counts brackets outside texts, before any decoder, whose own bound is far higher: hostile
+// nesting costs one pass and no memory.
+func Deeper(text []byte, most int) bool {
 	depth, inText := 0, false
-	for i := 0; i < len(body); i++ {
-		switch c := body[i]; {
+	for i := 0; i < len(text); i++ {
+		switch c := text[i]; {
 		case inText && c == '\\':
 			i++
 		case c == '"':
 			inText = !inText
 		case inText:
 		case c == '{' || c == '[':
-			if depth++; depth > MaxDepth {
-				return &Error{Code: CodeTooDeep, What: "objects and lists nest deeper than " + strconv.Itoa(MaxDepth) + "; send flatter data"}
+			if depth++; depth > most {
+				return true
 			}
 		case c == '}' || c == ']':
 			depth--
 		}
 	}
-	return nil
+	return false
 }
 
 // present tells a member that says something from one that is absent or null.
