@@ -45,6 +45,9 @@ var remedies = []struct{ code, text string }{
 	{"UNKILLABLE", "another script keeps the server busy"},
 }
 
+// nonLocal is what a script says that met a key of a slot that moves.
+const nonLocal = "access a non local key"
+
 // denied say what the operator must change before anything works.
 var denied = []struct{ code, text string }{
 	{"NOAUTH", "the server wants a password: put it into STORE_URL, as in redis://:PASSWORD@HOST"},
@@ -78,6 +81,9 @@ func (s *Store) classify(err error) error {
 	}
 	if strings.HasPrefix(text, "MISCONF") {
 		return fmt.Errorf("%w (%s: %s); make room on its disk", store.ErrFull, s.name, text)
+	}
+	if strings.Contains(text, nonLocal) {
+		return &unavailable{fmt.Sprintf("%s: %s; its slot is being moved to another master", s.name, text)}
 	}
 	for _, r := range remedies {
 		if strings.HasPrefix(text, r.code) {

@@ -87,7 +87,7 @@ func (s *Store) importRevision(ctx context.Context, r store.Revision) (imported,
 	text, short, err := revisionTexts(&r)
 	used := strconv.FormatInt(r.LastUse().UnixMilli(), 10)
 	return func(p goredis.Pipeliner) {
-		revisionScript.call(ctx, p, s.keys.revisions(), "put", r.Hash, used, short, text)
+		s.eval(ctx, p, revisionScript, s.keys.revisions(), "put", r.Hash, used, short, text)
 	}, err
 }
 
@@ -116,7 +116,7 @@ func (s *Store) importJob(ctx context.Context, r store.JobRow) (imported, error)
 	if err != nil {
 		return nil, err
 	}
-	return func(p goredis.Pipeliner) { commitScript.call(ctx, p, s.keys.of(r.Job.ID), plan.args...) }, nil
+	return func(p goredis.Pipeliner) { s.eval(ctx, p, commitScript, s.keys.of(r.Job.ID), plan.args...) }, nil
 }
 
 // importPart takes a row that belongs to a job.
@@ -131,7 +131,7 @@ func (s *Store) importPart(ctx context.Context, part store.Row) (imported, error
 			}
 			args = append(args, text)
 		}
-		return func(p goredis.Pipeliner) { importScript.call(ctx, p, s.keys.of(r.JobID), args...) }, nil
+		return func(p goredis.Pipeliner) { s.eval(ctx, p, importScript, s.keys.of(r.JobID), args...) }, nil
 	case store.TaskRow:
 		return s.importTask(ctx, &r.Task)
 	case store.ResultRow:
@@ -145,7 +145,7 @@ func (s *Store) importPart(ctx context.Context, part store.Row) (imported, error
 		text, err := row(&r.Progress)
 		number := fmt.Sprintf("%016d", s.tokens.Add(1)) // they come in their order
 		return func(p goredis.Pipeliner) {
-			importScript.call(ctx, p, s.keys.of(r.JobID), "progress", r.JobID, r.Progress.TaskID, number, text)
+			s.eval(ctx, p, importScript, s.keys.of(r.JobID), "progress", r.JobID, r.Progress.TaskID, number, text)
 		}, err
 	}
 	return nil, fmt.Errorf("this Orrery does not know the row %T", part)
@@ -178,7 +178,7 @@ func (s *Store) importMessage(ctx context.Context, m job.Message) (imported, err
 	}
 	return func(p goredis.Pipeliner) {
 		for shard := range in.Each { // of one with another id, any will do
-			importScript.call(ctx, p, s.keys.shard(shard), "message", bucket, m.ID, due, flag(m.GivenUp != nil), text)
+			s.eval(ctx, p, importScript, s.keys.shard(shard), "message", bucket, m.ID, due, flag(m.GivenUp != nil), text)
 			return
 		}
 	}, err

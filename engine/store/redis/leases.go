@@ -73,7 +73,7 @@ func (s *Store) Yield(ctx context.Context, holder string, names ...string) error
 			for _, name := range names {
 				args = append(args, name)
 			}
-			leaseScript.call(ctx, p, s.place(n), args...)
+			s.eval(ctx, p, leaseScript, s.place(n), args...)
 		}
 	})
 	if err != nil {
@@ -104,7 +104,7 @@ func (s *Store) leases(ctx context.Context, first, last int, args func(place int
 	err := s.pipe(ctx, func(p goredis.Pipeliner) {
 		cmds = cmds[:0]
 		for n := first; n <= last; n++ {
-			cmds = append(cmds, leaseScript.call(ctx, p, s.place(n), args(n)...))
+			cmds = append(cmds, s.eval(ctx, p, leaseScript, s.place(n), args(n)...))
 		}
 	})
 	if err != nil {

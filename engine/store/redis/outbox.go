@@ -118,7 +118,7 @@ func (s *Store) Delivered(ctx context.Context, ids ...string) error {
 	err := s.pipe(ctx, func(p goredis.Pipeliner) {
 		for _, at := range order {
 			for shard := range at.in.Each {
-				deliveredScript.call(ctx, p, s.keys.shard(shard), groups[at.bucket]...)
+				s.eval(ctx, p, deliveredScript, s.keys.shard(shard), groups[at.bucket]...)
 			}
 		}
 	})
@@ -141,7 +141,7 @@ func (s *Store) Postpone(ctx context.Context, m job.Message) error {
 	bucket, in := shardsOf(m.ID)
 	err = s.pipe(ctx, func(p goredis.Pipeliner) {
 		for shard := range in.Each {
-			postponeScript.call(ctx, p, s.keys.shard(shard), bucket, m.ID, due, flag(m.GivenUp != nil), text)
+			s.eval(ctx, p, postponeScript, s.keys.shard(shard), bucket, m.ID, due, flag(m.GivenUp != nil), text)
 		}
 	})
 	if err != nil {

@@ -46,7 +46,7 @@ func (s *Store) pipe(ctx context.Context, fill func(p goredis.Pipeliner)) error 
 // call runs one script and gives its reply; nil is none.
 func (s *Store) call(ctx context.Context, sc *script, key string, args ...any) (any, error) {
 	var cmd *goredis.Cmd
-	err := s.pipe(ctx, func(p goredis.Pipeliner) { cmd = sc.call(ctx, p, key, args...) })
+	err := s.pipe(ctx, func(p goredis.Pipeliner) { cmd = s.eval(ctx, p, sc, key, args...) })
 	if err != nil {
 		return nil, err
 	}

@@ -256,5 +256,5 @@ func elsewhere(err error) bool {
 			return true
 		}
 	}
-	return false
+	return strings.Contains(answer.Error(), nonLocal)
 }

@@ -94,7 +94,7 @@ func (s *Store) listing(ctx context.Context, q store.Query) reading {
 			look = lookAt
 		}
 		args := append([]any{list, from.last, look, from.chunk, also}, statuses...)
-		cmd := pickScript.call(ctx, p, from.key, args...)
+		cmd := s.eval(ctx, p, pickScript, from.key, args...)
 		return func() error {
 			found := texts(cmd.Val())
 			if len(found) == 0 {
@@ -272,7 +272,7 @@ func (s *Store) scanSome(ctx context.Context, shards []byte, state job.TaskState
 		err := s.pipe(ctx, func(p goredis.Pipeliner) {
 			for i, shard := range shards {
 				if shard := s.keys.shard(shard); from[i] != scanned {
-					cmds[i] = scanScript.call(ctx, p, shard, strconv.Itoa(taskCodes[state]), from[i], count, list)
+					cmds[i] = s.eval(ctx, p, scanScript, shard, strconv.Itoa(taskCodes[state]), from[i], count, list)
 				}
 			}
 		})

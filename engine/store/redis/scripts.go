@@ -85,9 +85,14 @@ func scriptOf(text string) *script {
 	return &script{text, hex.EncodeToString(sum[:])}
 }
 
-// call puts a call into a pipeline.
-func (s *script) call(ctx context.Context, p goredis.Pipeliner, key string, args ...any) *goredis.Cmd {
-	return p.EvalSha(ctx, s.hash, []string{key}, args...)
+// eval puts a call into a pipeline. Its first key is the shard's, or what stands in its place; of
+// a Cluster all keys that are written are named, see touched.
+func (s *Store) eval(ctx context.Context, p goredis.Pipeliner, sc *script, key string, args ...any) *goredis.Cmd {
+	keys := []string{key}
+	if s.cluster {
+		keys = append(keys, touched(sc, key, args)...)
+	}
+	return p.EvalSha(ctx, sc.hash, keys, args...)
 }
 
 func isNoScript(err error) bool { return err != nil && strings.HasPrefix(err.Error(), "NOSCRIPT") }

@@ -79,7 +79,7 @@ func (s *Store) exec(ctx context.Context, batch []*write) {
 	p := s.client.Pipeline()
 	for _, x := range batch {
 		if c := &x.Data; x.Kind != line.Sync {
-			c.cmd = c.script.call(ctx, p, c.key, c.args...)
+			c.cmd = s.eval(ctx, p, c.script, c.key, c.args...)
 		}
 	}
 	s.carry(ctx, p)

@@ -7,6 +7,15 @@ local kept = redis.call('HMGET', values .. ':pend', 't', 'w')
 if kept[1] ~= ARGV[1] then return 0 end
 if ARGV[2] == 'done' then
   local list = cmsgpack.unpack(kept[2])
+  -- All keys are here, or this fails before anything is written: the slot may be moving.
+  local keys = {values, values .. ':stores', values .. ':pend', values .. ':settled'}
+  for at = 2, #list, 4 do
+    keys[#keys + 1] = values .. ':vals:' .. list[at]
+    keys[#keys + 1] = values .. ':vkeys:' .. list[at]
+  end
+  for first = 1, #keys, 4000 do
+    redis.call('EXISTS', unpack(keys, first, math.min(first + 3999, #keys)))
+  end
   for at = 2, #list, 4 do
     local name, key, version = list[at], list[at + 1], list[at + 2]
     if version == '-' then

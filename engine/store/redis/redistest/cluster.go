@@ -79,6 +79,59 @@ func (c *Cluster) MasterOf(key string) *Server {
 	return found
 }
 
+// MoveSlot moves the slot of a key to another master, five keys at a time, as an operator's tool does it.
+func (c *Cluster) MoveSlot(key string) {
+	c.t.Helper()
+	ctx := context.Background()
+	from := c.MasterOf(key)
+	var to *Server
+	for _, s := range c.Servers {
+		if s != from && s.IsMaster() {
+			to = s
+		}
+	}
+	src, dst := from.Client(), to.Client()
+	defer src.Close()
+	defer dst.Close()
+	slot, err := src.ClusterKeySlot(ctx, key).Result()
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	do := func(client *goredis.Client, args ...any) {
+		c.t.Helper()
+		if err := client.Do(ctx, args...).Err(); err != nil {
+			c.t.Fatalf("%v: %v", args, err)
+		}
+	}
+	id := func(client *goredis.Client) string {
+		c.t.Helper()
+		text, err := client.Do(ctx, "cluster", "myid").Text()
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		return text
+	}
+	do(dst, "cluster", "setslot", slot, "importing", id(src))
+	do(src, "cluster", "setslot", slot, "migrating", id(dst))
+	host, port, _ := strings.Cut(to.Addr, ":")
+	for {
+		keys, err := src.ClusterGetKeysInSlot(ctx, int(slot), 5).Result()
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		if len(keys) == 0 {
+			break
+		}
+		args := []any{"migrate", host, port, "", 0, 5000, "keys"}
+		for _, key := range keys {
+			args = append(args, key)
+		}
+		do(src, args...)
+	}
+	do(dst, "cluster", "setslot", slot, "node", id(dst))
+	do(src, "cluster", "setslot", slot, "node", id(dst))
+}
+
 func (c *Cluster) addrs() (all []string) {
 	for _, s := range c.Servers {
 		all = append(all, s.Addr)
