@@ -53,7 +53,7 @@ func open(t testing.TB, address string) (store.Store, error) {
 	case "sqlite":
 		return sqlite.Open(filepath.Join(t.TempDir(), "test.db"), sqlite.Options{Log: quiet})
 	case "postgres", "postgresql":
-		return postgres.Open(context.Background(), pgtest.Fresh(t, address), postgres.Options{Log: quiet, Writers: 1, ReadConns: 2})
+		return postgres.Open(context.Background(), pgtest.Emptied(t, address), postgres.Options{Log: quiet, Writers: 1, ReadConns: 2})
 	case "redis", "redis-cluster", "redis-sentinel":
 		joint := "?"
 		if strings.Contains(address, "?") {

@@ -30,6 +30,7 @@ type facts struct {
 	autovacuum  string
 	encoding    string
 	standbys    string // synchronous_standby_names
+	followers   int    // standbys that are connected
 	most, used  int    // connections
 	reserved    int    // of them, for superusers
 	secure      bool   // the connection is encrypted
@@ -42,10 +43,10 @@ type facts struct {
 func lookAt(ctx context.Context, c *pgx.Conn) (f facts, err error) {
 	err = c.QueryRow(ctx, `SELECT current_setting('server_version_num')::int, current_setting('server_version'), pg_is_in_recovery(),
 		current_setting('fsync'), current_setting('synchronous_commit'), current_setting('full_page_writes'), current_setting('autovacuum'),
-		current_setting('server_encoding'), current_setting('synchronous_standby_names'),
+		current_setting('server_encoding'), current_setting('synchronous_standby_names'), (SELECT count(*) FROM pg_stat_replication)::int,
 		current_setting('max_connections')::int, (SELECT count(*) FROM pg_stat_activity WHERE backend_type='client backend')::int,
 		current_setting('superuser_reserved_connections')::int, COALESCE((SELECT ssl FROM pg_stat_ssl WHERE pid=pg_backend_pid()), false)`).
-		Scan(&f.version, &f.shown, &f.replica, &f.fsync, &f.synchronous, &f.fullPages, &f.autovacuum, &f.encoding, &f.standbys, &f.most, &f.used, &f.reserved, &f.secure)
+		Scan(&f.version, &f.shown, &f.replica, &f.fsync, &f.synchronous, &f.fullPages, &f.autovacuum, &f.encoding, &f.standbys, &f.followers, &f.most, &f.used, &f.reserved, &f.secure)
 	if err != nil {
 		return f, err
 	}
@@ -113,6 +114,14 @@ func (f *facts) settings() (all []store.Finding) {
 	add("synchronous_commit", f.synchronous, f.synchronous != "off", "a crash loses what was confirmed in the last moments; Orrery turns it on for its own sessions, other programs are not safe",
 		"set synchronous_commit = on in postgresql.conf, and for the role and database if they have one of their own")
 	add("autovacuum", f.autovacuum, f.autovacuum == "on", "the tables grow without end and the store becomes slow", "set autovacuum = on in postgresql.conf")
+	waits := f.standbys != "" && f.synchronous != "local" && f.synchronous != "off"
+	switch {
+	case f.followers == 0 && !waits:
+		add("failover", "no standby is connected", true, "", "")
+	default:
+		add("failover", fmt.Sprintf("%d standbys are connected, synchronous_standby_names is %q", f.followers, f.standbys), waits,
+			"commits do not wait for a standby, and a failover loses the last of them", "set synchronous_standby_names (and synchronous_commit = on) at the server")
+	}
 	return all
 }
 

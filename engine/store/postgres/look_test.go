@@ -86,11 +86,17 @@ func TestEveryWeakSettingIsTold(t *testing.T) {
 	if got := checks(append(good.settings(), good.room(13)...)); len(got) != 0 {
 		t.Errorf("a good server: %v", got)
 	}
+	safe := good
+	safe.followers, safe.standbys = 1, "ANY 1 (a, b)"
+	if got := checks(safe.settings()); len(got) != 0 {
+		t.Errorf("a server that waits for its standby: %v", got)
+	}
 	for check, weaken := range map[string]func(f *facts){
 		"fsync":               func(f *facts) { f.fsync = "off" },
 		"full_page_writes":    func(f *facts) { f.fullPages = "off" },
 		"synchronous_commit":  func(f *facts) { f.synchronous = "off" },
 		"autovacuum":          func(f *facts) { f.autovacuum = "off" },
+		"failover":            func(f *facts) { f.followers = 2 },
 		"max_connections":     func(f *facts) { f.used = 90 },
 		"clock of the server": func(f *facts) { f.skew = -3 * time.Second },
 		"latency":             func(f *facts) { f.latency = 30 * time.Millisecond },

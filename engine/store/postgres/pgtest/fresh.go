@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -39,15 +40,72 @@ var places atomic.Int64
 // Fresh gives the STORE_URL of a place that is not there yet; what is there at the test's end goes.
 func Fresh(t testing.TB, address string) string {
 	t.Helper()
+	schema := fmt.Sprintf("test_%x_%d", time.Now().UnixNano(), places.Add(1))
+	t.Cleanup(func() { Exec(t, address, "DROP SCHEMA IF EXISTS "+schema+" CASCADE") })
+	return in(t, address, schema)
+}
+
+// FreshUnkept is Fresh on a server that ends with the test, and may be gone before: nobody cleans up.
+func FreshUnkept(t testing.TB, address string) string {
+	t.Helper()
+	return in(t, address, fmt.Sprintf("test_%d", places.Add(1)))
+}
+
+// used are the places of this process that are empty again.
+var used struct {
+	sync.Mutex
+	free []string
+}
+
+// staleAfter is when the places of a process that has surely ended are dropped.
+const staleAfter = 6 * time.Hour
+
+// Emptied gives a place that may have been another test's, whose rows are gone: making a place
+// takes as long as most tests of an engine. Those of a process stay on the server until a later
+// process drops them.
+func Emptied(t testing.TB, address string) string {
+	t.Helper()
+	used.Lock()
+	defer used.Unlock()
+	var place string
+	if n := len(used.free); n > 0 {
+		place, used.free = used.free[n-1], used.free[:n-1]
+	} else {
+		place = makeReusable(t, address)
+	}
+	t.Cleanup(func() {
+		Exec(t, place, `DO $do$ DECLARE r record; BEGIN
+			FOR r IN SELECT tablename FROM pg_tables WHERE schemaname=current_schema() AND tablename<>'schema_version' LOOP
+				EXECUTE format('DELETE FROM %I', r.tablename);
+			END LOOP; END $do$`)
+		used.Lock()
+		defer used.Unlock()
+		used.free = append(used.free, place)
+	})
+	return place
+}
+
+// makeReusable names a new place after the time, and drops those of old processes.
+func makeReusable(t testing.TB, address string) string {
+	t.Helper()
+	Exec(t, address, `DO $do$ DECLARE r record; BEGIN
+		FOR r IN SELECT nspname FROM pg_namespace WHERE nspname ~ '^reused_[0-9]+_' AND split_part(nspname, '_', 2)::int8 < `+
+		fmt.Sprint(time.Now().Add(-staleAfter).Unix())+` LOOP
+			EXECUTE format('DROP SCHEMA %I CASCADE', r.nspname);
+		END LOOP; END $do$`)
+	return in(t, address, fmt.Sprintf("reused_%d_%d_%d", time.Now().Unix(), os.Getpid(), places.Add(1)))
+}
+
+// in gives the address of a schema.
+func in(t testing.TB, address, schema string) string {
+	t.Helper()
 	u, err := url.Parse(address)
 	if err != nil {
 		t.Fatal("the address of the PostgreSQL server is no URL")
 	}
-	schema := fmt.Sprintf("test_%x_%d", time.Now().UnixNano(), places.Add(1))
 	q := u.Query()
 	q.Set("search_path", schema)
 	u.RawQuery = q.Encode()
-	t.Cleanup(func() { Exec(t, address, "DROP SCHEMA IF EXISTS "+schema+" CASCADE") })
 	return u.String()
 }
 

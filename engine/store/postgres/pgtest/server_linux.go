@@ -211,3 +211,30 @@ func Until(t testing.TB, what string, is func() bool) {
 		}
 	}
 }
+
+// Standby makes and starts a server that follows this one, and has this one wait for it at every
+// commit: what was committed is then at both.
+func (s *Server) Standby() *Server {
+	s.t.Helper()
+	b := &Server{t: s.t, bin: s.bin, settings: s.settings, Addr: freeAddr(s.t)}
+	b.makeFolder()
+	host, port, _ := net.SplitHostPort(s.Addr) // made by freeAddr
+	b.run("pg_basebackup", "-D", b.data(), "-h", host, "-p", port, "-U", "orrery", "-R", "-X", "stream", "-c", "fast", "--no-sync")
+	b.Begin()
+	b.t.Cleanup(b.Crash)
+	Exec(s.t, s.URL(), "ALTER SYSTEM SET synchronous_standby_names='*'")
+	Exec(s.t, s.URL(), "SELECT pg_reload_conf()")
+	Until(s.t, "the standby is waited for", func() bool {
+		return Number(s.t, s.URL(), "SELECT count(*) FROM pg_stat_replication WHERE sync_state='sync'") == 1
+	})
+	return b
+}
+
+// Promote makes a standby the server that takes writes.
+func (s *Server) Promote() {
+	s.t.Helper()
+	// Its former master's wait for a standby came with the files; there is none now.
+	Exec(s.t, s.URL(), "SELECT pg_promote()")
+	Exec(s.t, s.URL(), "ALTER SYSTEM RESET synchronous_standby_names")
+	Exec(s.t, s.URL(), "SELECT pg_reload_conf()")
+}
