@@ -163,6 +163,22 @@ func TestJobPageShowsItsPicture(t *testing.T) {
 	}
 }
 
+// The API draws as the pages do; what is plain text for Graphviz stays the default.
+func TestGraphOfABlueprintByAPI(t *testing.T) {
+	b := newBench(t)
+	for query, want := range map[string]string{
+		"": "dot of linear, dark false, legend false", "?format=png&dark=true": "png of linear, dark true, legend false", "?format=svg&legend=true": "svg of linear, dark false, legend true",
+	} {
+		got := b.as("client", "GET", "/api/v1/blueprints/linear/graph"+query, "")
+		if got.status != http.StatusOK || got.body != want || got.header.Get("Content-Type") != graphTypes[strings.Fields(want)[0]] {
+			t.Errorf("%q: %s, %s", query, got, got.header.Get("Content-Type"))
+		}
+	}
+	b.as("client", "GET", "/api/v1/blueprints/linear/graph?format=gif", "").want(t, http.StatusBadRequest, "bad_request")
+	b.as("client", "GET", "/api/v1/blueprints/linear/graph?revision=latest", "").want(t, http.StatusForbidden, "forbidden")
+	b.as("viewer", "GET", "/api/v1/blueprints/linear/graph?revision=ffffffffff", "").want(t, http.StatusNotFound, "unknown_blueprint")
+}
+
 func TestAgo(t *testing.T) {
 	for d, want := range map[time.Duration]string{0: "now", 50 * time.Second: "50 s ago", 10 * time.Minute: "10 min ago", 5 * time.Hour: "5 h ago", 72 * time.Hour: "3 days ago", -time.Hour: "now"} {
 		for _, at := range []any{engine.Time(epoch.Add(-d)), job.Time{Time: epoch.Add(-d)}, epoch.Add(-d)} {
