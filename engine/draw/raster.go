@@ -23,7 +23,7 @@ const (
 	maxSide   = 12_000   // pixels
 	maxPixels = 60 << 20 // pixels, 4 bytes each
 	haloWidth = 2.0      // points around the labels of edges
-	haloSides = 8       // copies of a text that make its halo
+	haloSides = 8        // copies of a text that make its halo
 )
 
 // drawing is what one object, edge or the graph itself is drawn with, in the order of Graphviz.
