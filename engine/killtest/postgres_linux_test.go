@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"os"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -82,13 +84,16 @@ func TestPostgresKills(t *testing.T) {
 		moment := time.NewTimer(time.Duration(50+random.IntN(900)) * time.Millisecond)
 		<-moment.C
 		s.kill()
-		s.start()
+		t.Logf("kill %d: ready again after %s", k+1, s.start().Round(time.Millisecond))
 	}
+	began := time.Now()
 	var accepted []string
 	for _, done := range floods {
 		accepted = append(accepted, done()...)
 	}
+	t.Logf("all accepted %s after the last start", time.Since(began).Round(time.Millisecond))
 	checkAll(ctx, t, s, accepted, kills*jobsAKill)
+	t.Logf("all ended and checked %s after the last start", time.Since(began).Round(time.Millisecond))
 }
 
 // fault is something that happens to the database or to the way to it, for a few seconds.
@@ -183,8 +188,20 @@ func (b *breakage) refuses(t *testing.T) {
 	}
 }
 
-// postgresJobs is how many jobs meet the faults, in all.
+// postgresJobs is how many jobs meet the faults, in all; ORRERY_POSTGRES_JOBS sets another number.
 const postgresJobs = 2000
+
+func postgresJobsOf(t *testing.T) int {
+	text := os.Getenv("ORRERY_POSTGRES_JOBS")
+	if text == "" {
+		return postgresJobs
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 10*len(faults) {
+		t.Fatalf("ORRERY_POSTGRES_JOBS=%q: give a number of jobs, for example ORRERY_POSTGRES_JOBS=10000", text)
+	}
+	return n
+}
 
 // TestPostgresFaults lets 2,000 jobs meet one fault of each kind.
 func TestPostgresFaults(t *testing.T) {
@@ -203,14 +220,15 @@ func TestPostgresFaults(t *testing.T) {
 	b := &breakage{s: s, db: db, proxy: proxy, random: rand.New(rand.NewPCG(number, 16))}
 	s.start()
 	crowd(t, s.addr, 4)
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Minute)
 	defer cancel()
 	var accepted []string
-	each := postgresJobs / len(faults)
+	jobs := postgresJobsOf(t)
+	each := jobs / len(faults)
 	for i, f := range faults {
 		n := each
 		if i == len(faults)-1 {
-			n = postgresJobs - len(accepted) - 1
+			n = jobs - len(accepted) - 1
 		}
 		done := s.flood(ctx, t, len(accepted), n)
 		b.wait(200*time.Millisecond, 300*time.Millisecond)

@@ -3,6 +3,11 @@ package postgres
 import (
 	"context"
 	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -103,5 +108,62 @@ func TestLostAnswer(t *testing.T) {
 			t.Errorf("the same again gives %v", err)
 		}
 		return
+	}
+}
+
+// With no room for the tables nothing is written and nothing is lost; with room again the store
+// goes on by itself.
+func TestFullDisk(t *testing.T) {
+	ctx := context.Background()
+	address, folder := pgtest.Start(t).SmallDisk("24m")
+	s := open(t, address, Options{Log: slog.New(slog.DiscardHandler)})
+	kept := newJob()
+	if err := s.Commit(ctx, kept); err != nil {
+		t.Fatal(err)
+	}
+	ballast := filepath.Join(folder, "ballast")
+	fill(t, ballast)
+	var acknowledged []string
+	var full error
+	for range 2000 { // pages that are there already have room for some
+		c := newJob()
+		c.InitialData = []byte(`{"text":"` + strings.Repeat("x", 1<<10) + `"}`)
+		if full = s.Commit(ctx, c); full != nil {
+			break
+		}
+		acknowledged = append(acknowledged, c.Job.ID)
+	}
+	if !errors.Is(full, store.ErrFull) || !strings.Contains(full.Error(), "make room") {
+		t.Fatalf("after %d jobs a commit on a full disk gives %v", len(acknowledged), full)
+	}
+	if _, err := s.Job(ctx, kept.Job.ID); err != nil {
+		t.Errorf("a read beside a full disk: %v", err)
+	}
+	if err := os.Remove(ballast); err != nil {
+		t.Fatal(err)
+	}
+	pgtest.Until(t, "commits work again", func() bool { return s.Commit(ctx, newJob()) == nil })
+	for _, id := range append(acknowledged, kept.Job.ID) {
+		if _, err := s.Job(ctx, id); err != nil {
+			t.Errorf("job %s was acknowledged: %v", id, err)
+		}
+	}
+}
+
+// fill writes a file until its disk is full.
+func fill(t *testing.T, path string) {
+	t.Helper()
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for size := 1 << 16; size >= 1<<12; {
+		if _, err = f.Write(make([]byte, size)); err != nil {
+			size >>= 1 // the last pages
+		}
+	}
+	if !errors.Is(err, syscall.ENOSPC) {
+		t.Fatalf("filling the disk: %v", err)
 	}
 }

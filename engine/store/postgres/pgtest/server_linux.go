@@ -193,6 +193,34 @@ func (s *Server) end(sig syscall.Signal) {
 // URL is the STORE_URL of the server's own database.
 func (s *Server) URL() string { return fmt.Sprintf("postgres://orrery@%s/postgres", s.Addr) }
 
+// SmallDisk makes a database whose tables, and not the server's log, stand on a disk of their own
+// with so much room ("24m"), and gives its STORE_URL and the folder of the disk.
+func (s *Server) SmallDisk(room string) (address, folder string) {
+	s.t.Helper()
+	folder, err := os.MkdirTemp(s.dir, "disk-")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if err := syscall.Mount("tmpfs", folder, "tmpfs", 0, "size="+room); err != nil {
+		s.t.Skipf("mounting a small disk is not allowed here (%v): run it as root", err)
+	}
+	s.t.Cleanup(func() {
+		s.Crash() // its files on the disk are open
+		if err := syscall.Unmount(folder, syscall.MNT_DETACH); err != nil {
+			s.t.Errorf("unmount %s: %v", folder, err)
+		}
+	})
+	if s.as != nil {
+		err = os.Chown(folder, int(s.as.Uid), int(s.as.Gid))
+	}
+	if err = errors.Join(err, os.Chmod(folder, 0o700)); err != nil {
+		s.t.Fatal(err)
+	}
+	Exec(s.t, s.URL(), "CREATE TABLESPACE small LOCATION '"+folder+"'")
+	Exec(s.t, s.URL(), "CREATE DATABASE small TABLESPACE small")
+	return fmt.Sprintf("postgres://orrery@%s/small", s.Addr), folder
+}
+
 // patience bounds what other processes are waited for.
 const patience = 30 * time.Second
 
