@@ -3,6 +3,5 @@
 //
 // Words: a node is killed when nothing of it is heard any more, neither by its store nor by
 // anybody on the network. It is paused when its calls of the store wait until it goes on.
-// ORRERY_WAKEUPS=N in the environment measures the way of N jobs from one node to a poll at
-// another.
+// BenchmarkWakeUp measures the way of a task to a poll at another node.
 package nodes

@@ -45,13 +45,13 @@ var secret = []byte("of the cluster, for tests only")
 
 // cluster is servers on one store.
 type cluster struct {
-	t     *testing.T
+	t     testing.TB
 	rows  memory.Shared
 	nodes map[string]*server
 	http  *http.Client
 }
 
-func newCluster(t *testing.T, ids ...string) *cluster {
+func newCluster(t testing.TB, ids ...string) *cluster {
 	t.Helper()
 	c := &cluster{t: t, rows: memory.NewShared(time.Now), nodes: map[string]*server{}, http: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}}
 	t.Cleanup(c.http.CloseIdleConnections)

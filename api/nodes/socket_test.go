@@ -14,7 +14,7 @@ import (
 // This file is a worker's connection.
 
 type socket struct {
-	t    *testing.T
+	t    testing.TB
 	conn *websocket.Conn
 }
 
