@@ -13,6 +13,7 @@ import (
 
 // HandedOut notes that a task went to a worker: written with the next batch.
 func (e *Engine) HandedOut(t job.Task) {
+	t.Fence = e.fenceOf(t.JobID)
 	e.store.HandOut(t)
 	killpoint.At("engine.handout-noted")
 	e.unwritten.Store(true)

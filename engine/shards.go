@@ -154,6 +154,21 @@ func (e *Engine) Mine(jobID string) bool {
 	return (g.phase == opening || g.phase == open) && e.shards.nodes.Current()
 }
 
+// fenceOf gives the number that guards what is written of a job here; 0 without nodes. Of a
+// shard that has just gone to another it is one that never stands.
+func (e *Engine) fenceOf(jobID string) int64 {
+	if e.shards == nil {
+		return 0
+	}
+	g := &e.shards.tenures[job.ShardOf(jobID)]
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.fence == 0 {
+		return -1
+	}
+	return g.fence
+}
+
 // Gain takes shards up, each with the fence number of its lease: tasks go to the dispatcher,
 // steps and dates are looked for. With an error nothing was taken up.
 func (e *Engine) Gain(ctx context.Context, fences map[byte]int64) error {

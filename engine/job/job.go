@@ -122,6 +122,7 @@ type Task struct {
 	LastError   *Error            `json:"last_error,omitempty"`
 	Trace       map[string]string `json:"trace,omitempty"`
 	Files       json.RawMessage   `json:"files,omitempty"` // FileNote by the path of the key in Params
+	Fence       int64             `json:"-"`               // of a hand-out on its way to the store: as Change.Fence; never kept
 }
 
 // RetryPolicy says how often and when a failed task is tried again. Seconds throughout.

@@ -68,7 +68,7 @@ type Committer interface {
 	// HandOut notes that a task went to a worker. It is written soon, before the job's next
 	// change and before Sync returns, and nobody waits: a crash may lose it, then the task
 	// is queued as before. A hand-out whose task is no longer queued, or has had as many
-	// hand-outs, is dropped.
+	// hand-outs, is dropped, and one on a fence that another node has taken over.
 	HandOut(t job.Task)
 	// AddProgress appends to a task's progress, keeping the newest ProgressKept entries a
 	// task; written with the next batch, nobody waits. Of an unknown job it is dropped.

@@ -289,7 +289,7 @@ func (s *Store) HandOut(t job.Task) {
 	}
 	defer s.mu.Unlock()
 	r := s.jobs[t.JobID]
-	if r == nil || r.tasks[t.N] != job.TaskQueued || r.handOuts[t.N] != t.HandOut-1 {
+	if r == nil || r.tasks[t.N] != job.TaskQueued || r.handOuts[t.N] != t.HandOut-1 || !s.stands(t.JobID, t.Fence) {
 		return
 	}
 	s.putTask(r, &t, body)

@@ -100,13 +100,16 @@ func (s *Store) standing(now time.Time, pass func(name string, l lease) bool) []
 	return out
 }
 
+// stands reports whether a fence is that of the job's shard; 0 is none, and always stands.
+func (s *Store) stands(jobID string, fence int64) bool {
+	l := s.leases[store.ShardLease(job.ShardOf(jobID))]
+	return fence == 0 || l.fence == fence && l.holder != ""
+}
+
 // fenced refuses the change of a node whose shard another has taken over.
 func (s *Store) fenced(c *job.Change) error {
-	if c.Fence == 0 {
-		return nil
-	}
-	shard := job.ShardOf(c.Job.ID)
-	if l := s.leases[store.ShardLease(shard)]; l.fence != c.Fence || l.holder == "" {
+	if shard := job.ShardOf(c.Job.ID); !s.stands(c.Job.ID, c.Fence) {
+		l := s.leases[store.ShardLease(shard)]
 		return fmt.Errorf("commit job %s: shard %02x stands at fence %d, the change was built on %d: %w", c.Job.ID, shard, l.fence, c.Fence, store.ErrFenced)
 	}
 	return nil

@@ -126,20 +126,24 @@ func (c *columns) postpone(m *movedMessage) {
 // batches that take several never wait for each other in a circle.
 func (c *columns) lock(batch []*write) {
 	fences := map[guardKey]bool{}
+	guard := func(id uuid, fence int64) {
+		k := guardKey{store.ShardLease(id[15]), fence}
+		if fence != 0 && !fences[k] {
+			fences[k] = true
+			c.fences.name, c.fences.fence = append(c.fences.name, k.name), append(c.fences.fence, k.fence)
+		}
+	}
 	for _, b := range batch {
+		if b.Data.out != nil {
+			guard(b.Data.out.job, b.Data.out.t.Fence)
+		}
 		if b.Data.change == nil {
 			continue
 		}
 		for _, name := range b.Data.change.stores() {
 			c.stores = append(c.stores, lockKey(b.Data.change.c.Job.Blueprint, name))
 		}
-		if f := b.Data.change.c.Fence; f != 0 {
-			k := guardKey{store.ShardLease(b.Data.change.id[15]), f}
-			if !fences[k] {
-				fences[k] = true
-				c.fences.name, c.fences.fence = append(c.fences.name, k.name), append(c.fences.fence, k.fence)
-			}
-		}
+		guard(b.Data.change.id, b.Data.change.c.Fence)
 	}
 	slices.Sort(c.stores)
 	c.stores = slices.Compact(c.stores)
@@ -194,6 +198,9 @@ func (w *writer) careful(batch []*write) (verdicts []error, err error) {
 				continue
 			}
 			truth.values.write(b.Data.change)
+		}
+		if out := b.Data.out; out != nil && !truth.stands(out.job, out.t.Fence) {
+			continue // dropped: another node has the shard
 		}
 		c.add(b)
 	}
@@ -268,6 +275,11 @@ func (w *writer) read(ctx context.Context, tx pgx.Tx, batch []*write) (*truth, e
 	return t, tx.SendBatch(ctx, &out).Close()
 }
 
+// stands reports whether a fence is that of the job's shard; 0 is none, and always stands.
+func (t *truth) stands(id uuid, fence int64) bool {
+	return fence == 0 || t.fences[store.ShardLease(id[15])] == fence
+}
+
 // judge holds a change against what stands.
 func (t *truth) judge(p *plan) error {
 	stands, there := t.versions[p.id]
@@ -277,10 +289,9 @@ func (t *truth) judge(p *plan) error {
 	case p.c.Base != 0 && stands != p.c.Base:
 		return fmt.Errorf("commit job %s on version %d: %w", p.c.Job.ID, p.c.Base, store.ErrConflict)
 	}
-	if f := p.c.Fence; f != 0 {
-		if fence := t.fences[store.ShardLease(p.id[15])]; fence != f {
-			return fmt.Errorf("commit job %s: shard %02x stands at fence %d, the change was built on %d: %w", p.c.Job.ID, p.id[15], fence, f, store.ErrFenced)
-		}
+	if !t.stands(p.id, p.c.Fence) {
+		return fmt.Errorf("commit job %s: shard %02x stands at fence %d, the change was built on %d: %w",
+			p.c.Job.ID, p.id[15], t.fences[store.ShardLease(p.id[15])], p.c.Fence, store.ErrFenced)
 	}
 	for _, r := range p.c.Reads {
 		if t.value(p, r) != r.Version {

@@ -332,7 +332,7 @@ func (s *Store) HandOut(t job.Task) {
 	s.lineOf(job.ShardOf(t.JobID)).Later(&write{
 		Kind: line.HandOut, What: "hand-out", Job: t.JobID, Task: t.N, Size: len(text),
 		Data: call{script: handOutScript, key: s.keys.of(t.JobID),
-			args: []any{t.JobID, taskNumber(t.N), strconv.Itoa(t.HandOut - 1), open, due, text}},
+			args: []any{t.JobID, taskNumber(t.N), strconv.Itoa(t.HandOut - 1), open, due, text, strconv.FormatInt(t.Fence, 10)}},
 	})
 }
 

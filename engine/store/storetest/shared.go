@@ -26,6 +26,7 @@ func RunShared(t *testing.T, open func(t testing.TB) store.Shared) {
 		{"leases are listed by prefix with what stands beside them", leaseList},
 		{"a step on an old fence is refused, and nothing is written", stepFenced},
 		{"a fence that nobody holds any more is refused", yieldedFence},
+		{"a hand-out on an old fence is dropped", handOutFenced},
 		{"reads of some shards give those only", shardReads},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -158,6 +159,38 @@ func stepFenced(b *bed, s store.Shared) {
 	b.want(s.Commit(b.ctx, b.fresh(func(c *job.Change) { c.Fence = 99 })), store.ErrFenced)
 	j = b.step(j, fence(second))
 	b.step(j) // an event from outside carries no fence
+}
+
+func handOutFenced(b *bed, s store.Shared) {
+	j := b.create(tasks(3))
+	name := store.ShardLease(job.ShardOf(j.ID))
+	first := fenceOf(b.hold(s, "a", long, name), name)
+	all, err := s.OpenTasks(b.ctx, j.ID)
+	b.must(err)
+	out := func(n int, fence int64) job.Task {
+		t := handedOut(all[n-1], at(n))
+		t.Fence = fence
+		return t
+	}
+	s.HandOut(out(1, first))
+	b.must(s.Sync(b.ctx))
+	b.must(s.Yield(b.ctx, "a", name))
+	second := fenceOf(b.hold(s, "b", long, name), name)
+	s.HandOut(out(2, first)) // late
+	s.HandOut(out(3, second))
+	b.must(s.Sync(b.ctx))
+	for n, want := range map[int]job.TaskState{1: job.TaskLeased, 2: job.TaskQueued, 3: job.TaskLeased} {
+		t, err := s.Task(b.ctx, j.ID, n)
+		b.must(err)
+		if t.State != want || t.Fence != 0 {
+			b.Fatalf("task %d is %s (fence %d), want %s", n, t.State, t.Fence, want)
+		}
+	}
+	s.HandOut(out(2, second)) // as the new owner does it
+	b.must(s.Sync(b.ctx))
+	if t, err := s.Task(b.ctx, j.ID, 2); err != nil || t.State != job.TaskLeased {
+		b.Fatalf("the new owner's hand-out: %+v, %v", t, err)
+	}
 }
 
 func yieldedFence(b *bed, s store.Shared) {
