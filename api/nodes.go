@@ -76,6 +76,16 @@ func (s *Server) nodeMessage(c *fiber.Ctx, _ *Client) error {
 	return c.Send(out)
 }
 
+// listNodes shows the nodes that share the store, as this one knows them; none, as an empty
+// list, where a server has its store for itself.
+func (s *Server) listNodes(c *fiber.Ctx, _ *Client) error {
+	all := []node.Peer{}
+	if s.peers != nil {
+		all = append(all, s.peers.All()...)
+	}
+	return c.JSON(all)
+}
+
 // elsewhere reports whether a job is for another node to deal with, or nobody's just now. A
 // relayed request is dealt with here, whatever comes of it.
 func (s *Server) elsewhere(c *fiber.Ctx, jobID string) bool {

@@ -22,6 +22,7 @@ func (a alone) Leads(string) bool                              { return true }
 func (a alone) Fenced(byte)                                    {}
 func (a alone) Owner(byte) (node.Peer, bool)                   { return a.Peer, true }
 func (a alone) Peers() []node.Peer                             { return nil }
+func (a alone) All() []node.Peer                               { return []node.Peer{a.Peer} }
 func (a alone) Changed() <-chan struct{}                       { return make(chan struct{}) }
 func (a alone) Look()                                          {}
 func (alone) CancelHere(context.Context, string, string) error { return nil }

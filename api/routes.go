@@ -79,6 +79,7 @@ func (s *Server) clientRoutes() []route {
 		{post, "/api/v1/admin/reload-blueprints", keepers, s.reloadBlueprints},
 		{get, "/api/v1/workers", watchers, s.listWorkers},
 		{get, "/api/v1/deliveries", watchers, s.listDeliveries},
+		{get, "/api/v1/nodes", watchers, s.listNodes},
 		{get, "/api/v1/schedules", watchers, s.listSchedules},
 		{get, "/api/v1/dashboard", watchers, s.dashboard},
 		{get, "/api/v1/stores", watchers, s.listStores},

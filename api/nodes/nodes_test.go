@@ -438,3 +438,23 @@ func TestASealedRequestGoesNoFurther(t *testing.T) {
 	d.accepted("w", one)
 	a.is(id, job.Finished)
 }
+
+func TestNodesAreShown(t *testing.T) {
+	c := newCluster(t, "a", "b")
+	for _, s := range c.nodes {
+		c.until("both nodes are shown with their shards", func() bool {
+			var all []node.Peer
+			status, body := s.call("GET", "/api/v1/nodes", nil)
+			if err := json.Unmarshal(body, &all); err != nil || status != http.StatusOK {
+				t.Fatalf("the nodes at %s: %d %s %v", s.id, status, body, err)
+			}
+			sum, selves := 0, 0
+			for _, p := range all {
+				if sum += p.Shards; p.Self {
+					selves++
+				}
+			}
+			return len(all) == 2 && sum == job.Shards && selves == 1 && all[0].URL == c.nodes["a"].url
+		})
+	}
+}

@@ -27,6 +27,7 @@ type Membership interface {
 	Fenced(shard byte)
 	Owner(shard byte) (p node.Peer, ok bool)
 	Peers() []node.Peer
+	All() []node.Peer
 	Changed() <-chan struct{}
 	Look()
 }
@@ -129,6 +130,9 @@ func (p *Peers) Owner(jobID string) (owner node.Peer, ok bool) {
 
 // Others gives the other nodes that are alive.
 func (p *Peers) Others() []node.Peer { return p.self.Peers() }
+
+// All gives the nodes that are alive, this one too.
+func (p *Peers) All() []node.Peer { return p.self.All() }
 
 // Changed gives a channel that is closed when it has changed whose jobs are whose.
 func (p *Peers) Changed() <-chan struct{} { return p.self.Changed() }
