@@ -19,6 +19,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"orrery/engine/store/anystore"
 )
 
 const (
@@ -103,7 +105,7 @@ func startServer(t *testing.T, suffixes []string, individual map[string]string, 
 	startProcess(t, process{
 		name: "orrery serve", path: path, args: []string{"serve"}, dir: dir,
 		env: append(more,
-			"API_HOST=127.0.0.1", "API_PORT="+port, "STORE_URL=sqlite:"+filepath.Join(dir, "store.db"),
+			"API_HOST=127.0.0.1", "API_PORT="+port, "STORE_URL="+anystore.URL(t),
 			"BLUEPRINTS_DIR="+blueprints, "WORKERS_CONFIG_PATH="+filepath.Join(dir, "workers.toml"),
 			"CLIENT_TOKEN="+clientToken, "GLOBAL_WORKER_TOKEN="+sharedToken, "LOG_LEVEL=INFO",
 		),

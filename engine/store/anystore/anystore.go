@@ -51,16 +51,37 @@ func open(t testing.TB, address string) (store.Store, error) {
 	case "":
 		return memory.New(), nil
 	case "sqlite":
-		return sqlite.Open(filepath.Join(t.TempDir(), "test.db"), sqlite.Options{Log: quiet})
+		return sqlite.Open(file(t), sqlite.Options{Log: quiet})
 	case "postgres", "postgresql":
 		return postgres.Open(context.Background(), pgtest.Emptied(t, address), postgres.Options{Log: quiet, Writers: 1, ReadConns: 2})
 	case "redis", "redis-cluster", "redis-sentinel":
-		joint := "?"
-		if strings.Contains(address, "?") {
-			joint = "&"
-		}
-		prefix := fmt.Sprintf("%sprefix=test%x-%d", joint, time.Now().UnixNano(), made.Add(1))
-		return redis.Open(address+prefix, redis.Options{Log: quiet})
+		return redis.Open(ownPrefix(address), redis.Options{Log: quiet})
 	}
 	return nil, fmt.Errorf("there is no store %q", scheme)
+}
+
+func file(t testing.TB) string { return filepath.Join(t.TempDir(), "test.db") }
+
+// ownPrefix gives the address of a place in a Redis that is not there yet.
+func ownPrefix(address string) string {
+	joint := "?"
+	if strings.Contains(address, "?") {
+		joint = "&"
+	}
+	return fmt.Sprintf("%s%sprefix=test%x-%d", address, joint, time.Now().UnixNano(), made.Add(1))
+}
+
+// URL is New for a server that is a process of its own: the STORE_URL of an empty store. A run
+// that is about no store keeps it in a SQLite file.
+func URL(t testing.TB) string {
+	t.Helper()
+	address := os.Getenv(Variable)
+	scheme, _, _ := strings.Cut(address, ":")
+	switch scheme {
+	case "", "sqlite":
+		return "sqlite:" + file(t)
+	case "postgres", "postgresql":
+		return pgtest.Emptied(t, address)
+	}
+	return ownPrefix(address)
 }
