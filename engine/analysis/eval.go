@@ -183,6 +183,7 @@ func (in *interp) attrOf(recv value, x *syntax.DotExpr) value {
 		}
 		return unknown{}
 	case moduleValue:
+		in.checkMember(x, r.name)
 		return builtin{r.name + "." + name}
 	case unknown, builtin:
 		return unknown{}
@@ -198,6 +199,19 @@ func (in *interp) checkAttr(x *syntax.DotExpr, owner string, names []string) {
 		}
 	}
 	in.a.reportSpan(ruleAttribute, x.Name.NamePos, len([]rune(name)), owner+" has no "+quote(name), didYouMean(name, names))
+}
+
+// checkMember does the same for a module, and says what to write for what Python has and we have not.
+func (in *interp) checkMember(x *syntax.DotExpr, module string) {
+	name, names := x.Name.Name, moduleAttrs[module]
+	if containsName(names, name) {
+		return
+	}
+	suggestion := pythonMembers[module+"."+name]
+	if suggestion == "" {
+		suggestion = didYouMeanOr(name, names, "it has")
+	}
+	in.a.reportSpan(ruleAttribute, x.Name.NamePos, len([]rune(name)), "the module "+module+" has no "+quote(name), suggestion)
 }
 
 func index(recv, key value) value {

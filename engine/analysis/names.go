@@ -66,6 +66,23 @@ var (
 	blueprintAttrs = stub.Get("blueprint").Names()
 )
 
+// moduleAttrs are the members of each predeclared module.
+var moduleAttrs = func() map[string][]string {
+	all := map[string][]string{}
+	for name, isModule := range predeclared {
+		if isModule {
+			all[name] = stub.Get(name).Names()
+		}
+	}
+	return all
+}()
+
+// pythonMembers are what Python's modules of these names have, with what to write instead.
+var pythonMembers = map[string]string{
+	"time.sleep": `let the job wait, not the handler: actions.transition_to("state", after_seconds = 5)`,
+	"time.time":  "write time.now(); its field unix is in seconds",
+}
+
 // A signature is what a call takes: params in their positional order, of which the first required ones must be given.
 // An open signature hands further keywords on to an integration, so only one that is nearly a known one is wrong.
 type signature struct {

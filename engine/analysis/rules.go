@@ -89,7 +89,7 @@ func init() {
 		{ruleDialect, Error, true, "Starlark, but not of the dialect that blueprints are written in"},
 		{ruleLoad, Error, true, "a load() that can not be followed"},
 		{ruleUnresolved, Error, true, "a name that nothing defines"},
-		{ruleAttribute, Error, false, "an attribute that actions, context or a blueprint does not have"},
+		{ruleAttribute, Error, false, "an attribute that actions, context, a blueprint or a module does not have"},
 		{ruleUnknownTarget, Error, true, "a transition to a state that nothing handles"},
 		{ruleUnreachable, Error, false, "a state that no path from the start leads to"},
 		{ruleNoStart, Error, true, "a blueprint without a start state"},
