@@ -76,6 +76,28 @@ func (l *hotList) drop(lost store.ShardSet) {
 	}
 }
 
+// isStale reports whether a job in memory is not what stands in the store any more, and
+// forgets it then: another node has changed it, and its word of that was lost. Who finds that
+// a job is not as it was said to be asks, under the job's lock.
+func (e *Engine) isStale(ctx context.Context, j *job.Job) bool {
+	if e.shards == nil || !e.hot.has(j.ID) {
+		return false
+	}
+	row, err := e.store.Job(ctx, j.ID)
+	if err != nil || row.Version == j.Version {
+		return false
+	}
+	e.hot.forget(j.ID)
+	return true
+}
+
+func (l *hotList) has(id string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	_, ok := l.jobs[id]
+	return ok
+}
+
 func (l *hotList) forget(id string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

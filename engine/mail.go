@@ -126,6 +126,9 @@ func (e *Engine) join(ctx context.Context, id string, letters []*letter) (joined
 		if err == nil {
 			next, err = e.machine(bp).Next(*j, ev, e.cfg.Clock.Now())
 		}
+		if err != nil && c == nil && e.isStale(ctx, j) { // it may fit what there is
+			return letters[i:], nil, store.ErrConflict
+		}
 		if err != nil {
 			l.err, l.done = err, true
 			continue

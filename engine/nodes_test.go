@@ -31,7 +31,8 @@ type cluster struct {
 	clock  *clock.Fake
 	rows   memory.Shared
 	places map[string]*place
-	looks  int // of owners that were told of a change
+	looks  int  // of owners that were told of a change
+	mute   bool // what owners are told is lost
 }
 
 func newCluster(t *testing.T, ids ...string) *cluster {
@@ -103,7 +104,7 @@ func (p *place) owner(id string) *place {
 }
 
 func (p *place) Look(id string) {
-	if o := p.owner(id); o != nil {
+	if o := p.owner(id); o != nil && !p.in.mute {
 		p.in.looks++
 		o.Engine.Look(id)
 	}
@@ -300,6 +301,27 @@ func TestPeopleDecideAtAnyNode(t *testing.T) {
 	}
 	if inMemory, _, err := a.load(t.Context(), id); err != nil || inMemory.Version != j.Version {
 		t.Errorf("its owner has it in memory as it was before: %v", err)
+	}
+}
+
+// What another node has changed goes on at the owner too when the word of it was lost. It did
+// not, for the owner had the job in memory as it was before (engine/clustersim, seed 44).
+func TestALostWordOfAChangeIsMadeGood(t *testing.T) {
+	c := newCluster(t, "a", "b")
+	a, b := c.places["a"], c.places["b"]
+	c.mute = true
+
+	id := a.own("ask", `{}`)
+	c.settle()
+	a.is(id, job.WaitingHuman, "start")
+	if err := b.Decide(t.Context(), id, decisionsOf(a.job(id).Wait)[0], "somebody"); err != nil {
+		t.Fatal(err)
+	}
+	a.shards.last.Store(0) // a few seconds later
+	a.lookNow()
+	a.settle()
+	if j := a.job(id); j.Ready || j.State == "start" {
+		t.Errorf("the owner leaves the job %s in %s", j.Status, j.State)
 	}
 }
 

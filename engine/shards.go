@@ -2,8 +2,9 @@ package engine
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/binary"
 	"errors"
-	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -335,7 +336,7 @@ func (e *Engine) newShard() byte {
 	}
 	set := e.shards.open.Load()
 	if n := set.Len(); n > 0 {
-		skip := rand.IntN(n)
+		skip := drawn(n)
 		for s := range set.Each {
 			if skip == 0 {
 				return s
@@ -344,6 +345,13 @@ func (e *Engine) newShard() byte {
 		}
 	}
 	return job.NewShard() // its owner is told
+}
+
+// drawn picks a number below n, from where ids come too: a simulation has that source in hand.
+func drawn(n int) int {
+	var b [8]byte
+	rand.Read(b[:]) // never fails (crypto/rand, Go 1.24 and later)
+	return int(binary.LittleEndian.Uint64(b[:]) % uint64(n))
 }
 
 // leads reports whether a work that there must be one of is this engine's.

@@ -198,6 +198,9 @@ func (e *Engine) due(ctx context.Context, id string, s stay) (*job.Job, store.Da
 		return nil, store.Data{}, nil, err
 	}
 	j, data, err := e.load(ctx, id)
+	if err == nil && !j.Ready && e.isStale(ctx, j) {
+		j, data, err = e.load(ctx, id)
+	}
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, data, nil, nil // its first commit was in doubt, and was not done
 	}

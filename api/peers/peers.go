@@ -58,8 +58,11 @@ type Config struct {
 	ID     string // of this node
 	Secret []byte // that all nodes of the store know
 	TLS    *tls.Config
-	Clock  clock.Clock
-	Log    *slog.Logger
+	// Transport carries requests to other nodes; nil: connections of its own, with TLS. A
+	// simulation puts its network here.
+	Transport http.RoundTripper
+	Clock     clock.Clock
+	Log       *slog.Logger
 }
 
 // Peers are the other nodes. Make it with New, and give it the parts with Bind before any of
@@ -100,12 +103,15 @@ func New(cfg Config) (*Peers, error) {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	p := &Peers{cfg: cfg, silent: map[string]time.Time{}, looks: map[string]map[string]bool{}}
-	p.http = &http.Client{
+	if cfg.Transport == nil {
 		// No proxy: nodes speak to each other directly. What is relayed comes back as it is.
-		Transport: &http.Transport{
+		cfg.Transport = &http.Transport{
 			DialContext:     (&net.Dialer{Timeout: dialTime, KeepAlive: 15 * time.Second}).DialContext,
 			TLSClientConfig: cfg.TLS, MaxIdleConnsPerHost: idleMost, IdleConnTimeout: time.Minute, DisableCompression: true,
-		},
+		}
+	}
+	p.http = &http.Client{
+		Transport:     cfg.Transport,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	return p, nil

@@ -63,14 +63,10 @@ func (w *world) create(r *rand.Rand, q *request) {
 		body.Attempts = &most
 	}
 	for {
-		id, err := call(w, r, w.any(r), func(ctx context.Context, s *server) (string, error) {
-			w.ledger.write(func() { q.arrived++ })
-			id, _, err := s.engine.Submit(ctx, body)
-			return id, err
-		})
+		id, err := w.call(r, w.any(r), &order{Op: opSubmit, Submit: &body})
 		if err == nil {
-			w.note("%s is accepted as %s", q.key, short(id))
-			w.ledger.write(func() { q.accepted = id })
+			w.note("%s is accepted as %s", q.key, short(string(id)))
+			w.ledger.write(func() { q.accepted = string(id) })
 			break
 		}
 		if engine.FaultCode(err) == engine.QuotaExceeded {
@@ -96,9 +92,7 @@ func (w *world) cancel(r *rand.Rand, id string) {
 	for range 1 + r.IntN(2) { // the second one ends a compensation
 		for {
 			w.ledger.write(func() { entry(w.ledger.cancels, id).sent++ })
-			_, err := call(w, r, w.any(r), func(ctx context.Context, s *server) (struct{}, error) {
-				return struct{}{}, s.engine.Cancel(ctx, id, "client")
-			})
+			_, err := w.call(r, w.any(r), &order{Op: opCancel, Job: id})
 			if err == nil {
 				w.note("the cancel of %s is accepted", short(id))
 				w.ledger.write(func() { entry(w.ledger.cancels, id).granted++ })
@@ -173,10 +167,7 @@ func (w *world) decide(r *rand.Rand, j *job.Job) {
 		}
 		w.ledger.choices[j.ID][word] = true
 	})
-	_, err = call(w, r, w.any(r), func(ctx context.Context, s *server) (struct{}, error) {
-		// By the link of this very question: a late copy of the request must not answer the next one.
-		return struct{}{}, s.engine.DecideByToken(ctx, j.ID, word, s.engine.ApprovalToken(j.ID, j.Wait.Step))
-	})
+	_, err = w.call(r, w.any(r), &order{Op: opDecide, Job: j.ID, Word: word, Step: j.Wait.Step})
 	if err == nil {
 		w.note("%s: %s is decided in %s", short(j.ID), word, name)
 		w.ledger.write(func() { w.ledger.chosen[j.ID]++ })
@@ -190,9 +181,7 @@ func (w *world) decide(r *rand.Rand, j *job.Job) {
 func (w *world) mend(r *rand.Rand, id string) {
 	w.ledger.write(func() { entry(w.ledger.retries, id).sent++ })
 	latest := r.IntN(2) == 0
-	_, err := call(w, r, w.any(r), func(ctx context.Context, s *server) (struct{}, error) {
-		return struct{}{}, s.engine.Retry(ctx, id, json.RawMessage(`{"mended":true}`), latest, "person")
-	})
+	_, err := w.call(r, w.any(r), &order{Op: opRetry, Job: id, Body: json.RawMessage(`{"mended":true}`), Latest: latest})
 	if err == nil {
 		w.note("%s runs again", short(id))
 		w.ledger.write(func() { entry(w.ledger.retries, id).granted++ })

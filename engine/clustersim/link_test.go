@@ -54,6 +54,7 @@ type link struct {
 	fatal  int  // the call at which the node dies; 0 none
 	done   bool // it dies after that call was done
 	cut    bool
+	paused chan struct{} // not nil: the process is stopped; closed when it goes on
 	ended  bool
 	handed []job.Task // noted, and not written yet
 }
@@ -69,6 +70,43 @@ func (l *link) end() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.ended, l.handed = true, nil
+	l.goOn()
+}
+
+// goOn ends a pause; the caller holds the lock.
+func (l *link) goOn() {
+	if l.paused != nil {
+		close(l.paused)
+		l.paused = nil
+	}
+}
+
+// setPaused stops the process at its next call, or lets it go on.
+func (l *link) setPaused(paused bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.goOn(); paused && !l.ended {
+		l.paused = make(chan struct{})
+	}
+}
+
+func (l *link) isPaused() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.paused != nil
+}
+
+// halt waits while the process is stopped.
+func (l *link) halt() {
+	for {
+		l.mu.Lock()
+		paused := l.paused
+		l.mu.Unlock()
+		if paused == nil {
+			return
+		}
+		<-paused
+	}
 }
 
 // setCut breaks the link, or mends it.
@@ -127,6 +165,7 @@ func (l *link) broken() bool {
 func (l *link) through(method string, do func() error) error {
 	x := l.draw(method)
 	l.w.wait(x.wait)
+	l.halt()
 	switch {
 	case l.broken():
 		return fmt.Errorf("%s: %w", method, errLink)
@@ -137,6 +176,7 @@ func (l *link) through(method string, do func() error) error {
 		return fmt.Errorf("%s: %w", method, errLink)
 	}
 	err := do()
+	l.halt() // the answer is read when the process goes on
 	if x.dies {
 		l.owner.die("after " + method)
 		return fmt.Errorf("%s: %w", method, errLink)
@@ -164,6 +204,7 @@ func (l *link) HandOut(t job.Task) {
 	}
 	if l.handed = append(l.handed, t); len(l.handed) == 1 {
 		time.AfterFunc(time.Duration(l.r.IntN(int(50*time.Millisecond))), func() {
+			l.halt()
 			if !l.broken() {
 				l.write()
 			}
@@ -184,7 +225,7 @@ func (l *link) write() {
 
 // AddProgress passes on store.Committer's method; nobody can be told of a fault.
 func (l *link) AddProgress(id string, p store.Progress) {
-	if !l.broken() {
+	if !l.broken() && !l.isPaused() {
 		l.Store.AddProgress(id, p)
 	}
 }
@@ -318,7 +359,7 @@ func (l *link) Revision(ctx context.Context, hash string) (r *store.Revision, er
 func (l *link) atOnce(method string, do func() error) error {
 	x := l.draw(method)
 	switch {
-	case l.broken():
+	case l.broken(), l.isPaused():
 		return fmt.Errorf("%s: %w", method, errLink)
 	case x.before != nil:
 		return x.before

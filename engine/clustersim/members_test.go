@@ -306,7 +306,7 @@ func runMembers(t *testing.T, seed uint64, spoil func(store.Store) store.Store) 
 	cryptotest.SetGlobalRandom(t, seed)
 	worlds++
 	synctest.Test(t, func(*testing.T) {
-		base := newWorld(seed, options{})
+		base := newWorld(seed, options{nodes: 1})
 		disk := memory.NewShared(base.now)
 		w = &realm{world: base, shared: disk, leases: disk, newest: map[byte]int64{}, holder: map[byte]map[int64]string{}}
 		if spoil != nil {

@@ -97,12 +97,26 @@ var mutants = map[string]*spoilt{
 	"queued tasks are not found again":      {idle: true},
 }
 
+// A store that does not look at fences: only worlds of several nodes can tell.
+func TestAStoreWithoutFencesIsFound(t *testing.T) {
+	for seed := range uint64(mutantSeeds) {
+		w := run(t, seed, options{nodes: mostNodes, spoil: func(below store.Store) store.Store {
+			return &spoilt{Store: below, commit: changed(1, func(c *job.Change) { c.Fence = 0 })}
+		}})
+		if len(w.wrong) > 0 {
+			t.Logf("found in world %d: %s", seed, w.wrong[0])
+			return
+		}
+	}
+	t.Errorf("%d worlds saw nothing", mutantSeeds)
+}
+
 func TestMutantsAreFound(t *testing.T) {
 	for _, name := range sortedKeys(mutants) {
 		t.Run(name, func(t *testing.T) {
 			for seed := range uint64(mutantSeeds) {
 				m := &spoilt{commit: mutants[name].commit, claim: mutants[name].claim, count: mutants[name].count, idle: mutants[name].idle}
-				w := run(t, seed, options{spoil: func(below store.Store) store.Store { m.Store = below; return m }})
+				w := run(t, seed, options{nodes: 1, spoil: func(below store.Store) store.Store { m.Store = below; return m }})
 				if len(w.wrong) > 0 {
 					t.Logf("found in world %d: %s", seed, w.wrong[0])
 					return

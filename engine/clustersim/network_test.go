@@ -13,8 +13,7 @@ import (
 var errLost = errors.New("no answer")
 
 // call sends a request to a node and waits for the answer.
-func call[T any](w *world, r *rand.Rand, n *node, do func(context.Context, *server) (T, error)) (T, error) {
-	var nothing T
+func (w *world) call(r *rand.Rand, n *node, o *order) ([]byte, error) {
 	faults := w.weather
 	if w.isCalm() {
 		faults = weather{}
@@ -22,35 +21,51 @@ func call[T any](w *world, r *rand.Rand, n *node, do func(context.Context, *serv
 	w.wait(latency(r))
 	if r.Float64() < faults.lost { // on the way there
 		w.wait(time.Duration(r.Int64N(int64(5 * time.Second))))
-		return nothing, errLost
+		return nil, errLost
 	}
 	if r.Float64() < faults.doubled {
 		late := latency(r) * time.Duration(1+r.IntN(200))
 		w.actors.Go(func() {
 			w.wait(late)
-			_, _ = arrive(n, do) // whoever sent it twice hears the first answer
+			_, _ = w.arrive(n, o, 0) // whoever sent it twice hears the first answer
 		})
 	}
-	got, err := arrive(n, do)
+	got, err := w.arrive(n, o, time.Duration(1+r.Int64N(int64(10*time.Second))))
 	w.wait(latency(r))
 	if r.Float64() < faults.lost { // on the way back
-		return nothing, errLost
+		return nil, errLost
 	}
 	return got, err
 }
 
-// arrive lets the server handle a request; one that ends meanwhile gives no answer.
-func arrive[T any](n *node, do func(context.Context, *server) (T, error)) (T, error) {
-	var nothing T
+// arrive lets the server handle a request; one that ends meanwhile gives no answer. A stopped
+// process reads it when it goes on: the sender has given up by then.
+func (w *world) arrive(n *node, o *order, patience time.Duration) ([]byte, error) {
 	s := n.up()
 	if s == nil {
-		return nothing, errLost
+		return nil, errLost
+	}
+	if s.link.isPaused() {
+		w.actors.Go(func() {
+			s.link.halt()
+			_, _ = n.handle(s, o)
+		})
+		w.wait(patience)
+		return nil, errLost
+	}
+	return n.handle(s, o)
+}
+
+func (n *node) handle(s *server, o *order) ([]byte, error) {
+	if s.ctx.Err() != nil {
+		return nil, errLost
 	}
 	ctx, cancel := context.WithCancel(s.ctx)
 	defer cancel()
-	got, err := do(ctx, s)
+	got, err := s.serve(ctx, o, nil)
+	s.link.halt()
 	if s.ctx.Err() != nil || n.up() != s {
-		return nothing, errLost
+		return nil, errLost
 	}
 	return got, err
 }

@@ -2,22 +2,31 @@ package clustersim
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
 	"testing/fstest"
 	"time"
 
+	"orrery/api/peers"
 	"orrery/engine"
 	"orrery/engine/blueprint"
 	"orrery/engine/clock"
+	ownership "orrery/engine/node"
 	"orrery/workers"
 )
 
-// This file holds a node: the real engine and hub over a link, a clock of its own, and how it
-// dies and comes back.
+// This file holds a node: the real engine and hub over a link, beside others the real ownership
+// of shards and the real package peers, a clock of its own, and how it dies and comes back.
 
 const token = "worker-token"
+
+// clusterSecret is what nodes know each other by.
+var clusterSecret = []byte("a secret of the simulated nodes")
+
+// leaveTime is how long a node that stops may take to give its shards away, as in package cli.
+const leaveTime = 25 * time.Second
 
 // skewed is a node's clock: the world's time, and some seconds beside it.
 type skewed struct {
@@ -53,12 +62,17 @@ type node struct {
 
 // server is one life of a node.
 type server struct {
-	link   *link
-	engine *engine.Engine
-	hub    *workers.Hub
-	ctx    context.Context // ends with it
-	cancel context.CancelFunc
-	ended  sync.WaitGroup
+	link    *link
+	clock   clock.Clock
+	engine  *engine.Engine
+	hub     *workers.Hub
+	peers   *peers.Peers    // nil: it is alone
+	self    *ownership.Node // nil: it is alone
+	ctx     context.Context // ends with it
+	cancel  context.CancelFunc
+	held    context.Context // ends when it begins to stop
+	release context.CancelFunc
+	ended   sync.WaitGroup
 }
 
 func newNode(w *world, name string) *node {
@@ -105,45 +119,70 @@ func (n *node) boot() {
 }
 
 func (n *node) start() (*server, error) {
-	s := &server{link: newLink(n.w, n, n.w.disk)}
+	s := &server{link: newLink(n.w, n, n.w.disk), clock: n.clock}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
-	fail := func(err error) (*server, error) {
+	s.held, s.release = context.WithCancel(s.ctx)
+	if err := n.build(s); err != nil {
 		s.link.end()
+		s.release()
 		s.cancel()
 		return nil, err
 	}
+	return s, nil
+}
+
+// build makes the parts of a server, as package cli does, and starts them.
+func (n *node) build(s *server) error {
 	bps, err := blueprint.LoadFS(s.ctx, fstest.MapFS{"plans.star": {Data: []byte(n.w.text)}}, nil)
 	if err != nil {
-		return fail(err)
+		return err
 	}
 	bps.UseStore(s.link)
 	log := slog.New(slog.DiscardHandler)
 	if n.w.log != nil {
 		log = slog.New(n.w.log.WithAttrs([]slog.Attr{slog.String("node", n.name)}))
 	}
-	s.hub, err = workers.New(s.ctx, workers.Config{Clock: n.clock, Records: s.link, SharedToken: token, Log: log})
-	if err != nil {
-		return fail(err)
+	ofHub := workers.Config{Clock: n.clock, Records: s.link, SharedToken: token, Log: log}
+	ofEngine := engine.Config{Store: s.link, Blueprints: bps, Clock: n.clock, Log: log, Runners: 3, Callers: 2}
+	id := fmt.Sprintf("%s-%d", n.name, n.starts) // of this life alone
+	if n.w.shared != nil {
+		s.peers, err = peers.New(peers.Config{ID: id, Secret: clusterSecret, Clock: n.clock, Log: log,
+			Transport: &wire{w: n.w, node: n, from: s, r: n.w.random("wire", n.name, n.starts)}})
+		if err != nil {
+			return err
+		}
+		ofHub.Neighbors, ofEngine.Nodes = s.peers, s.peers
+	}
+	if s.hub, err = workers.New(s.ctx, ofHub); err != nil {
+		return err
 	}
 	r := n.w.random("jitter", n.name, n.starts)
 	var drawing sync.Mutex
-	s.engine, err = engine.New(engine.Config{
-		Store: s.link, Blueprints: bps, Dispatcher: s.hub, Clock: n.clock, Log: log, Runners: 3, Callers: 2,
-		Jitter: func() float64 {
-			drawing.Lock()
-			defer drawing.Unlock()
-			return 0.5 + r.Float64()/2
-		},
-	})
-	if err != nil {
-		return fail(err)
+	ofEngine.Dispatcher = s.hub
+	ofEngine.Jitter = func() float64 {
+		drawing.Lock()
+		defer drawing.Unlock()
+		return 0.5 + r.Float64()/2
+	}
+	if s.engine, err = engine.New(ofEngine); err != nil {
+		return err
 	}
 	s.hub.Attach(s.engine)
+	if s.peers != nil {
+		s.self, err = ownership.New(ownership.Config{ID: id, URL: "http://" + n.name, Leases: s.link, Shards: s.engine, Clock: n.clock, Log: log, Work: []string{engine.WorkFiles}, Tell: s.peers.Tell})
+		if err != nil {
+			return err
+		}
+		s.peers.Bind(s.self, s.engine, s.hub)
+	}
 	if err := s.engine.Start(s.ctx); err != nil {
-		return fail(err)
+		return err
 	}
 	s.ended.Go(func() { s.hub.Run(s.ctx) })
-	return s, nil
+	if s.self != nil {
+		s.ended.Go(func() { s.self.Run(s.ctx) })
+	}
+	return nil
 }
 
 // leave takes the server away from the network, and gives it.
@@ -153,6 +192,17 @@ func (n *node) leave() *server {
 	s := n.server
 	n.server = nil
 	return s
+}
+
+// take takes this very server away from the network; false if it is not there any more.
+func (n *node) take(s *server) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.server != s {
+		return false
+	}
+	n.server = nil
+	return true
 }
 
 // die ends the server at once: nothing of it reaches the store or the network any more.
@@ -170,14 +220,21 @@ func (n *node) die(how string) {
 	})
 }
 
-// retire ends the server as a signal does: what runs may finish.
+// retire ends the server as a signal does: what runs may finish, and beside others its shards
+// are given away while requests are still answered.
 func (n *node) retire() {
-	s := n.leave()
-	if s == nil {
+	s := n.up()
+	if s == nil || s.held.Err() != nil {
 		return
 	}
 	n.w.note("%s is stopped", n.name)
+	s.release()
 	n.w.actors.Go(func() {
+		s.hub.Close()
+		s.giveAway(leaveTime)
+		if !n.take(s) { // it has died over that
+			return
+		}
 		s.stop(n.w)
 		s.link.write()
 		s.link.end()
@@ -196,11 +253,26 @@ func (n *node) comeBack() {
 func (n *node) spare() {
 	if s := n.up(); s != nil {
 		s.link.dieAt(0, false)
+		s.link.setPaused(false)
 	}
+}
+
+// giveAway leaves the other nodes.
+func (s *server) giveAway(within time.Duration) {
+	if s.self == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), within)
+	defer cancel()
+	_ = s.self.Leave(ctx) // what could not be given back ends by itself
 }
 
 func (s *server) stop(w *world) {
 	s.hub.Close()
+	s.release()
+	if s.link.broken() {
+		s.giveAway(0) // of a dead one nothing arrives: it ends what it has begun
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	if err := s.engine.Stop(ctx); err != nil {
@@ -208,4 +280,7 @@ func (s *server) stop(w *world) {
 	}
 	s.cancel()
 	s.ended.Wait()
+	if s.peers != nil {
+		s.peers.Close()
+	}
 }

@@ -1,8 +1,8 @@
 package clustersim
 
 import (
-	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/url"
@@ -81,9 +81,9 @@ func (h *hand) source() *rand.Rand {
 }
 
 // ask sends one request to a node.
-func (h *hand) ask(do func(context.Context, *server) ([]byte, error)) ([]byte, error) {
+func (h *hand) ask(o *order) ([]byte, error) {
 	r := h.source()
-	return call(h.w, r, h.w.any(r), do)
+	return h.w.call(r, h.w.any(r), o)
 }
 
 func (h *hand) register() error {
@@ -92,7 +92,7 @@ func (h *hand) register() error {
 		return err
 	}
 	body := fmt.Appendf(nil, `{"worker_id":%q,"supported_skills":%s}`, h.id, list)
-	_, err = h.ask(func(ctx context.Context, s *server) ([]byte, error) { return s.hub.Register(ctx, h.caller(), body) })
+	_, err = h.ask(&order{Op: opRegister, Caller: h.caller(), Body: body})
 	return err
 }
 
@@ -146,9 +146,7 @@ func (h *hand) poll() error {
 	if h.age >= protocol.AgeC {
 		query.Set("available_skills", joined(h.types))
 	}
-	body, err := h.ask(func(ctx context.Context, s *server) ([]byte, error) {
-		return s.hub.Poll(ctx, h.caller(), query, time.Duration(1+h.draw(10))*time.Second, nil)
-	})
+	body, err := h.ask(&order{Op: opPoll, Caller: h.caller(), Query: query, Hold: time.Duration(1+h.draw(10)) * time.Second})
 	if err != nil || body == nil {
 		return err
 	}
@@ -188,10 +186,21 @@ func (h *hand) beat() {
 			return
 		}
 		body := fmt.Appendf(nil, `{"status":"busy","current_tasks":%s}`, list)
-		if h.age == protocol.AgeA {
-			body = []byte(`{"status":"busy"}`)
+		if h.age < protocol.AgeC { // they never register again: a node that has missed it learns their skills here
+			skills, err := json.Marshal(h.types)
+			if err != nil {
+				h.w.fault("%s: %v", h.id, err)
+				return
+			}
+			body = fmt.Appendf(nil, `{"status":"busy","current_tasks":%s,"supported_skills":%s}`, list, skills)
+			if h.age == protocol.AgeA {
+				body = fmt.Appendf(nil, `{"status":"busy","supported_skills":%s}`, skills)
+			}
 		}
-		reply, err := h.ask(func(ctx context.Context, s *server) ([]byte, error) { return s.hub.Heartbeat(ctx, h.caller(), body) })
+		reply, err := h.ask(&order{Op: opBeat, Caller: h.caller(), Body: body})
+		if errors.Is(err, workers.ErrUnknownWorker) {
+			_ = h.register() // a node does not know it; the next heartbeat says whether it still does not
+		}
 		if err != nil {
 			continue
 		}
@@ -312,7 +321,7 @@ func (h *hand) give(e *errand, a answer, as string) (status string, err error) {
 	if err != nil {
 		return "", err
 	}
-	reply, err := h.ask(func(ctx context.Context, s *server) ([]byte, error) { return s.hub.Result(ctx, c, text) })
+	reply, err := h.ask(&order{Op: opResult, Word: e.Fence, Caller: c, Body: text})
 	if err != nil {
 		return "", err
 	}
@@ -336,5 +345,5 @@ func (h *hand) steal(e *errand, r *rand.Rand) {
 
 func (h *hand) progress(e *errand) {
 	body := fmt.Appendf(nil, `{"event_id":"e","worker_id":%q,"event_type":"progress","task_id":%q,"job_id":%q,"payload":{"task_id":%q,"progress":0.5,"message":"half"}}`, h.id, e.Fence, e.JobID, e.Fence)
-	_, _ = h.ask(func(ctx context.Context, s *server) ([]byte, error) { return s.hub.Event(ctx, h.caller(), body) })
+	_, _ = h.ask(&order{Op: opEvent, Word: e.Fence, Caller: h.caller(), Body: body})
 }

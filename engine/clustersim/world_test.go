@@ -1,6 +1,8 @@
 package clustersim
 
 import (
+	"cmp"
+	"context"
 	"fmt"
 	"hash/fnv"
 	"log/slog"
@@ -21,6 +23,8 @@ import (
 const (
 	patience = 2 * time.Hour // virtual, after the storm, until every job must have ended
 	lookTime = time.Second   // virtual, between two looks at what is left
+	// mostNodes is how many nodes a world has at most: seeds have 1, 2, 3, 1, 2, 3...
+	mostNodes = 3
 )
 
 // world is everything that one seed makes.
@@ -32,8 +36,11 @@ type world struct {
 	began   time.Time     // by the world's time
 	shift   time.Duration // from the bubble's time to the world's
 	below   store.Store   // what is durable
+	shared  store.Shared  // the same, of several nodes; nil: there is one
+	warden  *warden       // nil as shared
 	disk    store.Store   // as the nodes see it
 	nodes   []*node
+	parted  partition
 	log     slog.Handler // nil: silent
 	ledger  *ledger
 	crowd   []*hand
@@ -56,6 +63,7 @@ var worlds int
 // options change what a seed makes: for tests of the simulation itself.
 type options struct {
 	spoil func(store.Store) store.Store // breaks a promise of the store on purpose
+	nodes int                           // 0: as the seed has it
 	log   slog.Handler
 }
 
@@ -72,7 +80,7 @@ func run(t *testing.T, seed uint64, o options) (w *world) {
 }
 
 func newWorld(seed uint64, o options) *world {
-	w := &world{seed: seed, over: make(chan struct{}), log: o.log, ledger: newLedger()}
+	w := &world{seed: seed, over: make(chan struct{}), log: o.log, ledger: newLedger(), parted: partition{cut: map[string]int{}}}
 	w.began = time.Date(2030, time.Month(1+2*worlds), 2, 12, 0, 0, 0, time.UTC)
 	w.shift = time.Until(w.began)
 	r := w.random("world", "", 0)
@@ -81,12 +89,37 @@ func newWorld(seed uint64, o options) *world {
 	middle := grow(r, "middle", low)
 	w.plans = []*plan{low, middle, grow(r, "top", middle)}
 	w.text = script(w.plans)
-	w.below = memory.New()
-	if w.disk = w.below; o.spoil != nil {
-		w.disk = o.spoil(w.below)
-	}
-	w.nodes = []*node{newNode(w, "node-a")}
+	w.found(cmp.Or(o.nodes, 1+int(seed%mostNodes)), o.spoil)
 	return w
+}
+
+// found makes the store and the nodes on it.
+func (w *world) found(nodes int, spoil func(store.Store) store.Store) {
+	w.below = memory.New()
+	if nodes > 1 {
+		s := memory.NewShared(w.now)
+		w.below, w.shared = s, s
+	}
+	if w.disk = w.below; spoil != nil {
+		w.disk = spoil(w.below)
+	}
+	if w.shared != nil {
+		w.warden = &warden{Store: w.disk, w: w, leases: w.shared, newest: map[byte]int64{}}
+		w.disk = w.warden
+	}
+	for i := range nodes {
+		w.nodes = append(w.nodes, newNode(w, "node-"+string(rune('a'+i))))
+	}
+}
+
+// named gives a node by its name, or nil.
+func (w *world) named(name string) *node {
+	for _, n := range w.nodes {
+		if n.name == name {
+			return n
+		}
+	}
+	return nil
 }
 
 // random gives a source of its own for a part of the world, so that parts do not depend on
@@ -148,7 +181,9 @@ func (w *world) happen() {
 	for _, n := range w.nodes {
 		n.spare()
 	}
+	w.parted.heal()
 	w.settle()
+	w.checkShared()
 	close(w.over)
 	for _, n := range w.nodes {
 		n.retire()
@@ -171,9 +206,17 @@ func (w *world) storm(r *rand.Rand) {
 
 // strike does one thing to a node; one that ended comes back by itself.
 func (w *world) strike(r *rand.Rand, n *node) {
-	s := n.up()
-	switch what := r.IntN(10); {
+	s, blows := n.up(), 10
+	if w.shared != nil {
+		blows = 14
+	}
+	switch what := r.IntN(blows); {
 	case s == nil:
+	case what >= 12:
+		w.part(r, n)
+	case what >= 10:
+		w.stop(r, n, s)
+	case s.link.isPaused() && what >= 3: // a stopped process can only be killed
 	case what < 3:
 		n.die("by a blow")
 	case what < 6: // in the middle of what it does
@@ -192,6 +235,32 @@ func (w *world) strike(r *rand.Rand, n *node) {
 	}
 }
 
+// stop stops a process for a while, as a machine that swaps or is moved does: its calls of the
+// store and its messages go on after that, late.
+func (w *world) stop(r *rand.Rand, n *node, s *server) {
+	away := time.Duration(1+r.IntN(30)) * time.Second // leases last 10 s
+	w.note("%s stands still for %s", n.name, away)
+	s.link.setPaused(true)
+	w.actors.Go(func() {
+		w.pause(away)
+		s.link.setPaused(false)
+	})
+}
+
+// part cuts the way between a node and another for a while; both reach the store.
+func (w *world) part(r *rand.Rand, n *node) {
+	other, away := w.any(r), time.Duration(r.IntN(30))*time.Second
+	if other == n {
+		return
+	}
+	w.note("%s and %s do not reach each other for %s", n.name, other.name, away)
+	w.parted.set(n.name, other.name, 1)
+	w.actors.Go(func() {
+		w.pause(away)
+		w.parted.set(n.name, other.name, -1)
+	})
+}
+
 // settle waits until all that was accepted has ended and all is told, or says what has not.
 func (w *world) settle() {
 	w.clients.Wait()
@@ -203,6 +272,31 @@ func (w *world) settle() {
 		w.wait(lookTime)
 	}
 	w.fault("I1: %s after the storm there is still %s", patience, w.left())
+	w.noteOwners()
+}
+
+// noteOwners writes into the diary who is to work on what is left.
+func (w *world) noteOwners() {
+	page, err := w.below.List(context.Background(), store.Query{Limit: 1000})
+	if err != nil || w.shared == nil {
+		return
+	}
+	for i := range page.Jobs {
+		j := &page.Jobs[i]
+		if j.Status.Terminal() {
+			continue
+		}
+		for _, n := range w.nodes {
+			s := n.up()
+			if s == nil {
+				continue
+			}
+			owner, _ := s.peers.Owner(j.ID)
+			stats := s.hub.Stats()
+			w.note("%s (%s): %s takes %s for its owner, its engine works on it: %v, in its hub are %d queued, %d leased",
+				short(j.ID), j.Status, n.name, owner.ID, s.engine.Mine(j.ID), stats.Queued, stats.Leased)
+		}
+	}
 }
 
 // print sums up a world in one number: equal worlds have equal prints. Ids are left out, for

@@ -79,8 +79,8 @@ func (n *Node) giveAway(given []byte) {
 	}
 	ctx, cancel = n.within(context.WithoutCancel(n.moves), n.cfg.TTL/2)
 	defer cancel()
-	n.leasing.Lock() // a look must not renew what has just been ended
-	defer n.leasing.Unlock()
+	n.leasing.take() // a look must not renew what has just been ended
+	defer n.leasing.end()
 	if err := n.cfg.Leases.Yield(ctx, n.cfg.ID, names...); err != nil {
 		n.cfg.Log.Warn("leases of shards could not be ended; they end by themselves", "shards", len(given), "error", err)
 	}
@@ -136,7 +136,7 @@ func (n *Node) Leave(ctx context.Context) error {
 	n.mu.Lock()
 	n.left = true
 	n.mu.Unlock()
-	n.ticking.Lock() // what looks now ends first, and none comes after it
+	n.ticking.take() // what looks now ends first, and none comes after it
 	n.mu.Lock()
 	mine, half, names := store.ShardSet{}, store.ShardSet{}, []string{}
 	for s := range n.shards {
@@ -150,7 +150,7 @@ func (n *Node) Leave(ctx context.Context) error {
 		}
 	}
 	n.mu.Unlock()
-	n.ticking.Unlock()
+	n.ticking.end()
 	patience, cancel := n.within(ctx, n.cfg.Patience)
 	n.cfg.Shards.Lose(patience, mine)
 	cancel()

@@ -94,6 +94,16 @@ type holding struct {
 	fence int64
 }
 
+// turn is a lock that is held while the store is waited for. It is a channel and no mutex, so
+// that a simulation in virtual time can tell who waits for whom.
+type turn chan struct{}
+
+// take waits for the turn.
+func (t turn) take() { t <- struct{}{} }
+
+// end lets the next one have it.
+func (t turn) end() { <-t }
+
 // Node is one process among several. Make it with New; its methods may be called from any
 // goroutine.
 type Node struct {
@@ -102,8 +112,8 @@ type Node struct {
 	look  chan struct{}
 	until atomic.Int64 // the leases stand up to then by this clock, in milliseconds since 1970
 
-	ticking sync.Mutex // one look at a time
-	leasing sync.Mutex // one change of the leases at a time, with what this node makes of it
+	ticking turn // one look at a time
+	leasing turn // one change of the leases at a time, with what this node makes of it
 	moving  sync.WaitGroup
 	moves   context.Context // of Gain and Lose; ends with Leave
 	stop    context.CancelFunc
@@ -140,7 +150,10 @@ func New(cfg Config) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &Node{cfg: cfg, info: text, look: make(chan struct{}, 1), leads: map[string]bool{}, changed: make(chan struct{})}
+	n := &Node{
+		cfg: cfg, info: text, look: make(chan struct{}, 1), leads: map[string]bool{}, changed: make(chan struct{}),
+		ticking: make(turn, 1), leasing: make(turn, 1),
+	}
 	n.moves, n.stop = context.WithCancel(context.Background())
 	return n, nil
 }

@@ -41,8 +41,8 @@ func (n *Node) Run(ctx context.Context) {
 
 // Tick looks once. What takes long (Gain, Lose) goes on after it, by Config.Go.
 func (n *Node) Tick(ctx context.Context) error {
-	n.ticking.Lock()
-	defer n.ticking.Unlock()
+	n.ticking.take()
+	defer n.ticking.end()
 	if n.hasLeft() {
 		return nil
 	}
@@ -108,17 +108,17 @@ func (n *Node) names() []string {
 
 // renew holds leases, and takes in what the store says that this node has.
 func (n *Node) renew(ctx context.Context, which func() []string) error {
-	n.leasing.Lock()
+	n.leasing.take()
 	names := which()
 	began := n.cfg.Clock.Now() // not the end: the lease runs from somewhere in between
 	held, err := n.cfg.Leases.Hold(ctx, n.cfg.ID, n.info, n.cfg.TTL, names...)
 	if err != nil {
-		n.leasing.Unlock()
+		n.leasing.end()
 		return fmt.Errorf("renew %d leases: %w", len(names), err)
 	}
 	n.until.Store(began.Add(n.cfg.TTL).UnixMilli())
 	gained, lost := n.accept(held)
-	n.leasing.Unlock()
+	n.leasing.end()
 	if lost.Len() > 0 {
 		n.cfg.Log.Warn("other nodes have taken shards over", "shards", lost.Len())
 	}
