@@ -19,7 +19,7 @@ import (
 const (
 	garbageMost    = 300      // percent of what is live, while that is little
 	garbageLeast   = 50       // percent, however much is live: collecting is never most of the work
-	garbageBytes   = 48 << 20 // about as much garbage as this in between
+	garbageBytes   = 48 << 20 // about as much garbage in between, less a quarter of what is live
 	garbageLook    = time.Second
 	garbageIdle    = 5 * time.Second // without work, after which unused memory is given back
 	garbageNothing = 1 << 20         // bytes a look that count as no work: timers, heartbeats
@@ -67,7 +67,8 @@ func watchGarbage(ctx context.Context) {
 
 // percentFor gives the garbage that suits a live heap, in percent of it.
 func percentFor(live uint64) int {
-	return int(min(garbageMost, max(garbageLeast, garbageBytes*100/max(live, 1))))
+	garbage := garbageBytes - min(garbageBytes, live/4)
+	return int(min(garbageMost, max(garbageLeast, garbage*100/max(live, 1))))
 }
 
 // moves reports whether a percentage is far enough from the present one: setting it stops
