@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"orrery/api/peers"
+	"orrery/engine"
 	"orrery/engine/node"
 )
 
@@ -17,14 +18,17 @@ import (
 // alone is a membership in which this node owns everything.
 type alone struct{ node.Peer }
 
-func (a alone) Current() bool                                  { return true }
-func (a alone) Leads(string) bool                              { return true }
-func (a alone) Fenced(byte)                                    {}
-func (a alone) Owner(byte) (node.Peer, bool)                   { return a.Peer, true }
-func (a alone) Peers() []node.Peer                             { return nil }
-func (a alone) All() []node.Peer                               { return []node.Peer{a.Peer} }
-func (a alone) Changed() <-chan struct{}                       { return make(chan struct{}) }
-func (a alone) Look()                                          {}
+func (a alone) Current() bool                { return true }
+func (a alone) Leads(string) bool            { return true }
+func (a alone) Fenced(byte)                  {}
+func (a alone) Owner(byte) (node.Peer, bool) { return a.Peer, true }
+func (a alone) Peers() []node.Peer           { return nil }
+func (a alone) All() []node.Peer             { return []node.Peer{a.Peer} }
+func (a alone) Changed() <-chan struct{}     { return make(chan struct{}) }
+func (a alone) Look()                        {}
+func (alone) MigrateHere(context.Context, string, string) (*engine.Move, error) {
+	return nil, engine.ErrElsewhere
+}
 func (alone) CancelHere(context.Context, string, string) error { return nil }
 
 const nodeSecret = "the secret of this store"

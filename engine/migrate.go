@@ -42,7 +42,8 @@ func (m *Move) Stays() bool { return m.Outcome == MoveBusy || m.Outcome == MoveM
 var errStays = errors.New("the job stays on its revision")
 
 // Migrate moves a job that waits to the newest revision of its blueprint; with dry it only
-// says what would happen. Faults: not_found, unknown_blueprint.
+// says what would happen. Faults: not_found, unknown_blueprint, elsewhere when its owner can not
+// be reached.
 func (e *Engine) Migrate(ctx context.Context, id string, dry bool, by string) (*Move, error) {
 	if dry {
 		j, err := e.store.Job(ctx, id)
@@ -52,6 +53,17 @@ func (e *Engine) Migrate(ctx context.Context, id string, dry bool, by string) (*
 		m, _, err := e.moveOf(ctx, j, by)
 		return m, faultFrom(err, id)
 	}
+	m, err := e.MigrateHere(ctx, id, by)
+	if errors.Is(err, ErrElsewhere) && e.shards != nil {
+		m, err = e.shards.nodes.Migrate(ctx, id, by)
+		return m, faultFrom(err, id)
+	}
+	return m, err
+}
+
+// MigrateHere is Migrate for a job that this node owns; of another's it does nothing and gives
+// the fault elsewhere.
+func (e *Engine) MigrateHere(ctx context.Context, id, by string) (*Move, error) {
 	var m *Move
 	err := e.change(ctx, id, func(j *job.Job, _ store.Data) (job.Event, error) {
 		var ev job.Event

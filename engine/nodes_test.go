@@ -117,6 +117,13 @@ func (p *place) Cancel(ctx context.Context, id, by string) error {
 	return ErrElsewhere
 }
 
+func (p *place) Migrate(ctx context.Context, id, by string) (*Move, error) {
+	if o := p.owner(id); o != nil && o != p {
+		return o.MigrateHere(ctx, id, by)
+	}
+	return nil, ErrElsewhere
+}
+
 // at submits jobs until one belongs to the place.
 func (p *place) own(blueprint, data string) string {
 	p.t.Helper()
@@ -345,6 +352,20 @@ func TestCancelReachesTheOwner(t *testing.T) {
 	a.dead = true
 	if err := b.Engine.Cancel(t.Context(), id, "somebody"); FaultCode(err) != Elsewhere {
 		t.Fatalf("a cancel that nobody could do: %v", err)
+	}
+}
+
+func TestAllJobsAreMigratedFromAnyNode(t *testing.T) {
+	c := newCluster(t, "a", "b")
+	a, b := c.places["a"], c.places["b"]
+	ids := []string{a.own("ask", `{}`), b.own("ask", `{}`)}
+	c.settle()
+	for _, id := range ids {
+		for _, p := range []*place{a, b} {
+			if m, err := p.Engine.Migrate(t.Context(), id, false, "somebody"); err != nil || m.JobID != id || m.Outcome != MoveCurrent {
+				t.Errorf("job %s: %+v, %v", id, m, err)
+			}
+		}
 	}
 }
 

@@ -36,6 +36,8 @@ type Nodes interface {
 	Look(jobID string)
 	// Cancel has the owner of a job cancel it: only there it is known what workers have.
 	Cancel(ctx context.Context, id, by string) error
+	// Migrate has the owner of a job move it to the newest revision of its blueprint.
+	Migrate(ctx context.Context, id, by string) (*Move, error)
 }
 
 // WorkFiles is the work of removing files of ended jobs, as Nodes.Leads knows it.

@@ -177,6 +177,13 @@ func TestPeopleAndStreamsAtAnyNode(t *testing.T) {
 	if status, body := b.call("POST", "/api/v1/jobs/"+id+"/migrate", `{}`); status >= 500 {
 		t.Errorf("migrate at b: %d %s", status, body)
 	}
+	// Without a relay, as when all jobs of a blueprint are moved.
+	if m, err := b.engine.Migrate(t.Context(), id, false, "somebody"); err != nil || m.JobID != id || m.Outcome == "" {
+		t.Errorf("b's engine migrates a's job: %+v, %v", m, err)
+	}
+	if err := b.engine.Cancel(t.Context(), id, "somebody"); err != nil {
+		t.Errorf("b's engine cancels a's job: %v", err)
+	}
 }
 
 func TestANodeThatStopsHandsOverAtOnce(t *testing.T) {

@@ -22,6 +22,7 @@ const (
 	wordLeases   = "leases"   // the leases have changed: look at them
 	wordLook     = "look"     // these jobs of yours were changed
 	wordCancel   = "cancel"   // cancel this job of yours
+	wordMigrate  = "migrate"  // move this job of yours to the newest revision
 	wordUnserved = "unserved" // these tasks of mine wait for a worker
 	wordStop     = "stop"     // a worker that may be connected to you is to stop a task
 	wordFrame    = "frame"    // a worker that is connected to me speaks of a task of yours
@@ -31,15 +32,21 @@ type lookMessage struct {
 	Jobs []string `json:"jobs"`
 }
 
-type cancelMessage struct {
+// jobMessage asks for something to be done with a job.
+type jobMessage struct {
 	Job string `json:"job"`
 	By  string `json:"by"`
 }
 
-// cancelAnswer holds the fault, if the owner refused.
-type cancelAnswer struct {
+// refusal holds the fault, if the owner refused.
+type refusal struct {
 	Code    string `json:"code,omitempty"`
 	Message string `json:"message,omitempty"`
+}
+
+type migrateAnswer struct {
+	refusal
+	Move *engine.Move `json:"move,omitempty"`
 }
 
 type stopMessage struct {
@@ -92,11 +99,19 @@ func (p *Peers) Receive(ctx context.Context, from, word string, body []byte) ([]
 		}
 		return answer(struct{}{}, nil)
 	case wordCancel:
-		var m cancelMessage
+		var m jobMessage
 		if err := json.Unmarshal(body, &m); err != nil {
 			return nil, err
 		}
-		return answer(p.cancelHere(ctx, m))
+		return answer(refused(p.jobs.CancelHere(ctx, m.Job, m.By)))
+	case wordMigrate:
+		var m jobMessage
+		if err := json.Unmarshal(body, &m); err != nil {
+			return nil, err
+		}
+		move, err := p.jobs.MigrateHere(ctx, m.Job, m.By)
+		fault, err := refused(err)
+		return answer(migrateAnswer{fault, move}, err)
 	case wordUnserved:
 		var list []workers.Unserved
 		if err := json.Unmarshal(body, &list); err != nil {
@@ -121,13 +136,13 @@ func (p *Peers) Receive(ctx context.Context, from, word string, body []byte) ([]
 	return nil, ErrUnknownWord
 }
 
-func (p *Peers) cancelHere(ctx context.Context, m cancelMessage) (cancelAnswer, error) {
-	err := p.jobs.CancelHere(ctx, m.Job, m.By)
+// refused tells a fault, which the asker is told, from what went wrong.
+func refused(err error) (refusal, error) {
 	var f *engine.Fault
 	if errors.As(err, &f) {
-		return cancelAnswer{f.Code, f.Message}, nil
+		return refusal{f.Code, f.Message}, nil
 	}
-	return cancelAnswer{}, err
+	return refusal{}, err
 }
 
 func answer(v any, err error) ([]byte, error) {

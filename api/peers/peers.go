@@ -36,6 +36,7 @@ type Membership interface {
 type Jobs interface {
 	Look(jobID string)
 	CancelHere(ctx context.Context, id, by string) error
+	MigrateHere(ctx context.Context, id, by string) (*engine.Move, error)
 }
 
 // Hub is what other nodes tell this node's workers' side; *workers.Hub implements it.
@@ -193,8 +194,8 @@ func (p *Peers) Cancel(ctx context.Context, id, by string) error {
 	if owner.Self { // it has become this node's own meanwhile
 		return p.jobs.CancelHere(ctx, id, by)
 	}
-	var said cancelAnswer
-	if err := p.send(ctx, owner, wordCancel, cancelMessage{id, by}, &said); err != nil {
+	var said refusal
+	if err := p.send(ctx, owner, wordCancel, jobMessage{id, by}, &said); err != nil {
 		p.cfg.Log.Warn("the owner of a job that is to be cancelled can not be reached", "job", id, "node", owner.ID, "error", err)
 		return engine.ErrElsewhere
 	}
@@ -202,6 +203,26 @@ func (p *Peers) Cancel(ctx context.Context, id, by string) error {
 		return &engine.Fault{Code: said.Code, Message: said.Message}
 	}
 	return nil
+}
+
+// Migrate implements engine.Nodes.
+func (p *Peers) Migrate(ctx context.Context, id, by string) (*engine.Move, error) {
+	owner, ok := p.Owner(id)
+	if !ok {
+		return nil, engine.ErrElsewhere
+	}
+	if owner.Self {
+		return p.jobs.MigrateHere(ctx, id, by)
+	}
+	var said migrateAnswer
+	if err := p.send(ctx, owner, wordMigrate, jobMessage{id, by}, &said); err != nil {
+		p.cfg.Log.Warn("the owner of a job that is to be migrated can not be reached", "job", id, "node", owner.ID, "error", err)
+		return nil, engine.ErrElsewhere
+	}
+	if said.Code != "" {
+		return nil, &engine.Fault{Code: said.Code, Message: said.Message}
+	}
+	return said.Move, nil
 }
 
 // Unserved implements workers.Neighbors.
