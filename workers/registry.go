@@ -58,6 +58,38 @@ func (h *Hub) load(rows map[string]json.RawMessage) {
 	}
 }
 
+func (h *Hub) knows(id string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	w := h.workers[id]
+	return w != nil && w.known
+}
+
+// meetOthers takes in the workers whose registration at another node did not reach this one.
+// Taken in from its heartbeat, a worker of age A or B would lack what only its registration
+// says, and the row written here would take that from the others too.
+func (h *Hub) meetOthers(ctx context.Context) {
+	rows, err := h.records.AllWorkers(ctx)
+	if err != nil {
+		h.log.Warn("the registry of workers could not be read; a worker that this node does not know is taken as it says", "error", err)
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	fresh := make(map[string]json.RawMessage, len(rows))
+	for id, body := range rows {
+		if w := h.workers[id]; w == nil || !w.known {
+			fresh[id] = body
+		}
+	}
+	h.load(fresh)
+	for id := range fresh {
+		if w := h.workers[id]; w != nil {
+			h.refresh(w)
+		}
+	}
+}
+
 func firstAvailable(reg *protocol.Registration) []string {
 	if reg.HasAvailable {
 		return reg.AvailableSkills
@@ -110,6 +142,9 @@ func (h *Hub) Heartbeat(ctx context.Context, c Caller, body []byte) ([]byte, err
 	}
 	if hb.WorkerID != "" && hb.WorkerID != id || !protocol.ValidID(id) || !h.admits(c, id) {
 		return nil, ErrUnauthorized
+	}
+	if h.neighbors != nil && !h.knows(id) {
+		h.meetOthers(ctx)
 	}
 	h.mu.Lock()
 	w := h.workers[id]
