@@ -408,6 +408,47 @@ func TestOnlyOneNodeRemovesFiles(t *testing.T) {
 	}
 }
 
+// slowScan is a store whose reads of tasks fail, after something else has happened.
+type slowScan struct {
+	memory.Shared
+	meanwhile func()
+}
+
+func (s *slowScan) ScanTasksIn(ctx context.Context, in store.ShardSet, state job.TaskState, fn func(job.Task) bool) error {
+	if f := s.meanwhile; f != nil {
+		s.meanwhile = nil
+		f()
+		return errors.New("the store is slow, and fails")
+	}
+	return s.Shared.ScanTasksIn(ctx, in, state, fn)
+}
+
+func TestAFailedTakingUpLeavesALaterOneAlone(t *testing.T) {
+	c := newCluster(t)
+	rows := &slowScan{Shared: c.rows}
+	p := &place{in: c}
+	p.rig = newRig(t, func(cfg *Config) { cfg.Store, cfg.Clock, cfg.Nodes = rows, c.clock, p })
+	lost := store.ShardSet{}
+	lost.Add(7)
+	rows.meanwhile = func() { // the shard goes to another node and comes back
+		now, cancel := context.WithCancel(t.Context())
+		cancel()
+		p.Lose(now, lost)
+		if err := p.Gain(t.Context(), map[byte]int64{7: 3}); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := p.Gain(t.Context(), map[byte]int64{7: 1, 8: 1}); err == nil {
+		t.Fatal("shards were taken up from a store that fails")
+	}
+	if g := &p.shards.tenures[7]; g.phase != open || g.fence != 3 {
+		t.Errorf("the shard that was taken up later is in phase %d under fence %d", g.phase, g.fence)
+	}
+	if g := &p.shards.tenures[8]; g.phase != foreign {
+		t.Errorf("the shard that was not taken up is in phase %d", g.phase)
+	}
+}
+
 func TestASharedStoreIsNeeded(t *testing.T) {
 	if _, err := New(Config{Store: struct{ store.Store }{memory.New()}, Blueprints: newRig(t).bps, Dispatcher: newLine(), Nodes: &place{}}); err == nil {
 		t.Error("nodes on a store that can not be shared")

@@ -184,7 +184,7 @@ func (e *Engine) Gain(ctx context.Context, fences map[byte]int64) error {
 		g.mu.Unlock()
 	}
 	if err := e.takeUp(ctx, in); err != nil {
-		e.drop(in)
+		e.drop(e.shards.under(fences))
 		return err
 	}
 	for s, fence := range fences {
@@ -198,6 +198,20 @@ func (e *Engine) Gain(ctx context.Context, fences map[byte]int64) error {
 	e.shards.recount()
 	e.lookThrough()
 	return nil
+}
+
+// under gives those shards that still stand under the given fences: one that was lost and has
+// come back while it was being taken up is not of that taking up any more.
+func (o *shards) under(fences map[byte]int64) (set store.ShardSet) {
+	for s, fence := range fences {
+		g := &o.tenures[s]
+		g.mu.Lock()
+		if g.fence == fence {
+			set.Add(s)
+		}
+		g.mu.Unlock()
+	}
+	return set
 }
 
 // Lose lets shards go: nothing new begins in them, what runs may end until ctx does, and then
