@@ -98,6 +98,8 @@ func (s *Server) openRoutes() []route {
 		// Without a client's token.
 		{get, "/_public/status", public, s.status},
 		{get, "/_public/metrics", local | watchers, s.metricsText},
+		{get, "/_public/docs", public, s.docsPage},
+		{get, "/_public/openapi.json", public, s.openapi},
 		{get, "/_public/webhooks/approval/:id", public, s.approvalPage},
 		{post, "/_public/webhooks/approval/:id", public, s.approvalDecide},
 
