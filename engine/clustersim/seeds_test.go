@@ -63,39 +63,42 @@ func TestSeeds(t *testing.T) {
 	began := time.Now()
 	var parts sync.WaitGroup
 	var mu sync.Mutex
-	done, foreseen := 0, 0
+	done, foreseen, refused := 0, 0, 0
 	for i := range beside {
 		parts.Go(func() {
-			d, f, problems := runPart(t, first, n, i)
+			d, f, late, problems := runPart(t, first, n, i)
 			mu.Lock()
 			defer mu.Unlock()
-			done, foreseen = done+d, foreseen+f
+			done, foreseen, refused = done+d, foreseen+f, refused+late
 			for _, p := range problems {
 				t.Error(p)
 			}
 		})
 	}
 	parts.Wait()
-	t.Logf("%d worlds in %s; the whole way of %d jobs was foreseen", done, time.Since(began).Round(time.Millisecond), foreseen)
+	t.Logf("%d worlds in %s; the whole way of %d jobs was foreseen; %d commits of past owners were refused", done, time.Since(began).Round(time.Millisecond), foreseen, refused)
+	if n >= 100 && refused == 0 {
+		t.Error("no commit of a past owner came")
+	}
 	if uint64(done) != n {
 		t.Errorf("%d of %d seeds were run", done, n)
 	}
 }
 
 // runPart runs every beside-th seed in a process of its own, and reads what it says.
-func runPart(t *testing.T, first, n uint64, part int) (done, foreseen int, problems []string) {
+func runPart(t *testing.T, first, n uint64, part int) (done, foreseen, refused int, problems []string) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute+time.Duration(n)*aWorld)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, os.Args[0], "-test.run=^TestPart$", "-test.v", "-test.timeout=0")
 	cmd.Env = append(os.Environ(), fmt.Sprintf("ORRERY_SEED_PART=%d,%d,%d,%d", first, n, part, beside))
 	out, err := cmd.StdoutPipe()
 	if err != nil {
-		return 0, 0, []string{err.Error()}
+		return 0, 0, 0, []string{err.Error()}
 	}
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
 	if err := cmd.Start(); err != nil {
-		return 0, 0, []string{err.Error()}
+		return 0, 0, 0, []string{err.Error()}
 	}
 	begun, rest := "", []string{}
 	for lines := bufio.NewScanner(out); lines.Scan(); {
@@ -106,8 +109,11 @@ func runPart(t *testing.T, first, n uint64, part int) (done, foreseen int, probl
 			begun = text
 		case "END":
 			done++
-			ways, _ := strconv.Atoi(text)
-			foreseen += ways
+			var ways, late int
+			if _, err := fmt.Sscan(text, &ways, &late); err != nil {
+				problems = append(problems, fmt.Sprintf("%q: %v", line, err))
+			}
+			foreseen, refused = foreseen+ways, refused+late
 			begun = ""
 		case "WRONG":
 			problems = append(problems, text)
@@ -123,7 +129,7 @@ func runPart(t *testing.T, first, n uint64, part int) (done, foreseen int, probl
 		problems = append(problems, fmt.Sprintf("seed %s: its process ended: %v; %s\n%s\n%s",
 			begun, err, repeat(seed), strings.Join(rest[max(0, len(rest)-40):], "\n"), stderr.String()))
 	}
-	return done, foreseen, problems
+	return done, foreseen, refused, problems
 }
 
 // TestPart is what the processes of TestSeeds run; by itself it runs one seed.
@@ -141,7 +147,11 @@ func TestPart(t *testing.T) {
 			t.Fail()
 			fmt.Printf("WRONG seed %d: %s; %s\n", seed, strings.ReplaceAll(problem, "\n", " "), repeat(seed))
 		}
-		fmt.Println("END", w.foreseen)
+		late := 0
+		if w.warden != nil {
+			late = w.warden.refused
+		}
+		fmt.Println("END", w.foreseen, late)
 	}
 }
 
