@@ -28,7 +28,7 @@ const (
 func (w *world) send(r *rand.Rand) {
 	for i := range 3 + r.IntN(12) {
 		q := &request{key: fmt.Sprintf("job%d", i), plan: w.plans[r.IntN(len(w.plans))], keyed: r.IntN(4) > 0}
-		w.ledger.requests[q.key] = q
+		w.ledger.write(func() { w.ledger.requests[q.key] = q })
 		own := w.random("client", q.key, 0)
 		w.clients.Go(func() { w.create(own, q) })
 	}
