@@ -50,23 +50,39 @@ func Start[D any](opts Options[D], closing <-chan struct{}) *Line[D] {
 // Gone is closed when the line has written all it took.
 func (l *Line[D]) Gone() <-chan struct{} { return l.gone }
 
-// enqueue puts a write in line, waiting while the line is full.
-func (l *Line[D]) enqueue(ctx context.Context, w *Write[D]) error {
+// Put puts a write in a queue, waiting while that is full, until closing is closed.
+func Put[T any](ctx context.Context, queue chan<- T, closing <-chan struct{}, w T) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	select {
-	case <-l.closing:
+	case <-closing:
 		return store.ErrClosed
 	default:
 	}
 	select {
-	case l.queue <- w:
+	case queue <- w:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
-	case <-l.closing:
+	case <-closing:
 		return store.ErrClosed
+	}
+}
+
+// Fate waits for what came of a write that was put in a queue whose reader closes gone when it
+// has answered all it took.
+func Fate(done <-chan error, gone <-chan struct{}) error {
+	select {
+	case err := <-done:
+		return err
+	case <-gone:
+	}
+	select {
+	case err := <-done: // it was in the last batch
+		return err
+	default:
+		return store.ErrClosed // it came too late for that
 	}
 }
 
@@ -74,28 +90,18 @@ func (l *Line[D]) enqueue(ctx context.Context, w *Write[D]) error {
 // write is in line. The error of ctx means that nothing was written.
 func (l *Line[D]) Await(ctx context.Context, w *Write[D], queued func()) error {
 	w.done = make(chan error, 1)
-	if err := l.enqueue(ctx, w); err != nil {
+	if err := Put(ctx, l.queue, l.closing, w); err != nil {
 		return err
 	}
 	if queued != nil {
 		queued()
 	}
-	select {
-	case err := <-w.done:
-		return err
-	case <-l.gone:
-	}
-	select {
-	case err := <-w.done: // it was in the last batch
-		return err
-	default:
-		return store.ErrClosed // it came too late for that
-	}
+	return Fate(w.done, l.gone)
 }
 
 // Later has something written that nobody waits for; a failure is logged.
 func (l *Line[D]) Later(w *Write[D]) {
-	if err := l.enqueue(context.Background(), w); err != nil && !errors.Is(err, store.ErrClosed) {
+	if err := Put(context.Background(), l.queue, l.closing, w); err != nil && !errors.Is(err, store.ErrClosed) {
 		l.warn(w, err)
 	}
 }

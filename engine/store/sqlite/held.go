@@ -2,16 +2,12 @@ package sqlite
 
 import (
 	"context"
-	"time"
 
 	"orrery/engine/job"
 	"orrery/engine/store/held"
 )
 
 // This file joins the writer with what it holds back: see package held.
-
-// holdFor bounds the wait.
-const holdFor = held.For
 
 // handOut says which row a held write is about.
 type handOut struct {
@@ -28,10 +24,6 @@ type holding struct {
 	held.Line[[16]byte, *write]
 	settled []*write // by the transaction under way; they stay if it fails
 }
-
-func (h *holding) add(w *write)                          { h.Add(w.out.id, w) }
-func (h *holding) due(batch []*write, all bool) []*write { return h.Due(batch, all) }
-func (h *holding) wait() (d time.Duration, any bool)     { return h.Wait() }
 
 // done drops what a transaction settled, once it is committed.
 func (h *holding) done() {

@@ -24,8 +24,8 @@ func given(t job.Task) job.Task {
 	return t
 }
 
-// line takes what is in line as the writer would, and commits it.
-func line(t *testing.T, s *Store, w *writer) (writes int) {
+// taken takes what is in line as the writer would, and commits it.
+func taken(t *testing.T, s *Store, w *writer) (writes int) {
 	t.Helper()
 	batch := w.gather(nil, <-s.queue)
 	if len(batch) > 0 {
@@ -57,7 +57,7 @@ func TestAQuickResultReplacesItsHandOut(t *testing.T) {
 	}
 	out := given(c.Tasks[0])
 	s.HandOut(out)
-	if n := line(t, s, w); n != 0 {
+	if n := taken(t, s, w); n != 0 {
 		t.Fatalf("a hand-out alone made a batch of %d", n)
 	}
 	result := step(c.Job, job.Running)
@@ -65,14 +65,14 @@ func TestAQuickResultReplacesItsHandOut(t *testing.T) {
 	done.State = job.TaskDone
 	result.Tasks = []job.Task{done}
 	ended := queued(t, s, result)
-	if n := line(t, s, w); n != 1 {
+	if n := taken(t, s, w); n != 1 {
 		t.Fatalf("the result was written with %d others", n-1)
 	}
 	if err := <-ended; err != nil {
 		t.Fatal(err)
 	}
 	id, _ := job.ParseID(c.Job.ID)
-	if _, any := w.held.wait(); any || len(w.held.Of(id)) != 0 {
+	if _, any := w.held.Wait(); any || len(w.held.Of(id)) != 0 {
 		t.Error("the hand-out is still held")
 	}
 	got, err := s.Task(ctx, c.Job.ID, 1)
@@ -95,11 +95,11 @@ func TestAHandOutAfterARetryIsKept(t *testing.T) {
 	retry.Tasks = []job.Task{again}
 	retried := queued(t, s, retry)
 	s.HandOut(given(again)) // in the same batch as the retry, but after it
-	line(t, s, w)
+	taken(t, s, w)
 	if err := <-retried; err != nil {
 		t.Fatal(err)
 	}
-	if batch := w.held.due(nil, true); len(batch) != 1 {
+	if batch := w.held.Due(nil, true); len(batch) != 1 {
 		t.Fatalf("%d hand-outs are held, want the second one", len(batch))
 	} else {
 		w.commit(batch)
@@ -119,7 +119,7 @@ func TestAFailedCommitSpendsNoHandOut(t *testing.T) {
 	}
 	out := given(c.Tasks[0])
 	s.HandOut(out)
-	line(t, s, w)
+	taken(t, s, w)
 	result := step(c.Job, job.Running)
 	result.Tasks = []job.Task{out}
 	p, err := planOf(result)
@@ -135,7 +135,7 @@ func TestAFailedCommitSpendsNoHandOut(t *testing.T) {
 	}
 	synced := make(chan error, 1)
 	go func() { synced <- s.Sync(ctx) }()
-	line(t, s, w)
+	taken(t, s, w)
 	if err := <-synced; err != nil {
 		t.Fatal(err)
 	}

@@ -18,7 +18,7 @@ type rows struct {
 	base, version        int64 // base 0: the job is new
 	status, ended, ready int64
 	due                  driver.Value // milliseconds, or nil
-	parent               []byte       // nil: none
+	parent               driver.Value // an id, or nil
 	blueprint, client    string       // of a new job, as parent
 	body                 string
 	initial, history     driver.Value // texts; nil: none comes with this change
@@ -86,14 +86,10 @@ func inline(text driver.Value) (driver.Value, bool) {
 
 // insert writes a new job's row.
 func (r *rows) insert(seq int64, exec run) error {
-	var parent driver.Value
-	if r.parent != nil {
-		parent = r.parent
-	}
 	initial, _ := inline(r.initial)
 	history, _ := inline(r.history)
 	_, err := exec("INSERT INTO jobs(seq, id, version, status, ended, ready, due, parent, blueprint, client, f, body, initial, history) VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
-		seq, r.id[:], r.version, r.status, r.ended, r.ready, r.due, parent, r.blueprint, r.client, int64(store.Format), r.body, initial, history)
+		seq, r.id[:], r.version, r.status, r.ended, r.ready, r.due, r.parent, r.blueprint, r.client, int64(store.Format), r.body, initial, history)
 	return err
 }
 
@@ -220,16 +216,12 @@ const rowsText = "rows of a job"
 
 // args gives the rows in the form of arguments.
 func (r *rows) args(seq int64) []driver.Value {
-	var parent driver.Value
-	if r.parent != nil {
-		parent = r.parent
-	}
 	closes := int64(0)
 	if r.closeTasks {
 		closes = 1
 	}
 	args := append(make([]driver.Value, 0, 20+6*len(r.tasks)+3*len(r.results)),
-		seq, r.id[:], r.base, r.version, r.status, r.ended, r.ready, r.due, parent, r.blueprint, r.client, r.body,
+		seq, r.id[:], r.base, r.version, r.status, r.ended, r.ready, r.due, r.parent, r.blueprint, r.client, r.body,
 		r.initial, r.history, r.records, r.lastRecord, closes, r.lastTask, int64(len(r.tasks)))
 	for i := range r.tasks {
 		t := &r.tasks[i]
@@ -255,7 +247,7 @@ func rowsOf(args []driver.Value) (seq int64, r *rows, err error) {
 	}
 	r = &rows{
 		id: [16]byte(a.blob(1)), base: a.int(2), version: a.int(3), status: a.int(4), ended: a.int(5), ready: a.int(6), due: a[7],
-		parent: a.blob(8), blueprint: a.text(9), client: a.text(10), body: a.text(11), initial: a[12], history: a[13],
+		parent: a[8], blueprint: a.text(9), client: a.text(10), body: a.text(11), initial: a[12], history: a[13],
 		records: a.text(14), lastRecord: a.int(15), closeTasks: a.int(16) == 1, lastTask: a.int(17),
 	}
 	n := int(a.int(18))

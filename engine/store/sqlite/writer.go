@@ -9,6 +9,8 @@ import (
 
 	"orrery/engine/killpoint"
 	"orrery/engine/store"
+	"orrery/engine/store/held"
+	"orrery/engine/store/line"
 )
 
 // This file holds the one goroutine that writes: batches and commits.
@@ -48,22 +50,7 @@ type writer struct {
 
 // enqueue puts a write in line, waiting while the line is full.
 func (s *Store) enqueue(ctx context.Context, w *write) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	select {
-	case <-s.closing:
-		return store.ErrClosed
-	default:
-	}
-	select {
-	case s.queue <- w:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-s.closing:
-		return store.ErrClosed
-	}
+	return line.Put(ctx, s.queue, s.closing, w)
 }
 
 // write has something written and waits until it is durable.
@@ -79,17 +66,7 @@ func (s *Store) await(ctx context.Context, w *write, queued func()) error {
 	if queued != nil {
 		queued()
 	}
-	select {
-	case err := <-w.done:
-		return err
-	case <-s.stopped:
-	}
-	select {
-	case err := <-w.done: // it was in the last batch
-		return err
-	default:
-		return store.ErrClosed // it came too late for that
-	}
+	return line.Fate(w.done, s.stopped)
 }
 
 // later has something written that nobody waits for; a failure is logged.
@@ -112,13 +89,13 @@ func (w *writer) run() {
 	defer close(w.s.stopped)
 	idle := time.NewTimer(w.s.opts.Idle)
 	defer idle.Stop()
-	held := time.NewTimer(holdFor)
-	defer held.Stop()
+	overdue := time.NewTimer(held.For)
+	defer overdue.Stop()
 	batch := make([]*write, 0, w.s.opts.MaxBatch)
 	for {
-		wait, any := w.held.wait()
-		if held.Stop(); any {
-			held.Reset(wait)
+		wait, any := w.held.Wait()
+		if overdue.Stop(); any {
+			overdue.Reset(wait)
 		}
 		select {
 		case first := <-w.s.queue:
@@ -129,8 +106,8 @@ func (w *writer) run() {
 			clear(batch)
 			w.afterBatch()
 			idle.Reset(w.patience())
-		case <-held.C:
-			if batch = w.held.due(batch[:0], false); len(batch) > 0 {
+		case <-overdue.C:
+			if batch = w.held.Due(batch[:0], false); len(batch) > 0 {
 				w.commit(batch)
 				w.afterBatch()
 				idle.Reset(w.patience())
@@ -172,7 +149,7 @@ func (w *writer) kept(batch []*write) []*write {
 // enough goes before them. It never waits: a lone write goes at once.
 func (w *writer) gather(batch []*write, first *write) []*write {
 	runtime.Gosched() // lets those that the last batch woke get in line
-	batch = w.held.due(batch, false)
+	batch = w.held.Due(batch, false)
 	size := 0
 	for next := first; ; {
 		batch = w.take(batch, next)
@@ -194,10 +171,10 @@ func (w *writer) take(batch []*write, next *write) []*write {
 	next.nth = w.nth
 	switch {
 	case next.out != nil:
-		w.held.add(next)
+		w.held.Add(next.out.id, next)
 		return batch
 	case next.sync:
-		batch = w.held.due(batch, true)
+		batch = w.held.Due(batch, true)
 	}
 	return append(batch, next)
 }
@@ -218,7 +195,7 @@ func (w *writer) finish(batch []*write) {
 		}
 		break
 	}
-	if batch = w.held.due(batch[:0], true); len(batch) > 0 {
+	if batch = w.held.Due(batch[:0], true); len(batch) > 0 {
 		w.commit(batch)
 	}
 	folded := w.foldNow()
