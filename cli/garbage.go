@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"log/slog"
 	"math"
 	"os"
 	"runtime/debug"
@@ -43,7 +44,7 @@ func tuneGarbage() bool {
 }
 
 // watchGarbage looks at the heap until ctx ends.
-func watchGarbage(ctx context.Context) {
+func watchGarbage(ctx context.Context, log *slog.Logger) {
 	ours := tuneGarbage()
 	tick := time.NewTicker(garbageLook)
 	defer tick.Stop()
@@ -61,6 +62,9 @@ func watchGarbage(ctx context.Context) {
 		}
 		if g.idle(made) {
 			debug.FreeOSMemory()
+			if err := forgetProgram(); err != nil {
+				log.Debug("pages of the program stay mapped", "reason", err)
+			}
 		}
 	}
 }

@@ -191,7 +191,7 @@ func (s *server) run(ctx context.Context) error {
 			s.cfg.TLSCert, s.cfg.TLSKey, s.cfg.TLSAuthority)
 	})
 	working.Go(func() { s.scheduler.Run(background) })
-	working.Go(func() { watchGarbage(background) })
+	working.Go(func() { watchGarbage(background, s.log) })
 	working.Go(func() { sandbox.WatchMemory(background, uint64(s.cfg.Limits.HeapBytes), s.log) })
 	if s.emulator != nil {
 		working.Go(func() { s.emulator.Run(background) })

@@ -18,8 +18,37 @@ import (
 	"testing"
 	"time"
 
+	"boot.orrery/lazy"
+
 	"orrery/engine/analysis"
 )
+
+var waitedAtStart = lazy.Waiting()
+
+// Each process that links the library would pay 25 to 80 ms and 10 MB for it.
+func TestTheLibraryDoesNotStartWithTheProcess(t *testing.T) {
+	if !waitedAtStart {
+		t.Error("the layout library started with the process: see boot.orrery/lazy for what may have changed in Go or in the library")
+	}
+	waits := lazy.Waiting()
+	if len(render(t, SVG, sample(t))) == 0 {
+		t.Error("no picture")
+	}
+	if lazy.Waiting() != waits {
+		t.Error("a picture that a child drew started the library in this process")
+	}
+}
+
+// A process that is no child's parent draws by itself.
+func TestTheLibraryStartsWhereItIsWanted(t *testing.T) {
+	out, err := inline([]byte("digraph { a -> b }"), "svg")
+	if err != nil || !bytes.Contains(out, []byte("</svg>")) {
+		t.Errorf("%s, %v", out, err)
+	}
+	if lazy.Waiting() {
+		t.Error("it drew without a start")
+	}
+}
 
 // The tests run as their own children, as the product does.
 func TestMain(m *testing.M) {

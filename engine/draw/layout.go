@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"boot.orrery/lazy"
 	graphviz "github.com/goccy/go-graphviz"
 	"github.com/goccy/go-graphviz/cgraph"
 )
@@ -138,6 +139,7 @@ func inline(dot []byte, format string) (out []byte, err error) {
 		}
 	}()
 	if library.instance == nil {
+		lazy.Wake()
 		if library.instance, err = graphviz.New(context.Background()); err != nil {
 			return nil, fmt.Errorf("draw: start the layout library: %w", err)
 		}
