@@ -27,6 +27,48 @@ type Rates struct {
 // worker must not fall silent for its time to live.
 const slowest = 10 * time.Second
 
+// limit is one of them: of this server, or of all nodes together.
+type limit struct {
+	own   *pace
+	joint *joint // nil: this server has its store for itself
+}
+
+// newLimit gives nil, which limits nobody, for a count or a period of 0. kind is of asker.
+func (s *Server) newLimit(kind string, count int) *limit {
+	own := newPace(s.clock, count, s.cfg.Rates.Per)
+	switch {
+	case own == nil:
+		return nil
+	case s.peers == nil || s.paces == nil:
+		return &limit{own: own}
+	}
+	nodes := func() int { return len(s.peers.All()) }
+	return &limit{joint: newJoint(kind, own, count, s.cfg.Rates.Per, s.paces, nodes, s.log)}
+}
+
+// ask counts a request that is refused beyond the limit: wait is 0, or how long until one
+// would be let through; a refused one does not count.
+func (l *limit) ask(name string) (wait time.Duration) {
+	switch {
+	case l == nil:
+		return 0
+	case l.joint != nil:
+		return l.joint.take(name, 0)
+	}
+	return l.own.ask(name)
+}
+
+// queue counts a request that is answered late beyond the limit, by wait.
+func (l *limit) queue(name string) (wait time.Duration) {
+	switch {
+	case l == nil:
+		return 0
+	case l.joint != nil:
+		return l.joint.take(name, slowest)
+	}
+	return l.own.queue(name)
+}
+
 // pace lets everybody ask so often in a period, all at once or spread over it, and remembers
 // one moment for each: when all that was asked so far would be done at an even pace.
 type pace struct {
@@ -44,12 +86,20 @@ func newPace(c clock.Clock, count int, per time.Duration) *pace {
 	if count <= 0 || per <= 0 {
 		return nil
 	}
-	each := per / time.Duration(count)
-	return &pace{clock: c, each: each, slack: per - each, done: map[string]time.Time{}}
+	p := &pace{clock: c, done: map[string]time.Time{}}
+	p.resize(count, per)
+	return p
 }
 
-// ask counts a request that is refused beyond the limit: wait is 0, or how long until one
-// would be let through; a refused one does not count.
+// resize changes the limit; what was asked so far stays counted.
+func (p *pace) resize(count int, per time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.each = per / time.Duration(count)
+	p.slack = per - p.each
+}
+
+// ask is limit.ask of this server alone.
 func (p *pace) ask(name string) (wait time.Duration) {
 	if p == nil {
 		return 0
@@ -64,7 +114,7 @@ func (p *pace) ask(name string) (wait time.Duration) {
 	return 0
 }
 
-// queue counts a request that is answered late beyond the limit, by wait.
+// queue is limit.queue of this server alone.
 func (p *pace) queue(name string) (wait time.Duration) {
 	if p == nil {
 		return 0

@@ -20,6 +20,7 @@ import (
 	"orrery/api/peers"
 	"orrery/engine/clock"
 	"orrery/engine/observe"
+	"orrery/engine/store"
 	"orrery/workers"
 )
 
@@ -66,6 +67,7 @@ type Deps struct {
 	Files      Files
 	Tracer     *observe.Tracer // nil: no traces
 	Peers      *peers.Peers    // other nodes of the store; nil: there are none
+	Paces      store.Paces     // of the store that Peers share; nil: each counts the rates for itself
 	Clock      clock.Clock
 	Log        *slog.Logger
 }
@@ -83,9 +85,10 @@ type Server struct {
 	clock     clock.Clock
 	log       *slog.Logger
 	doors     atomic.Pointer[doors]
-	requests  *pace // of clients; nil: without a limit
-	polls     *pace // of workers
-	beats     *pace // of workers
+	requests  *limit // of clients; nil: without a limit
+	polls     *limit // of workers
+	beats     *limit // of workers
+	paces     store.Paces
 	sessions  *sessions
 	metrics   *metrics
 	started   time.Time
@@ -135,10 +138,10 @@ func New(d Deps, cfg Config) (*Server, error) {
 	rand.Read(prefix[:]) // never fails (crypto/rand, Go 1.24 and later)
 	s := &Server{
 		cfg: cfg, jobs: d.Jobs, prints: d.Blueprints, editions: d.Editions, hub: d.Hub, schedules: d.Schedules, tracer: d.Tracer, clock: d.Clock, log: d.Log,
-		files: d.Files, peers: d.Peers, sessions: newSessions(d.Clock), metrics: &metrics{}, started: d.Clock.Now(), idPrefix: hex.EncodeToString(prefix[:]),
+		files: d.Files, peers: d.Peers, paces: d.Paces, sessions: newSessions(d.Clock), metrics: &metrics{}, started: d.Clock.Now(), idPrefix: hex.EncodeToString(prefix[:]),
 	}
 	s.doors.Store(open)
-	s.requests, s.polls, s.beats = newPace(d.Clock, cfg.Rates.Requests, cfg.Rates.Per), newPace(d.Clock, cfg.Rates.Polls, cfg.Rates.Per), newPace(d.Clock, cfg.Rates.Heartbeats, cfg.Rates.Per)
+	s.requests, s.polls, s.beats = s.newLimit("requests", cfg.Rates.Requests), s.newLimit("polls", cfg.Rates.Polls), s.newLimit("beats", cfg.Rates.Heartbeats)
 	most := cfg.Limits
 	s.creates.most, s.backlog.most, s.bodies.most, s.uploads.most = int64(most.Creates), int64(most.Backlog), int64(most.Bodies), int64(most.Uploads)
 	s.held, s.release = context.WithCancel(context.Background())

@@ -137,6 +137,14 @@ func (n *nodes) forHTTP() *peers.Peers {
 	return n.peers
 }
 
+// forRates gives what counts the rates of all nodes together.
+func (n *nodes) forRates() store.Paces {
+	if n == nil {
+		return nil
+	}
+	return n.store
+}
+
 // leads gives the question whether a work is this node's; nil where it always is.
 func (n *nodes) leads(work string) func() bool {
 	if n == nil {

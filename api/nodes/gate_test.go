@@ -140,6 +140,14 @@ func (g *gated) Yield(ctx context.Context, holder string, names ...string) error
 	return g.Shared.Yield(ctx, holder, names...)
 }
 
+// Draw implements store.Paces.
+func (g *gated) Draw(ctx context.Context, key string, p store.Pace, n, back int) (store.Drawn, error) {
+	if _, err := g.pass(); err != nil {
+		return store.Drawn{}, err
+	}
+	return g.Shared.Draw(ctx, key, p, n, back)
+}
+
 // wire is a listener whose connections can be cut.
 type wire struct {
 	net.Listener

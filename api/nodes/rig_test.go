@@ -49,6 +49,8 @@ type cluster struct {
 	rows  memory.Shared
 	nodes map[string]*server
 	http  *http.Client
+	rates api.Rates // of servers that are started from now on
+	quota *int64    // of the client's jobs in a month
 }
 
 func newCluster(t testing.TB, ids ...string) *cluster {
@@ -131,8 +133,8 @@ func (s *server) join(addr string) {
 	s.check(err)
 	s.peers.Bind(s.node, s.engine, s.hub)
 	s.http, err = api.New(
-		api.Deps{Jobs: s.engine, Blueprints: prints{catalog}, Editions: catalog, Hub: s.hub, Peers: s.peers, Log: log},
-		api.Config{Clients: []api.Client{{Name: "ann", Token: clientToken, Role: "admin"}}, ClientAPI: true, PollHold: patience})
+		api.Deps{Jobs: s.engine, Blueprints: prints{catalog}, Editions: catalog, Hub: s.hub, Peers: s.peers, Paces: s.rows, Log: log},
+		api.Config{Clients: []api.Client{{Name: "ann", Token: clientToken, Role: "admin", Attempts: s.quota}}, ClientAPI: true, PollHold: patience, Rates: s.rates})
 	s.check(err)
 }
 

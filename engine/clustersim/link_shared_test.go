@@ -9,7 +9,7 @@ import (
 	"orrery/engine/store"
 )
 
-// This file is the part of a link that only nodes among others need: leases, and reads of the
+// This file is the part of a link that only nodes among others need: leases, paces, and reads of the
 // shards that are their own.
 
 var _ store.Shared = (*link)(nil)
@@ -29,6 +29,12 @@ func (l *link) Yield(ctx context.Context, holder string, names ...string) error 
 func (l *link) Held(ctx context.Context, prefix string) (held []store.Lease, err error) {
 	err = l.through("Held", func() (err error) { held, err = l.w.shared.Held(ctx, prefix); return err })
 	return held, err
+}
+
+// Draw passes on store.Paces' method.
+func (l *link) Draw(ctx context.Context, key string, p store.Pace, n, back int) (d store.Drawn, err error) {
+	err = l.through("Draw", func() (err error) { d, err = l.w.shared.Draw(ctx, key, p, n, back); return err })
+	return d, err
 }
 
 // ReadyIn passes on store.Sharded's method.

@@ -12,7 +12,7 @@ import (
 )
 
 // This file says what a store offers beside Store when several processes share it: leases,
-// which say who may do what until when, and reads of some shards only.
+// which say who may do what until when, and reads of some shards only; pace.go has the third.
 //
 // A node leases shards, and every commit of a step carries the fence number of its shard's
 // lease (job.Change.Fence): a node that was paused, and comes back when another has taken its
@@ -28,6 +28,7 @@ type Shared interface {
 	Store
 	Leases
 	Sharded
+	Paces
 }
 
 // Leases are exclusive rights with an end, by the store's clock. Each method is one atomic

@@ -38,7 +38,9 @@ type Store struct {
 	workers   map[string]string
 	claims    map[string]claim
 	leases    map[string]lease
-	clock     func() time.Time // of leases
+	paces     map[string]int64 // key -> moment up to which its turns are given away, us
+	pacesMost int              // with more of them those that have passed are forgotten
+	clock     func() time.Time // of leases and paces
 }
 
 // row is a job with all its parts.
@@ -98,7 +100,7 @@ func New() *Store {
 		jobs: map[string]*row{}, ready: map[string]struct{}{}, jobDue: map[string]time.Time{},
 		taskDue: map[taskKey]time.Time{}, children: map[string][]string{}, outbox: map[string]*letter{},
 		values: map[valueKey]value{}, revisions: map[string]*revision{}, sources: map[string]store.SourceFile{}, workers: map[string]string{},
-		claims: map[string]claim{}, leases: map[string]lease{}, clock: time.Now,
+		claims: map[string]claim{}, leases: map[string]lease{}, paces: map[string]int64{}, clock: time.Now,
 	}
 }
 

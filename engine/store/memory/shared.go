@@ -100,6 +100,21 @@ func (s *Store) standing(now time.Time, pass func(name string, l lease) bool) []
 	return out
 }
 
+// Draw takes turns of a pace. Keys without any are forgotten when their number has doubled.
+func (s *Store) Draw(ctx context.Context, key string, p store.Pace, n, back int) (store.Drawn, error) {
+	if err := s.begin(ctx); err != nil {
+		return store.Drawn{}, err
+	}
+	defer s.mu.Unlock()
+	now := s.clock().UnixMicro()
+	next, d := store.DrawTurns(s.paces[key], now, p, n, back)
+	if s.paces[key] = next; len(s.paces) > s.pacesMost {
+		maps.DeleteFunc(s.paces, func(_ string, at int64) bool { return at <= now })
+		s.pacesMost = 1000 + 2*len(s.paces)
+	}
+	return d, nil
+}
+
 // stands reports whether a fence is that of the job's shard; 0 is none, and always stands.
 func (s *Store) stands(jobID string, fence int64) bool {
 	l := s.leases[store.ShardLease(job.ShardOf(jobID))]

@@ -32,6 +32,7 @@ import (
 //	                                j its shard, w writes; the newest tokens that were settled
 //	PREFIX:{sNN}:fate:TOKEN         what became of such a commit: done or void
 //	PREFIX:{sNN}:claim:KEY          a claim or a counter; NN is drawn from its key
+//	PREFIX:{sNN}:pace:KEY           the moment up to which turns are given away; NN is drawn from its key
 //	PREFIX:{sNN}:lease              hash of the shard's lease
 //	PREFIX:{leases}, :lease         the same for all other leases
 //	PREFIX:{revisions}, :HASH       revisions without texts by hash; one with its texts
@@ -62,10 +63,15 @@ func (k keys) workers() string   { return k.prefix + ":{workers}" }
 func (k keys) schema() string    { return k.prefix + ":schema" }
 
 // claim spreads claims over the shards, so that they have a tag like all else.
-func (k keys) claim(key string) string {
+func (k keys) claim(key string) string { return k.spread(key) + claimList + key }
+
+// pace spreads paces likewise.
+func (k keys) pace(key string) string { return k.spread(key) + ":pace:" + key }
+
+func (k keys) spread(key string) string {
 	h := fnv.New32a()
 	h.Write([]byte(key)) // never fails
-	return k.shard(byte(h.Sum32())) + claimList + key
+	return k.shard(byte(h.Sum32()))
 }
 
 // claimList stands between a shard and the key of a claim.

@@ -97,9 +97,10 @@ var readers = map[string]bool{
 	"smembers": true, "zrange": true, "zrangebylex": true, "zrangebyscore": true, "zrevrangebylex": true, "scan": true,
 }
 
+// writes reports whether a command writes what must not be lost; a pace may.
 func writes(c goredis.Cmder) bool {
 	if sc := scriptOfCall(c); sc != nil {
-		return sc != openTasksScript && sc != scanScript && sc != pickScript
+		return sc != openTasksScript && sc != scanScript && sc != pickScript && sc != paceScript
 	}
 	return !readers[c.Name()]
 }

@@ -43,6 +43,8 @@ var (
 	claimText string
 	//go:embed lua/count.lua
 	countText string
+	//go:embed lua/pace.lua
+	paceText string
 	//go:embed lua/lease.lua
 	leaseText string
 	//go:embed lua/prepare.lua
@@ -67,6 +69,7 @@ var (
 	revisionScript  = scriptOf(revisionText)
 	claimScript     = scriptOf(claimText)
 	countScript     = scriptOf(countText)
+	paceScript      = scriptOf(paceText)
 	leaseScript     = scriptOf(leaseText)
 	prepareScript   = scriptOf(prepareText)
 	decideScript    = scriptOf(decideText)
@@ -76,7 +79,7 @@ var (
 	scripts = []*script{
 		commitScript, handOutScript, progressScript, openTasksScript, scanScript, pickScript,
 		deliveredScript, postponeScript, revisionScript, claimScript, countScript, leaseScript,
-		prepareScript, decideScript, settleScript, importScript,
+		prepareScript, decideScript, settleScript, importScript, paceScript,
 	}
 )
 

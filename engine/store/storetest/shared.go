@@ -28,6 +28,10 @@ func RunShared(t *testing.T, open func(t testing.TB) store.Shared) {
 		{"a fence that nobody holds any more is refused", yieldedFence},
 		{"a hand-out on an old fence is dropped", handOutFenced},
 		{"reads of some shards give those only", shardReads},
+		{"a pace gives its turns at once, and one more each time", paceTurns},
+		{"turns that were given back are there again", paceBack},
+		{"in debt there is one turn after the other", paceDebt},
+		{"of many who draw at once, all together get what there is", paceTogether},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := open(t)
