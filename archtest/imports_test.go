@@ -56,6 +56,7 @@ var directions = []direction{
 	{"engine/store/...", []string{"engine/store/...", "engine/job", "engine/clock", "engine/killpoint"}},
 	{"engine/store", []string{"engine/job"}},
 	{"engine/store/held", nil},
+	{"engine/store/yardstick", []string{"engine/job", "engine/store/line"}},
 	{"engine/store/line", []string{"engine/job", "engine/store", "engine/store/held"}},
 	{"engine/port", []string{"engine/analysis", "engine/starfmt"}},
 	{"engine/scheduler", []string{"engine", "engine/clock", "engine/job", "engine/store"}},

@@ -14,6 +14,7 @@ import (
 	"orrery/engine/store/postgres"
 	"orrery/engine/store/redis"
 	"orrery/engine/store/sqlite"
+	"orrery/engine/store/yardstick"
 )
 
 // This file knows the store drivers: how each is opened, and how it is looked at without
@@ -80,6 +81,25 @@ func inspect(ctx context.Context, u config.StoreURL) []store.Finding {
 		return postgres.Inspect(ctx, string(u.URL))
 	}
 	return []store.Finding{store.Warn("store", "memory: forgets all jobs at the end of the process", "set STORE_URL=sqlite:PATH")}
+}
+
+// openYardstick looks at the server of a store that several processes share.
+func openYardstick(ctx context.Context, u config.StoreURL) (yardstick.Server, error) {
+	switch u.Kind {
+	case config.StoreRedis:
+		y, err := redis.NewYardstick(ctx, string(u.URL))
+		if err != nil { // not returned as it is: a nil pointer in the interface would not be nil
+			return nil, err
+		}
+		return y, nil
+	case config.StorePostgres:
+		y, err := postgres.NewYardstick(ctx, string(u.URL))
+		if err != nil {
+			return nil, err
+		}
+		return y, nil
+	}
+	return nil, fmt.Errorf("a %s: store is one process's alone", u.Kind)
 }
 
 // emptying says how a store is emptied.

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"orrery/engine/store/yardstick"
 )
 
 // This file runs the rounds and reports them.
@@ -26,6 +28,9 @@ type Options struct {
 
 	Store     string // STORE_URL of an empty store to measure beside SQLite; "": SQLite alone
 	StoreName string // it, without secrets
+
+	Nodes  []int            // RunNodes: how many, one after the other
+	Server yardstick.Server // RunNodes: where they keep their jobs
 
 	URL         string // measure this server, which has the shape's blueprint, and no limit
 	ClientToken string // of URL
@@ -121,7 +126,7 @@ func Run(ctx context.Context, o Options, w io.Writer) (*Report, error) {
 func targets(ctx context.Context, o Options, sh shape) (loads []*load, err error) {
 	add := func(t *target, err error) error {
 		if err == nil {
-			loads = append(loads, newLoad(t, sh, senderNamed(o.Load)))
+			loads = append(loads, newLoad(sh, senderNamed(o.Load), t))
 		}
 		return err
 	}
@@ -168,6 +173,10 @@ func (o Options) fill(s shape) Options {
 	}
 	if o.Load == "" {
 		o.Load = loadStd
+	}
+	if len(o.Nodes) > 0 && !s.wake { // six contestants take turns
+		set(&o.Jobs, s.jobs/2)
+		set(&o.Rounds, 3)
 	}
 	set(&o.Jobs, s.jobs)
 	set(&o.Rounds, s.rounds, 5)

@@ -6,4 +6,7 @@
 // with a queue in memory and nothing behind them. A shape is a kind of load. Rounds of the
 // targets alternate, so that a drift of the machine's speed touches both; figures are
 // medians over rounds, and the ratio is what to quote.
+//
+// RunNodes measures several servers on one store in the same way; package yardstick has the words
+// for the store behind them.
 package bench

@@ -15,7 +15,8 @@ import (
 // load drives one target. Its workers live as long as it does: a poll that is left behind
 // would take a task of the next round.
 type load struct {
-	t     *target
+	t     *target   // the first of at
+	at    []*target // clients and workers are spread over them
 	shape shape
 	send  sender
 
@@ -25,6 +26,7 @@ type load struct {
 	mu      sync.Mutex
 	create  []time.Duration // of create requests
 	total   []time.Duration // create sent to last result taken
+	wakes   []time.Duration // create answered to task at the worker
 	failure error
 	done    chan struct{} // of the present round
 	closed  bool          // done is
@@ -32,22 +34,42 @@ type load struct {
 
 // running is a job under way. Its worker may be faster than the reply to its create request.
 type running struct {
-	results atomic.Int64
-	mu      sync.Mutex
-	began   time.Time
-	ended   time.Time
+	results  atomic.Int64
+	mu       sync.Mutex
+	began    time.Time
+	answered time.Time
+	taken    time.Time // by a worker, the last of its tasks
+	ended    time.Time
 }
 
-func newLoad(t *target, s shape, send sender) *load { return &load{t: t, shape: s, send: send} }
+func newLoad(s shape, send sender, at ...*target) *load {
+	return &load{t: at[0], at: at, shape: s, send: send}
+}
+
+// workerAt gives the node that a worker speaks to.
+func (l *load) workerAt(n int) *target {
+	if l.shape.wake { // as far as can be from where the jobs are created
+		return l.at[len(l.at)-1]
+	}
+	return l.at[n%len(l.at)]
+}
+
+// clientAt gives the node at which a client creates its jobs.
+func (l *load) clientAt(n int) *target {
+	if l.shape.wake {
+		return l.at[0]
+	}
+	return l.at[n%len(l.at)]
+}
 
 // hire registers workers and lets them poll until the context ends.
 func (l *load) hire(ctx context.Context, workers int) error {
 	for i := range workers {
-		id := fmt.Sprintf("bench-%d", i)
-		if err := l.register(id); err != nil {
+		id, at := fmt.Sprintf("bench-%d", i), l.workerAt(i)
+		if err := l.register(at, id); err != nil {
 			return err
 		}
-		go l.work(ctx, id)
+		go l.work(ctx, at, id)
 	}
 	return nil
 }
@@ -67,14 +89,20 @@ func (l *load) begin(jobs int) {
 func (l *load) creators(ctx context.Context, jobs, clients int) *sync.WaitGroup {
 	var next atomic.Int64
 	var busy sync.WaitGroup
-	for range clients {
+	for i := range clients {
 		busy.Go(func() {
 			for int(next.Add(1)) <= jobs && ctx.Err() == nil && l.err() == nil {
-				l.createOne()
+				l.createOne(l.clientAt(i))
 				if l.shape.lone {
 					select {
 					case <-l.ended:
 					case <-l.done:
+					}
+				}
+				if l.shape.wake { // the worker's next poll is to be open before the next job
+					select {
+					case <-time.After(pollOpens):
+					case <-ctx.Done():
 					}
 				}
 			}
@@ -82,6 +110,9 @@ func (l *load) creators(ctx context.Context, jobs, clients int) *sync.WaitGroup 
 	}
 	return &busy
 }
+
+// pollOpens is more than a poll needs to be held at its node.
+const pollOpens = 20 * time.Millisecond
 
 // round gives the time from the first create to the last job's end.
 func (l *load) round(ctx context.Context, jobs, clients int) (time.Duration, error) {
@@ -154,20 +185,20 @@ func (l *load) fail(err error) {
 }
 
 // do sends one request and gives status and body.
-func (l *load) do(method, path, token, header string, body []byte, limit time.Duration) (int, []byte, error) {
-	return l.send(method, l.t.url+path, header, token, body, limit)
+func (l *load) do(at *target, method, path, token, header string, body []byte, limit time.Duration) (int, []byte, error) {
+	return l.send(method, at.url+path, header, token, body, limit)
 }
 
 const requestLimit = 30 * time.Second
 
-func (l *load) createOne() {
+func (l *load) createOne(at *target) {
 	began := time.Now()
-	code, body, err := l.do("POST", "/api/v1/jobs/"+l.shape.endpoint(), l.t.clientToken, "X-Client-Token", []byte(`{"text":"hello","n":1}`), requestLimit)
+	code, body, err := l.do(at, "POST", "/api/v1/jobs/"+l.shape.endpoint(), l.t.clientToken, "X-Client-Token", []byte(`{"text":"hello","n":1}`), requestLimit)
 	if err != nil || code != 202 {
 		l.fail(fmt.Errorf("create: status %d: %w %.200s", code, err, body))
 		return
 	}
-	took := time.Since(began)
+	answered := time.Now()
 	var answer struct {
 		JobID string `json:"job_id"`
 	}
@@ -176,9 +207,9 @@ func (l *load) createOne() {
 		return
 	}
 	l.mu.Lock()
-	l.create = append(l.create, took)
+	l.create = append(l.create, answered.Sub(began))
 	l.mu.Unlock()
-	l.note(answer.JobID, func(r *running) { r.began = began })
+	l.note(answer.JobID, func(r *running) { r.began, r.answered = began, answered })
 }
 
 // note keeps a time of a job; with both there the job is done.
@@ -188,17 +219,17 @@ func (l *load) note(id string, set func(r *running)) {
 	r.mu.Lock()
 	set(r)
 	whole := !r.began.IsZero() && !r.ended.IsZero()
-	took := r.ended.Sub(r.began)
+	took, wake := r.ended.Sub(r.began), max(0, r.taken.Sub(r.answered)) // the task may be quicker than the answer
 	r.mu.Unlock()
 	if whole {
 		l.jobs.Delete(id)
-		l.finish(took)
+		l.finish(took, wake)
 	}
 }
 
-func (l *load) register(id string) error {
+func (l *load) register(at *target, id string) error {
 	body := fmt.Appendf(nil, `{"worker_id":%q,"worker_type":"bench","supported_tasks":["bench_echo"],"max_concurrent_tasks":1}`, id)
-	code, text, err := l.do("POST", "/_worker/workers/register", l.t.workerToken, "X-Worker-Token", body, requestLimit)
+	code, text, err := l.do(at, "POST", "/_worker/workers/register", l.t.workerToken, "X-Worker-Token", body, requestLimit)
 	if err == nil && code != 200 {
 		err = fmt.Errorf("register: status %d: %.200s", code, text)
 	}
@@ -206,9 +237,9 @@ func (l *load) register(id string) error {
 }
 
 // work polls and echoes, as a worker of the first age does.
-func (l *load) work(ctx context.Context, id string) {
+func (l *load) work(ctx context.Context, at *target, id string) {
 	for ctx.Err() == nil {
-		code, body, err := l.do("GET", "/_worker/workers/"+id+"/tasks/next", l.t.workerToken, "X-Worker-Token", nil, 40*time.Second)
+		code, body, err := l.do(at, "GET", "/_worker/workers/"+id+"/tasks/next", l.t.workerToken, "X-Worker-Token", nil, 40*time.Second)
 		switch {
 		case ctx.Err() != nil:
 			return
@@ -218,6 +249,7 @@ func (l *load) work(ctx context.Context, id string) {
 		case code == 204:
 			continue
 		}
+		taken := time.Now()
 		var task struct {
 			JobID  string          `json:"job_id"`
 			TaskID string          `json:"task_id"`
@@ -228,7 +260,7 @@ func (l *load) work(ctx context.Context, id string) {
 			return
 		}
 		result := fmt.Appendf(nil, `{"job_id":%q,"task_id":%q,"worker_id":%q,"result":{"status":"success","data":%s}}`, task.JobID, task.TaskID, id, task.Params)
-		code, body, err = l.do("POST", "/_worker/tasks/result", l.t.workerToken, "X-Worker-Token", result, requestLimit)
+		code, body, err = l.do(at, "POST", "/_worker/tasks/result", l.t.workerToken, "X-Worker-Token", result, requestLimit)
 		if err != nil || code != 200 {
 			l.fail(fmt.Errorf("result: status %d: %w %.200s", code, err, body))
 			return
@@ -236,14 +268,14 @@ func (l *load) work(ctx context.Context, id string) {
 		found, _ := l.jobs.LoadOrStore(task.JobID, &running{})
 		if found.(*running).results.Add(1) == int64(l.shape.tasks) {
 			now := time.Now()
-			l.note(task.JobID, func(r *running) { r.ended = now })
+			l.note(task.JobID, func(r *running) { r.taken, r.ended = taken, now })
 		}
 	}
 }
 
-func (l *load) finish(took time.Duration) {
+func (l *load) finish(took, wake time.Duration) {
 	l.mu.Lock()
-	l.total = append(l.total, took)
+	l.total, l.wakes = append(l.total, took), append(l.wakes, wake)
 	if l.left.Add(-1) == 0 {
 		l.closeRound()
 	}

@@ -18,6 +18,12 @@ type shape struct {
 	lone    bool
 	backlog bool // all jobs are created before a worker polls
 	aged    int  // finished jobs that are in the store before
+	wake    bool // the worker polls at one node, the jobs are created at another
+
+	// commits of a job, for the store's own limit; 0: that was not counted. Counted on Redis,
+	// INFO commandstats: one creates the job and dispatches its first task, one takes each
+	// result and goes on.
+	commits int
 }
 
 const echoSource = `echo = blueprint(name = "%[1]s", api_version = "v1", api_endpoint = "jobs/%[1]s")
@@ -77,12 +83,13 @@ scripted.handler_for("last")(last)
 `
 
 var shapes = []shape{
-	{name: "echo", help: "create, one task, end; many at once", tasks: 1, source: echoSource, jobs: 4000},
-	{name: "lone", help: "one job at a time", tasks: 1, source: echoSource, jobs: 300, clients: 1, workers: 1, lone: true},
-	{name: "pipeline", help: "five tasks in a row", tasks: 5, source: pipelineSource, jobs: 1000},
+	{name: "echo", help: "create, one task, end; many at once", tasks: 1, source: echoSource, jobs: 4000, commits: 2},
+	{name: "lone", help: "one job at a time", tasks: 1, source: echoSource, jobs: 300, clients: 1, workers: 1, lone: true, commits: 2},
+	{name: "pipeline", help: "five tasks in a row", tasks: 5, source: pipelineSource, jobs: 1000, commits: 6},
 	{name: "fanout", help: "fifty branches and an aggregator", tasks: 50, branch: true, source: fanoutSource, jobs: 100},
-	{name: "scripted", help: "handlers of a thousand steps", tasks: 1, source: scriptedSource, jobs: 4000},
+	{name: "scripted", help: "handlers of a thousand steps", tasks: 1, source: scriptedSource, jobs: 4000, commits: 2},
 	{name: "crowd", help: "a thousand workers polling", tasks: 1, source: echoSource, jobs: 4000, workers: 1000},
+	{name: "wake", help: "one job at a time, its worker at another node: how long until it has the task", tasks: 1, source: echoSource, jobs: 300, clients: 1, workers: 1, lone: true, wake: true},
 	{name: "backlog", help: "100,000 jobs queued before the first worker polls", tasks: 1, source: echoSource, jobs: 100_000, rounds: 1, backlog: true},
 	{name: "aged", help: "1,000,000 finished jobs in the store", tasks: 1, source: echoSource, jobs: 4000, aged: 1_000_000},
 }
