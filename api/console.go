@@ -282,8 +282,10 @@ func (s *Server) pageLogout(c *fiber.Ctx, _ *Client) error {
 	if err := ownForm(c); err != nil {
 		return s.pageFault(c, err)
 	}
-	s.sessions.close(c.Cookies(sessionCookie))
 	c.Cookie(&fiber.Cookie{Name: sessionCookie, Path: "/", HTTPOnly: true, SameSite: "Strict", MaxAge: -1})
+	if err := s.sessions.close(c.UserContext(), c.Cookies(sessionCookie), s.doors.Load().names); err != nil {
+		return err
+	}
 	return c.Redirect("/", fiber.StatusSeeOther)
 }
 

@@ -11,5 +11,5 @@
 //
 // The web framework is imported here only. What a job is, whether it may be cancelled, who
 // gets a task: all that is decided behind the small interfaces of seam.go. Who is
-// authoritative: those; this package keeps sessions and counters, nothing else.
+// authoritative: those; this package keeps counters, nothing else.
 package api

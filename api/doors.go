@@ -13,8 +13,9 @@ import (
 // doors is who may come in now. It is replaced as a whole, so that no request sees half of a
 // new list.
 type doors struct {
-	keys keyring
-	dev  *Client // who the console is in dev: the first admin
+	keys  keyring
+	names map[string]*Client
+	dev   *Client // who the console is in dev: the first admin
 }
 
 func newDoors(clients []Client) (*doors, error) {
@@ -22,11 +23,15 @@ func newDoors(clients []Client) (*doors, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &doors{keys: keys, dev: devClient(keys, clients)}, nil
+	names := make(map[string]*Client, len(keys))
+	for _, one := range keys {
+		names[one.Name] = one
+	}
+	return &doors{keys: keys, names: names, dev: devClient(keys, clients)}, nil
 }
 
 // SetClients replaces the list of clients. Whoever is no longer on it with the same token is
-// out: its next request is refused and its sessions at the console end. It fails, and nothing
+// out: its next request is refused, also with a session at the console. It fails, and nothing
 // changes, when the clients contradict each other.
 func (s *Server) SetClients(clients []Client) error {
 	next, err := newDoors(clients)
@@ -34,7 +39,6 @@ func (s *Server) SetClients(clients []Client) error {
 		return err
 	}
 	s.doors.Store(next)
-	s.sessions.follow(next.keys)
 	return nil
 }
 

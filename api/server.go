@@ -68,6 +68,7 @@ type Deps struct {
 	Tracer     *observe.Tracer // nil: no traces
 	Peers      *peers.Peers    // other nodes of the store; nil: there are none
 	Paces      store.Paces     // of the store that Peers share; nil: each counts the rates for itself
+	Sessions   Sessions
 	Clock      clock.Clock
 	Log        *slog.Logger
 }
@@ -138,7 +139,7 @@ func New(d Deps, cfg Config) (*Server, error) {
 	rand.Read(prefix[:]) // never fails (crypto/rand, Go 1.24 and later)
 	s := &Server{
 		cfg: cfg, jobs: d.Jobs, prints: d.Blueprints, editions: d.Editions, hub: d.Hub, schedules: d.Schedules, tracer: d.Tracer, clock: d.Clock, log: d.Log,
-		files: d.Files, peers: d.Peers, paces: d.Paces, sessions: newSessions(d.Clock), metrics: &metrics{}, started: d.Clock.Now(), idPrefix: hex.EncodeToString(prefix[:]),
+		files: d.Files, peers: d.Peers, paces: d.Paces, sessions: newSessions(d.Clock, d.Sessions), metrics: &metrics{}, started: d.Clock.Now(), idPrefix: hex.EncodeToString(prefix[:]),
 	}
 	s.doors.Store(open)
 	s.requests, s.polls, s.beats = s.newLimit("requests", cfg.Rates.Requests), s.newLimit("polls", cfg.Rates.Polls), s.newLimit("beats", cfg.Rates.Heartbeats)

@@ -132,7 +132,7 @@ func (s *server) join(ctx context.Context, how wiring) (err error) {
 		return err
 	}
 	s.http, err = api.New(
-		api.Deps{Jobs: s.engine, Blueprints: prints{s.catalog}, Editions: s.catalog, Hub: s.hub, Schedules: s.scheduler, Log: log, Tracer: s.tracer, Peers: s.nodes.forHTTP(), Paces: s.nodes.forRates(), Files: api.Files{Store: s.files.kept, Secret: s.engine.FileSecret()}},
+		api.Deps{Jobs: s.engine, Blueprints: prints{s.catalog}, Editions: s.catalog, Hub: s.hub, Schedules: s.scheduler, Log: log, Tracer: s.tracer, Peers: s.nodes.forHTTP(), Paces: s.nodes.forRates(), Files: api.Files{Store: s.files.kept, Secret: s.engine.FileSecret()}, Sessions: api.Sessions{Secret: secret, Keys: s.store}},
 		api.Config{
 			Clients: clients(cfg.Clients, cfg.ClientToken), ClientAPI: cfg.ClientAPI, Dev: how.dev, PollHold: cfg.WorkerPollTimeout,
 			ShownToken: shownToken(cfg), Version: readVersion().Version, ReloadWorkers: s.reloadWorkers, ReloadSchedules: s.reloadSchedules, ReloadClients: s.reloadClients,

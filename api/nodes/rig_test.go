@@ -133,7 +133,7 @@ func (s *server) join(addr string) {
 	s.check(err)
 	s.peers.Bind(s.node, s.engine, s.hub)
 	s.http, err = api.New(
-		api.Deps{Jobs: s.engine, Blueprints: prints{catalog}, Editions: catalog, Hub: s.hub, Peers: s.peers, Paces: s.rows, Log: log},
+		api.Deps{Jobs: s.engine, Blueprints: prints{catalog}, Editions: catalog, Hub: s.hub, Peers: s.peers, Paces: s.rows, Sessions: api.Sessions{Secret: secret, Keys: s.rows}, Log: log},
 		api.Config{Clients: []api.Client{{Name: "ann", Token: clientToken, Role: "admin", Attempts: s.quota}}, ClientAPI: true, PollHold: patience, Rates: s.rates})
 	s.check(err)
 }
