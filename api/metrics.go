@@ -75,6 +75,10 @@ func (s *Server) metricsText(c *fiber.Ctx, _ *Client) error {
 	fmt.Fprintf(&b, "orrery_creates_in_flight %d\n", s.creates.now.Load())
 	family("orrery_overloaded_total", "counter", "Requests refused for load since the start of this process.")
 	fmt.Fprintf(&b, "orrery_overloaded_total %d\n", s.creates.refused.Load()+s.bodies.refused.Load())
+	if s.peers != nil {
+		family("orrery_late_commits_total", "counter", "Commits refused since the start of this process because another node had taken the job over.")
+		fmt.Fprintf(&b, "orrery_late_commits_total %d\n", s.peers.Refused())
+	}
 	family("orrery_blueprint_faults", "gauge", "What the last load of the blueprints found wrong.")
 	fmt.Fprintf(&b, "orrery_blueprint_faults %d\n", len(s.prints.Faults()))
 	for _, f := range process {

@@ -21,6 +21,7 @@ type alone struct{ node.Peer }
 func (a alone) Current() bool                { return true }
 func (a alone) Leads(string) bool            { return true }
 func (a alone) Fenced(byte)                  {}
+func (a alone) Refused() int64               { return 0 }
 func (a alone) Owner(byte) (node.Peer, bool) { return a.Peer, true }
 func (a alone) Peers() []node.Peer           { return nil }
 func (a alone) All() []node.Peer             { return []node.Peer{a.Peer} }
@@ -113,7 +114,9 @@ func TestRightsOfNodes(t *testing.T) {
 // may stand on it.
 func TestWhatANodeHandsOnIsNotLocal(t *testing.T) {
 	b := newRealBench(t)
-	b.s.peers = newNode(t, "here", nodeSecret)
+	here := newNode(t, "here", nodeSecret)
+	here.Bind(alone{node.Peer{ID: "here", Self: true}}, nil, b.hub)
+	b.s.peers = here
 	seal := sealer(t, newNode(t, "there", nodeSecret), "here")
 	b.listen()
 	if got := b.ask("GET", "/_public/metrics", ""); got.status != http.StatusOK {

@@ -25,6 +25,7 @@ type Membership interface {
 	Current() bool
 	Leads(work string) bool
 	Fenced(shard byte)
+	Refused() int64
 	Owner(shard byte) (p node.Peer, ok bool)
 	Peers() []node.Peer
 	All() []node.Peer
@@ -152,6 +153,9 @@ func (p *Peers) Leads(work string) bool { return p.self.Leads(work) }
 
 // Fenced implements engine.Nodes.
 func (p *Peers) Fenced(shard byte) { p.self.Fenced(shard) }
+
+// Refused counts the commits of this process that came when another node had taken over.
+func (p *Peers) Refused() int64 { return p.self.Refused() }
 
 // Look implements engine.Nodes: the owner is told soon, together with other jobs of its own.
 func (p *Peers) Look(jobID string) {

@@ -29,7 +29,7 @@ type Real struct{}
 var _ Clock = Real{}
 
 // Now gives the present time in UTC, cut to milliseconds.
-func (Real) Now() time.Time { return time.Now().UTC().Truncate(time.Millisecond) }
+func (Real) Now() time.Time { return time.Now().Add(set()).UTC().Truncate(time.Millisecond) }
 
 // NewTimer starts a timer of the runtime.
 func (Real) NewTimer(d time.Duration) Timer { return realTimer{time.NewTimer(d)} }

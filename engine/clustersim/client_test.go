@@ -210,6 +210,9 @@ func keyOf(initial json.RawMessage) string {
 
 // left says what is not settled yet, or "".
 func (w *world) left() string {
+	if n := w.orders.Load(); n > 0 {
+		return fmt.Sprintf("%d requests are on their way", n)
+	}
 	ctx := context.Background()
 	counts, err := w.below.Counts(ctx)
 	if err != nil {

@@ -14,6 +14,9 @@ var errLost = errors.New("no answer")
 
 // call sends a request to a node and waits for the answer.
 func (w *world) call(r *rand.Rand, n *node, o *order) ([]byte, error) {
+	if o.Op == opRetry || o.Op == opDecide {
+		defer w.onItsWay()()
+	}
 	faults := w.weather
 	if w.isCalm() {
 		faults = weather{}
@@ -24,8 +27,9 @@ func (w *world) call(r *rand.Rand, n *node, o *order) ([]byte, error) {
 		return nil, errLost
 	}
 	if r.Float64() < faults.doubled {
-		late := latency(r) * time.Duration(1+r.IntN(200))
+		late, arrived := latency(r)*time.Duration(1+r.IntN(200)), w.onItsWay()
 		w.actors.Go(func() {
+			defer arrived()
 			w.wait(late)
 			_, _ = w.arrive(n, o, 0) // whoever sent it twice hears the first answer
 		})
@@ -38,6 +42,13 @@ func (w *world) call(r *rand.Rand, n *node, o *order) ([]byte, error) {
 	return got, err
 }
 
+// onItsWay counts a request that may change a job though nobody waits for it, be it one of people, who
+// are never done, or the second of two; done ends that. A world is not settled before.
+func (w *world) onItsWay() (done func()) {
+	w.orders.Add(1)
+	return func() { w.orders.Add(-1) }
+}
+
 // arrive lets the server handle a request; one that ends meanwhile gives no answer. A stopped
 // process reads it when it goes on: the sender has given up by then.
 func (w *world) arrive(n *node, o *order, patience time.Duration) ([]byte, error) {
@@ -46,7 +57,9 @@ func (w *world) arrive(n *node, o *order, patience time.Duration) ([]byte, error
 		return nil, errLost
 	}
 	if s.link.isPaused() {
+		arrived := w.onItsWay()
 		w.actors.Go(func() {
+			defer arrived()
 			s.link.halt()
 			_, _ = n.handle(s, o)
 		})

@@ -46,6 +46,7 @@ type world struct {
 	crowd   []*hand
 
 	calm    atomic.Bool
+	orders  atomic.Int64  // on their way, of people and repeated ones
 	over    chan struct{} // closed: all actors end
 	clients sync.WaitGroup
 	actors  sync.WaitGroup

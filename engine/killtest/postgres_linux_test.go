@@ -238,6 +238,7 @@ func TestPostgresFaults(t *testing.T) {
 			t.Fatalf("%s: %v", f.name, err)
 		}
 		took := time.Since(healed)
+		measured.add(f.name+fromItsEnd, "PostgreSQL", took)
 		id, err := s.submit(ctx, "jobs/kill_mixed", fmt.Sprintf("after-%d", i), map[string]any{"n": 0})
 		if err != nil {
 			t.Fatalf("%s: %v", f.name, err)
@@ -246,4 +247,5 @@ func TestPostgresFaults(t *testing.T) {
 		t.Logf("%s: starts are accepted again after %s, %d jobs are in", f.name, took.Round(time.Millisecond), len(accepted))
 	}
 	checkAll(ctx, t, s, accepted, len(accepted))
+	measured.tell(t, "PostgreSQL")
 }

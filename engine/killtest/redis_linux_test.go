@@ -69,6 +69,8 @@ type keeper struct {
 	url   string
 	all   []*redistest.Server
 	harms []harm
+
+	kill, mend func() // of a master, until another has taken its place, and back; the long form
 }
 
 // harm is one fault, a few seconds long.
@@ -85,7 +87,7 @@ func lone(t *testing.T) keeper {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { proxy.Close() })
-	return keeper{"redis://" + proxy.Addr(), []*redistest.Server{server}, []harm{
+	return keeper{url: "redis://" + proxy.Addr(), all: []*redistest.Server{server}, harms: []harm{
 		{"Redis is killed, and away for up to two seconds", func(wait func(_, _ time.Duration)) {
 			for range 2 {
 				server.Kill()
@@ -128,22 +130,40 @@ func lone(t *testing.T) keeper {
 
 func watched(t *testing.T) keeper {
 	set := redistest.StartSentinel(t)
-	return keeper{set.URL("wait=1"), set.Servers, []harm{{"the master is killed, and Sentinels choose another", func(wait func(_, _ time.Duration)) {
-		master := set.Master()
-		master.Kill()
-		redistest.Until(t, "another is the master", func() bool { return set.Master() != master })
-	}}}}
+	var killed *redistest.Server
+	kill := func() {
+		killed = set.Master()
+		killed.Kill()
+		redistest.Until(t, "another is the master", func() bool { return set.Master() != killed })
+	}
+	mend := func() {
+		killed.Begin()
+		redistest.Until(t, "the old master follows the new one", set.Whole)
+	}
+	return keeper{url: set.URL("wait=1"), all: set.Servers, kill: kill, mend: mend, harms: []harm{
+		{"the master is killed, and Sentinels choose another", func(func(_, _ time.Duration)) { kill() }},
+	}}
 }
 
 func clustered(t *testing.T) keeper {
 	cluster := redistest.StartCluster(t)
-	return keeper{cluster.URL("wait=1"), cluster.Servers, []harm{{"a master of the Cluster is killed, and its replica takes over", func(wait func(_, _ time.Duration)) {
-		const key = "orrery:{s00}"
-		master := cluster.MasterOf(key)
-		master.Kill()
-		redistest.Until(t, "its replica takes over", func() bool { return cluster.MasterOf(key) != master })
-		master.Begin()
-	}}}}
+	const key = "orrery:{s00}"
+	var killed *redistest.Server
+	kill := func() {
+		killed = cluster.MasterOf(key)
+		killed.Kill()
+		redistest.Until(t, "its replica takes over", func() bool { return cluster.MasterOf(key) != killed })
+	}
+	mend := func() {
+		killed.Begin()
+		redistest.Until(t, "the cluster is whole", cluster.Whole)
+	}
+	return keeper{url: cluster.URL("wait=1"), all: cluster.Servers, kill: kill, mend: mend, harms: []harm{
+		{"a master of the Cluster is killed, and its replica takes over", func(func(_, _ time.Duration)) {
+			kill()
+			killed.Begin()
+		}},
+	}}
 }
 
 // TestRedisFaults lets 2,000 jobs meet one fault of each kind.
@@ -152,10 +172,10 @@ func TestRedisFaults(t *testing.T) {
 		t.Skip("2,000 jobs are left out by -short")
 	}
 	for _, form := range []struct {
-		name  string
-		jobs  int
-		start func(t *testing.T) keeper
-	}{{"one server", 1200, lone}, {"Sentinel", 400, watched}, {"Cluster", 400, clustered}} {
+		name, store string
+		jobs        int
+		start       func(t *testing.T) keeper
+	}{{"one server", "Redis", 1200, lone}, {"Sentinel", "Redis with Sentinel", 400, watched}, {"Cluster", "Redis Cluster", 400, clustered}} {
 		t.Run(form.name, func(t *testing.T) {
 			number := seed(t)
 			t.Logf("seed %d (ORRERY_KILL_SEED=%d repeats it)", number, number)
@@ -165,6 +185,10 @@ func TestRedisFaults(t *testing.T) {
 				<-timer.C
 			}
 			k := form.start(t)
+			if long() && k.kill != nil {
+				longTakeover(t, form.store, k)
+				return
+			}
 			s := newRedisServer(t, program(t, ""), k.url, k.all...)
 			s.start()
 			crowd(t, s.addr, 4)
@@ -174,6 +198,7 @@ func TestRedisFaults(t *testing.T) {
 			for i, h := range k.harms {
 				done := s.flood(ctx, t, len(accepted), form.jobs/len(k.harms)-1)
 				wait(200*time.Millisecond, 300*time.Millisecond)
+				began := time.Now()
 				h.do(wait)
 				healed := time.Now()
 				id, err := s.submit(ctx, "jobs/kill_mixed", fmt.Sprintf("after-%d", i), map[string]any{"n": 0})
@@ -181,10 +206,16 @@ func TestRedisFaults(t *testing.T) {
 					t.Fatalf("%s: %v", h.name, err)
 				}
 				took := time.Since(healed)
+				if k.kill != nil { // there is no end of it but that another takes its place
+					measured.add("a master is killed", form.store, time.Since(began))
+				} else {
+					measured.add(h.name+fromItsEnd, form.store, took)
+				}
 				accepted = append(append(accepted, done()...), id)
 				t.Logf("%s: starts are accepted again after %s, %d jobs are in", h.name, took.Round(time.Millisecond), len(accepted))
 			}
 			checkAll(ctx, t, s, accepted, len(accepted))
+			measured.tell(t, form.store)
 		})
 	}
 }

@@ -22,6 +22,7 @@ import (
 const (
 	clientToken = "kill-client-token"
 	workerToken = "kill-worker-token"
+	clockFile   = "clock"          // says by how much the clock of a server of the test build is off
 	readyWithin = 20 * time.Second // bar R1 is 2 s on a machine with nothing else to do, where it takes a tenth of that; this bound finds a hang
 )
 
@@ -151,6 +152,7 @@ func (s *server) launch(env ...string) error {
 		"API_HOST=" + host, "API_PORT=" + port, "BLUEPRINTS_DIR=" + blueprints,
 		"STORE_URL=" + cmp.Or(s.store, "sqlite:"+filepath.Join(s.dir, "kill.db")), "CLIENT_TOKEN=" + clientToken,
 		"GLOBAL_WORKER_TOKEN=" + workerToken, "LOG_LEVEL=warn", "WORKER_TTL_SECONDS=4", "CANCEL_GRACE_SECONDS=2",
+		"ORRERY_TEST_CLOCK=" + filepath.Join(s.dir, clockFile),
 	}, env...)...)
 	if err := s.cmd.Start(); err != nil {
 		return err

@@ -110,7 +110,8 @@ type Node struct {
 	cfg   Config
 	info  json.RawMessage
 	look  chan struct{}
-	until atomic.Int64 // the leases stand up to then by this clock, in milliseconds since 1970
+	until atomic.Int64 // the leases stand up to then by this clock, in milliseconds since 1970; 0: not any more
+	late  atomic.Int64 // commits that were refused
 
 	ticking turn // one look at a time
 	leasing turn // one change of the leases at a time, with what this node makes of it
@@ -216,6 +217,7 @@ func (n *Node) Look() {
 // Fenced says that a commit with the shard's fence number was refused: this node does not
 // know yet that another has taken the shard over.
 func (n *Node) Fenced(shard byte) {
+	n.late.Add(1)
 	n.mu.Lock()
 	was := n.shards[shard].phase
 	n.shards[shard] = holding{}
@@ -226,6 +228,10 @@ func (n *Node) Fenced(shard byte) {
 	}
 	n.Look()
 }
+
+// Refused counts the commits of this process that were refused because another node had
+// taken their shard over.
+func (n *Node) Refused() int64 { return n.late.Load() }
 
 // drop lets go of shards that are not ours any more, at once.
 func (n *Node) drop(lost store.ShardSet) {

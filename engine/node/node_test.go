@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"maps"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -341,5 +342,67 @@ func TestWantedIsEvenAndStable(t *testing.T) {
 	}
 	if none := count(); none[""] != job.Shards {
 		t.Errorf("without nodes: %v", none)
+	}
+}
+
+// jumping is a clock that somebody sets: it tells another time, and its timers go on.
+type jumping struct {
+	*clock.Fake
+	by time.Duration
+}
+
+func (j *jumping) Now() time.Time { return j.Fake.Now().Add(j.by) }
+
+// Leases go by the store's clock. A node whose own is set back would take its leases for good long
+// after they ended; one whose clock is set ahead stands still until it has asked again.
+func TestANodeWhoseClockIsSet(t *testing.T) {
+	c := newCluster(t)
+	h, set := &holder{has: map[byte]int64{}}, &jumping{Fake: c.clock}
+	n, err := New(Config{ID: "a", Leases: c.rows, Shards: h, Clock: set, Work: []string{"schedules"}, Go: func(f func()) { f() }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := &member{n, h, c}
+	a.tick()
+	b := c.join("b")
+	for range 3 {
+		a.tick()
+		b.tick()
+	}
+	c.whole(a, b)
+	before := maps.Clone(a.has)
+
+	set.by = 5 * time.Minute
+	if a.Current() {
+		t.Error("its leases have ended by its own clock, and it does not ask")
+	}
+	a.tick()
+	b.tick()
+	if !a.Current() || !maps.Equal(a.has, before) || len(a.Peers()) != 1 || len(b.Peers()) != 1 {
+		t.Errorf("after a jump ahead it has %d shards, %d before, and knows %v", len(a.has), len(before), a.Peers())
+	}
+	c.whole(a, b)
+
+	set.by = -5 * time.Minute
+	c.rows.away["a"] = true
+	c.clock.Advance(DefaultTTL)
+	for end := time.After(10 * time.Second); a.Current(); runtime.Gosched() { // a timer's end is taken in beside this
+		select {
+		case <-end:
+			t.Fatal("it takes leases for good that have ended")
+		default:
+		}
+	}
+	if err := a.Tick(t.Context()); !errors.Is(err, errAway) || len(a.has) != 0 || a.Leads("schedules") {
+		t.Fatalf("after a jump back, without the store: %v, %d shards", err, len(a.has))
+	}
+	c.rows.away["a"] = false
+	for range 3 {
+		b.tick()
+		a.tick()
+	}
+	c.whole(a, b)
+	if !a.Current() {
+		t.Error("it did not join anew")
 	}
 }

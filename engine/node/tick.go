@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"orrery/engine/clock"
 	"orrery/engine/job"
 	"orrery/engine/store"
 )
@@ -111,12 +112,14 @@ func (n *Node) renew(ctx context.Context, which func() []string) error {
 	n.leasing.take()
 	names := which()
 	began := n.cfg.Clock.Now() // not the end: the lease runs from somewhere in between
+	passed := n.cfg.Clock.NewTimer(n.cfg.TTL)
 	held, err := n.cfg.Leases.Hold(ctx, n.cfg.ID, n.info, n.cfg.TTL, names...)
 	if err != nil {
+		passed.Stop()
 		n.leasing.end()
 		return fmt.Errorf("renew %d leases: %w", len(names), err)
 	}
-	n.until.Store(began.Add(n.cfg.TTL).UnixMilli())
+	n.standUntil(began.Add(n.cfg.TTL).UnixMilli(), passed)
 	gained, lost := n.accept(held)
 	n.leasing.end()
 	if lost.Len() > 0 {
@@ -127,6 +130,21 @@ func (n *Node) renew(ctx context.Context, which func() []string) error {
 		n.move(func() { n.takeUp(gained) })
 	}
 	return nil
+}
+
+// standUntil notes that the leases stand until then by this node's clock, and no longer than
+// until that much time has passed: a clock that is set back would have them stand too long, and
+// one that counts time alone knows nothing of a machine that was suspended.
+func (n *Node) standUntil(then int64, passed clock.Timer) {
+	n.until.Store(then)
+	go func() {
+		defer passed.Stop()
+		select {
+		case <-passed.C():
+			n.until.CompareAndSwap(then, 0) // unless they were renewed
+		case <-n.moves.Done():
+		}
+	}()
 }
 
 // accept compares what the store says that this node has with what it thought.

@@ -20,7 +20,8 @@ import (
 // the work of which there must be one are leases as well.
 
 // ErrFenced: the shard's lease that the Change was built on is another node's now. Nothing
-// was written, and it is not tried again: the new owner does it.
+// was written, and it is not tried again: the new owner does it. It is told before ErrConflict,
+// for what the new owner has done meanwhile is not for the old one to do better.
 var ErrFenced = errors.New("another node has taken the shard over")
 
 // Shared is a store that several processes may use at once; Features().Shared says so too.

@@ -143,14 +143,14 @@ func (s *Store) Commit(ctx context.Context, c *job.Change) error {
 	}
 	defer s.mu.Unlock()
 	r := s.jobs[c.Job.ID]
-	switch {
-	case c.Base == 0 && r != nil:
+	if c.Base == 0 && r != nil {
 		return fmt.Errorf("commit job %s: %w", c.Job.ID, store.ErrExists)
-	case c.Base != 0 && (r == nil || r.version != c.Base):
-		return fmt.Errorf("commit job %s on version %d: %w", c.Job.ID, c.Base, store.ErrConflict)
 	}
 	if err := s.fenced(c); err != nil {
 		return err
+	}
+	if c.Base != 0 && (r == nil || r.version != c.Base) {
+		return fmt.Errorf("commit job %s on version %d: %w", c.Job.ID, c.Base, store.ErrConflict)
 	}
 	for _, rd := range c.Reads {
 		if v := s.values[valueKey{c.Job.Blueprint, rd.Store, rd.Key}]; v.version != rd.Version {

@@ -286,12 +286,11 @@ func (t *truth) judge(p *plan) error {
 	switch {
 	case p.c.Base == 0 && there:
 		return fmt.Errorf("commit job %s: %w", p.c.Job.ID, store.ErrExists)
-	case p.c.Base != 0 && stands != p.c.Base:
-		return fmt.Errorf("commit job %s on version %d: %w", p.c.Job.ID, p.c.Base, store.ErrConflict)
-	}
-	if !t.stands(p.id, p.c.Fence) {
+	case !t.stands(p.id, p.c.Fence): // before the version, which the new owner may have changed: its cause is told
 		return fmt.Errorf("commit job %s: shard %02x stands at fence %d, the change was built on %d: %w",
 			p.c.Job.ID, p.id[15], t.fences[store.ShardLease(p.id[15])], p.c.Fence, store.ErrFenced)
+	case p.c.Base != 0 && stands != p.c.Base:
+		return fmt.Errorf("commit job %s on version %d: %w", p.c.Job.ID, p.c.Base, store.ErrConflict)
 	}
 	for _, r := range p.c.Reads {
 		if t.value(p, r) != r.Version {

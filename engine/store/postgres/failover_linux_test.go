@@ -2,12 +2,14 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"orrery/engine/job"
+	"orrery/engine/store"
 	"orrery/engine/store/postgres/pgtest"
 )
 
@@ -30,47 +32,106 @@ func TestFailoverToASynchronousStandby(t *testing.T) {
 		t.Fatalf("%+v, %v", leases, err)
 	}
 
-	var mu sync.Mutex
-	var acknowledged []string
-	stop := make(chan struct{})
-	var writing sync.WaitGroup
+	w := writeJobs(t, s)
+	pgtest.Until(t, "200 jobs are in", func() bool { return w.count() >= 200 })
+	primary.Crash()
+	before := w.count()
+	standby.Promote()
+	promoted := time.Now()
+	pgtest.Until(t, "jobs are taken again", func() bool { return w.count() >= before+50 })
+	t.Logf("50 jobs were taken %s after the standby was promoted", time.Since(promoted).Round(time.Millisecond))
+	if lost := w.lost(); lost > 0 {
+		t.Errorf("%d of %d acknowledged jobs are lost", lost, len(w.acknowledged))
+	}
+	after, err := s.Held(ctx, "shard/")
+	if err != nil || len(after) != 1 || after[0].Fence != leases[0].Fence || after[0].Holder != "node" {
+		t.Errorf("the lease %+v is now %+v, %v", leases[0], after, err)
+	}
+}
+
+// A primary that waits for nobody has acknowledged what its standby does not have: that much is
+// lost when it dies, and what comes after it is kept. How much depends on how far the standby is.
+func TestFailoverToAnAsynchronousStandby(t *testing.T) {
+	for _, behind := range []bool{false, true} {
+		name := map[bool]string{false: "keeps up", true: "hears nothing"}[behind]
+		t.Run(name, func(t *testing.T) {
+			primary := pgtest.Start(t)
+			standby := primary.Follower()
+			s := open(t, both(pgtest.FreshUnkept(t, primary.URL()), primary, standby), Options{})
+			w := writeJobs(t, s)
+			pgtest.Until(t, "400 jobs are in", func() bool { return w.count() >= 400 })
+			least, unheard := 0, 0
+			if behind {
+				standby.Deaf()
+				least = w.count()
+				pgtest.Until(t, "200 more jobs are in", func() bool { return w.count() >= least+200 })
+				unheard = w.count() - least
+			}
+			primary.Crash()
+			before := w.count()
+			standby.Promote()
+			pgtest.Until(t, "jobs are taken again", func() bool { return w.count() >= before+50 })
+			lost := w.lost()
+			t.Logf("the standby %s: %d of %d acknowledged jobs are lost", name, lost, before)
+			if lost < unheard {
+				t.Errorf("%d jobs are lost, at least %d were acknowledged when the standby heard nothing", lost, unheard)
+			}
+		})
+	}
+}
+
+// writing is jobs that are created by several at once, and which of them were acknowledged.
+type writing struct {
+	t            *testing.T
+	s            *Store
+	mu           sync.Mutex
+	acknowledged []string
+	stop         chan struct{}
+	group        sync.WaitGroup
+}
+
+func writeJobs(t *testing.T, s *Store) *writing {
+	w := &writing{t: t, s: s, stop: make(chan struct{})}
 	for range 4 {
-		writing.Go(func() {
+		w.group.Go(func() {
 			for {
 				select {
-				case <-stop:
+				case <-w.stop:
 					return
 				default:
 				}
 				c := newJob()
-				if err := s.Commit(ctx, c); err == nil {
-					mu.Lock()
-					acknowledged = append(acknowledged, c.Job.ID)
-					mu.Unlock()
+				if err := s.Commit(t.Context(), c); err == nil {
+					w.mu.Lock()
+					w.acknowledged = append(w.acknowledged, c.Job.ID)
+					w.mu.Unlock()
 				} else if !away(err) {
 					t.Errorf("a commit during the failover gives %v", err)
 				}
 			}
 		})
 	}
-	count := func() int { mu.Lock(); defer mu.Unlock(); return len(acknowledged) }
-	pgtest.Until(t, "200 jobs are in", func() bool { return count() >= 200 })
-	primary.Crash()
-	before := count()
-	standby.Promote()
-	promoted := time.Now()
-	pgtest.Until(t, "jobs are taken again", func() bool { return count() >= before+50 })
-	t.Logf("50 jobs were taken %s after the standby was promoted", time.Since(promoted).Round(time.Millisecond))
-	close(stop)
-	writing.Wait()
+	return w
+}
 
-	for _, id := range acknowledged {
-		if j, err := s.Job(ctx, id); err != nil || j.Status != job.Pending {
-			t.Errorf("job %s was acknowledged: %+v, %v", id, j, err)
+func (w *writing) count() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.acknowledged)
+}
+
+// lost ends the writing, and counts what was acknowledged and is not there.
+func (w *writing) lost() (n int) {
+	close(w.stop)
+	w.group.Wait()
+	for _, id := range w.acknowledged {
+		j, err := w.s.Job(w.t.Context(), id)
+		switch {
+		case errors.Is(err, store.ErrNotFound):
+			n++
+		case err != nil || j.Status != job.Pending:
+			w.t.Errorf("job %s was acknowledged: %+v, %v", id, j, err)
 		}
 	}
-	after, err := s.Held(ctx, "shard/")
-	if err != nil || len(after) != 1 || after[0].Fence != leases[0].Fence || after[0].Holder != "node" {
-		t.Errorf("the lease %+v is now %+v, %v", leases[0], after, err)
-	}
+	return n
 }

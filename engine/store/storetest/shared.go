@@ -162,7 +162,8 @@ func stepFenced(b *bed, s store.Shared) {
 	}
 	b.want(s.Commit(b.ctx, b.fresh(func(c *job.Change) { c.Fence = 99 })), store.ErrFenced)
 	j = b.step(j, fence(second))
-	b.step(j) // an event from outside carries no fence
+	b.want(s.Commit(b.ctx, late), store.ErrFenced) // and not that the job has changed
+	b.step(j)                                      // an event from outside carries no fence
 }
 
 func handOutFenced(b *bed, s store.Shared) {

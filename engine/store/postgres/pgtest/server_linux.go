@@ -240,9 +240,8 @@ func Until(t testing.TB, what string, is func() bool) {
 	}
 }
 
-// Standby makes and starts a server that follows this one, and has this one wait for it at every
-// commit: what was committed is then at both.
-func (s *Server) Standby() *Server {
+// Follower makes and starts a server that follows this one, which does not wait for it.
+func (s *Server) Follower() *Server {
 	s.t.Helper()
 	b := &Server{t: s.t, bin: s.bin, settings: s.settings, Addr: freeAddr(s.t)}
 	b.makeFolder()
@@ -250,6 +249,28 @@ func (s *Server) Standby() *Server {
 	b.run("pg_basebackup", "-D", b.data(), "-h", host, "-p", port, "-U", "orrery", "-R", "-X", "stream", "-c", "fast", "--no-sync")
 	b.Begin()
 	b.t.Cleanup(b.Crash)
+	Until(s.t, "the standby follows", func() bool {
+		return Number(s.t, s.URL(), "SELECT count(*) FROM pg_stat_replication WHERE state='streaming'") == 1
+	})
+	return b
+}
+
+// Deaf lets a standby hear no more of its master.
+func (s *Server) Deaf() {
+	s.t.Helper()
+	Exec(s.t, s.URL(), "ALTER SYSTEM SET primary_conninfo=''")
+	Exec(s.t, s.URL(), "ALTER SYSTEM SET wal_retrieve_retry_interval='100ms'") // until it looks whether it is promoted
+	Exec(s.t, s.URL(), "SELECT pg_reload_conf()")
+	Until(s.t, "the standby hears nothing", func() bool {
+		return Number(s.t, s.URL(), "SELECT count(*) FROM pg_stat_wal_receiver") == 0
+	})
+}
+
+// Standby is a Follower that this server waits for at every commit: what was committed is then at
+// both.
+func (s *Server) Standby() *Server {
+	s.t.Helper()
+	b := s.Follower()
 	Exec(s.t, s.URL(), "ALTER SYSTEM SET synchronous_standby_names='*'")
 	Exec(s.t, s.URL(), "SELECT pg_reload_conf()")
 	Until(s.t, "the standby is waited for", func() bool {

@@ -21,15 +21,12 @@ local values = ARGV[17]
 local fate = values == '' and shard .. ':fate:' .. token
 if fate and redis.call('GET', fate) == 'void' then return 'void' end
 if old[3] == token and old[1] == ARGV[5] then return '' end
-if base == '0' then
-  if old[1] then return 'exists' end
-elseif old[1] ~= base then
-  return 'conflict'
-end
+if base == '0' and old[1] then return 'exists' end
 if ARGV[4] ~= '0' then
   local fence = redis.call('HGET', shard, 'fence')
   if fence ~= ARGV[4] then return 'fenced ' .. (fence or '0') end
 end
+if base ~= '0' and old[1] ~= base then return 'conflict' end
 
 if values ~= '' and values ~= '-' then
   local kept = redis.call('HMGET', values .. ':pend', 't', 'j')

@@ -1,0 +1,407 @@
+package killtest
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"syscall"
+	"testing"
+	"time"
+
+	"orrery/engine/faultproxy"
+	"orrery/engine/store"
+	"orrery/engine/store/postgres"
+	"orrery/engine/store/postgres/pgtest"
+	"orrery/engine/store/redis"
+	"orrery/engine/store/redis/redistest"
+)
+
+// This file breaks three servers and what they stand on under load: nodes are killed, stopped,
+// paused, cut off and slow, the store goes away, and the same invariants hold. The short form
+// meets each fault of nodes once; the long one (ORRERY_LONG) meets all of them many times.
+
+const (
+	shortNodeJobs = 2000 // ORRERY_NODE_JOBS sets another number
+	longNodeJobs  = 10000
+	longTakeovers = 3000 // with Sentinel, and with a Cluster; ORRERY_TAKEOVER_JOBS sets another number
+
+	killEvery   = 5 * time.Second
+	shortPause  = leaseTime + 6*time.Second
+	longPause   = 30 * time.Second
+	shortCut    = leaseTime + 3*time.Second
+	slowEachWay = 100 * time.Millisecond
+)
+
+// storm is a cluster in trouble, and the number that the trouble follows from.
+type storm struct {
+	*cluster
+	random   *rand.Rand
+	down, up func() // the store goes, and comes back; nil: it is not asked to
+	hangUp   func() // the store ends all connections
+}
+
+func newStorm(t *testing.T, c *cluster, number uint64) *storm {
+	return &storm{cluster: c, random: rand.New(rand.NewPCG(number, 17))}
+}
+
+func (s *storm) between(least, most time.Duration) time.Duration {
+	return least + time.Duration(s.random.Int64N(int64(most-least)+1))
+}
+
+// kill ends one server at once and starts it again after a while.
+func (s *storm) kill(i int, away time.Duration) {
+	s.servers[i].kill()
+	at := time.Now()
+	s.t.Logf("node %d is killed", i)
+	s.goOn("a node is killed", at, s.shardsOf(i))
+	pass(away)
+	s.servers[i].start()
+}
+
+// killEach kills a random server but one at the given pace, until so much time has passed.
+func (s *storm) killEach(d time.Duration, but int) {
+	for end := time.Now().Add(d); time.Now().Before(end); {
+		next := time.Now().Add(killEvery)
+		i := s.random.IntN(len(s.servers))
+		if i == but {
+			i = (i + 1) % len(s.servers)
+		}
+		s.kill(i, 0)
+		pass(time.Until(next))
+	}
+}
+
+// leave stops one server in order and starts it again.
+func (s *storm) leave(i int) {
+	in, at := s.shardsOf(i), time.Now()
+	s.servers[i].stop(s.t)
+	s.t.Logf("node %d has stopped, in %s", i, time.Since(at).Round(time.Millisecond))
+	s.goOn("a node is stopped in order", at, in)
+	s.servers[i].start()
+}
+
+// pause stops the process of a server for longer than its leases last, with commits on their way
+// to the store, which reach it when others have its shards. None of them may count, and the store
+// is looked at while nobody else writes.
+func (s *storm) pause(i int, meanwhile func()) {
+	in := s.shardsOf(i)
+	if s.ways != nil {
+		s.ways[i].Hold(faultproxy.ToServer)
+		pass(time.Second) // until every connection has some
+	}
+	s.servers[i].signal(syscall.SIGSTOP)
+	at := time.Now()
+	s.t.Logf("node %d with %d shards is paused", i, in.Len())
+	s.goOn("a node is paused", at, in)
+	meanwhile()
+	if s.ways != nil {
+		s.lateArrive(i, in)
+	}
+	s.servers[i].signal(syscall.SIGCONT)
+	s.t.Logf("node %d goes on after %s", i, time.Since(at).Round(time.Millisecond))
+	refused := 0
+	for end := time.Now().Add(15 * time.Second); refused == 0 && time.Now().Before(end); pass(100 * time.Millisecond) {
+		refused = s.lateCommits(i)
+	}
+	s.t.Logf("%d late commits of node %d were refused", refused, i)
+	if refused == 0 && s.ways != nil {
+		s.t.Errorf("no commit of node %d was refused, though some were on their way when it was paused", i)
+	}
+}
+
+// lateArrive lets what a paused node had sent reach the store, while the others stand still.
+func (s *storm) lateArrive(i int, in store.ShardSet) {
+	s.signalAll(i, syscall.SIGSTOP)
+	defer s.signalAll(i, syscall.SIGCONT)
+	taken := s.shardsOf(i)
+	for shard := range taken.Each {
+		in.Remove(shard) // nobody took it over
+	}
+	if in.Len() == 0 {
+		s.t.Errorf("nobody has taken over a shard of node %d", i)
+	}
+	before := s.settled(in)
+	s.ways[i].Hold(faultproxy.Neither)
+	pass(time.Second)
+	after := s.settled(in)
+	for id, version := range before {
+		if after[id] != version {
+			s.t.Errorf("job %s: a late commit of node %d counted: version %d became %d (0 has ended)", id, i, version, after[id])
+		}
+	}
+	s.t.Logf("%d jobs of %d shards stayed as they were when the late commits came", len(before), in.Len())
+	if len(before) == 0 {
+		s.t.Errorf("no job lives in the %d shards that were taken over: the test shows nothing", in.Len())
+	}
+}
+
+// settled gives the live jobs of shards when what was on its way has arrived.
+func (s *storm) settled(in store.ShardSet) map[string]int64 {
+	var last map[string]int64
+	for range 50 {
+		now, err := s.live(in, 1<<30)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		same := last != nil && len(now) == len(last)
+		for id, version := range last {
+			same = same && now[id] == version
+		}
+		if same {
+			return now
+		}
+		last = now
+		pass(100 * time.Millisecond)
+	}
+	s.t.Error("jobs change though all servers stand still")
+	return last
+}
+
+// cut takes one server off the store for a while, by resets or so that it hears nothing.
+func (s *storm) cut(i int, d time.Duration, silent bool) {
+	in, at := s.shardsOf(i), time.Now()
+	what := "a node is cut off the store"
+	if silent {
+		what = "a node hears nothing of the store"
+		s.ways[i].Hold(faultproxy.Both)
+	} else {
+		s.ways[i].Down()
+	}
+	s.t.Logf("node %d: %s", i, what)
+	s.goOn(what, at, in)
+	pass(d)
+	s.ways[i].Heal()
+}
+
+// takeAway takes the store away for a while.
+func (s *storm) takeAway(key string, d time.Duration) {
+	s.down()
+	at := time.Now()
+	pass(d)
+	s.t.Logf("the store was away for %s", time.Since(at).Round(time.Millisecond))
+	s.up()
+	s.ended("the store was away"+fromItsEnd, time.Now(), key)
+}
+
+// allWays does something to the ways of all servers.
+func (s *storm) allWays(do func(*faultproxy.Proxy)) {
+	for _, way := range s.ways {
+		do(way)
+	}
+}
+
+// blow is one kind of trouble, and how long it goes on.
+type blow struct {
+	name string
+	do   func(s *storm)
+}
+
+// longBlows are those of the long form for a store with one address.
+var longBlows = []blow{
+	{"a random node is killed every five seconds", func(s *storm) { s.killEach(30*time.Second, -1) }},
+	{"one is paused for half a minute, others are killed", func(s *storm) {
+		i := s.random.IntN(len(s.servers))
+		s.pause(i, func() { s.killEach(longPause, i) })
+	}},
+	{"one is cut off the store, later another hears nothing", func(s *storm) {
+		order := s.random.Perm(len(s.servers))
+		s.cut(order[0], shortCut, false)
+		pass(leaseTime / 2)
+		s.cut(order[1], shortCut, true)
+		s.leave(order[2])
+	}},
+	{"the ways are slow", func(s *storm) {
+		s.allWays(func(way *faultproxy.Proxy) { way.Delay(slowEachWay) })
+		s.ended("all ways become slow", time.Now(), "slow")
+		s.killEach(15*time.Second, -1)
+		s.allWays(func(way *faultproxy.Proxy) { way.Delay(0) })
+		i := s.random.IntN(len(s.servers))
+		in, at := s.shardsOf(i), time.Now()
+		s.ways[i].Delay(time.Second)
+		s.goOn("one way takes a second", at, in)
+		pass(15 * time.Second)
+		s.ways[i].Delay(0)
+	}},
+	{"the store is away for up to two seconds", func(s *storm) {
+		for n := range 4 {
+			s.takeAway(fmt.Sprintf("away-%d", n), s.between(0, 2*time.Second))
+			pass(s.between(5*time.Second, 40*time.Second))
+		}
+	}},
+	{"clocks are set", func(s *storm) {
+		// Ten minutes is more than nodes take each other's messages at; the third is killed
+		// meanwhile, so that its jobs go to nodes whose clocks are wrong.
+		order := s.random.Perm(len(s.servers))
+		in, at := s.shardsOf(order[0]), time.Now()
+		s.setClock(order[0], 10*time.Minute)
+		s.goOn("a clock is set ten minutes ahead", at, in)
+		in, at = s.shardsOf(order[1]), time.Now()
+		s.setClock(order[1], -2*time.Minute)
+		s.goOn("a clock is set two minutes back", at, in)
+		pass(leaseTime / 2)
+		s.kill(order[2], leaseTime+2*time.Second)
+		pass(leaseTime / 2)
+		for i := range s.servers { // what was put off until dates by those clocks is due now
+			s.setClock(i, 15*time.Minute)
+		}
+	}},
+	{"connections end, and answers are lost", func(s *storm) {
+		for n := range 8 {
+			s.hangUp()
+			s.ended("all connections end", time.Now(), fmt.Sprintf("hung-%d", n))
+			pass(s.between(100*time.Millisecond, 400*time.Millisecond))
+			s.allWays(func(way *faultproxy.Proxy) { way.LoseAnswers(true) })
+			pass(s.between(20*time.Millisecond, 120*time.Millisecond))
+			s.allWays(func(way *faultproxy.Proxy) { way.LoseAnswers(false) })
+			s.ended("answers were lost", time.Now(), fmt.Sprintf("lost-%d", n))
+			pass(s.between(200*time.Millisecond, 600*time.Millisecond))
+		}
+	}},
+}
+
+// rage lets jobs meet blows, each with its part of them, and holds the invariants.
+func (s *storm) rage(jobs int, blows []blow) {
+	ctx, cancel := context.WithTimeout(context.Background(), 25*time.Minute)
+	defer cancel()
+	began := time.Now()
+	var floods []func() []string
+	for n, b := range blows {
+		part := jobs / len(blows)
+		if n == len(blows)-1 {
+			part = jobs - s.sent
+		}
+		_, done := s.flood(ctx, part)
+		floods = append(floods, done)
+		pass(s.between(200*time.Millisecond, 500*time.Millisecond))
+		b.do(s)
+		s.t.Logf("after %s: %s: over", time.Since(began).Round(time.Second), b.name)
+	}
+	var accepted []string
+	for _, done := range floods {
+		accepted = append(accepted, done()...)
+	}
+	s.finish(ctx, began, accepted)
+}
+
+// finish waits for what is measured, and holds the invariants.
+func (s *storm) finish(ctx context.Context, began time.Time, accepted []string) {
+	s.t.Logf("after %s: %d jobs are accepted", time.Since(began).Round(time.Second), len(accepted))
+	s.looking.Wait()
+	checkAll(ctx, s.t, s.servers[0], accepted, s.sent)
+	s.t.Logf("after %s: all is checked", time.Since(began).Round(time.Second))
+	measured.tell(s.t, s.name)
+}
+
+// calm is the short form: each fault of nodes once.
+func (s *storm) calm(jobs int) {
+	ctx, cancel := context.WithTimeout(context.Background(), 8*time.Minute)
+	defer cancel()
+	began := time.Now()
+	told, done := s.flood(ctx, jobs)
+	some := func() {
+		for range jobs / 5 {
+			<-told
+		}
+	}
+	order := s.random.Perm(len(s.servers))
+	some()
+	s.ways[order[2]].Delay(slowEachWay)
+	s.kill(order[0], 2*time.Second)
+	some()
+	s.ways[order[2]].Delay(0)
+	s.leave(order[1])
+	some()
+	s.pause(order[2], func() {
+		end := time.Now().Add(shortPause)
+		s.cut(order[1], shortCut, false)
+		pass(time.Until(end))
+	})
+	s.finish(ctx, began, done())
+}
+
+// run is the short or the long form.
+func (s *storm) run() {
+	if long() {
+		s.rage(jobCount(s.t, "ORRERY_NODE_JOBS", longNodeJobs, 100), longBlows)
+	} else {
+		s.calm(jobCount(s.t, "ORRERY_NODE_JOBS", shortNodeJobs, 100))
+	}
+}
+
+// begin gives the seed of a test with three servers.
+func begin(t *testing.T) uint64 {
+	if testing.Short() {
+		t.Skip("three servers under load are left out by -short")
+	}
+	number := seed(t)
+	t.Logf("seed %d (ORRERY_KILL_SEED=%d repeats it)", number, number)
+	return number
+}
+
+func redisRows(t *testing.T, url string) store.Shared {
+	t.Helper()
+	rows, err := redis.Open(url, redis.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rows
+}
+
+func TestRedisNodes(t *testing.T) {
+	number := begin(t)
+	server := redistest.Start(t)
+	c := newCluster(t, "Redis", redisRows(t, server.URL()), server.Addr, func(addr string) string { return "redis://" + addr })
+	s := newStorm(t, c, number)
+	s.down, s.up = server.Kill, server.Begin
+	s.hangUp = func() { s.allWays((*faultproxy.Proxy).Cut) }
+	s.crowd(4)
+	s.run()
+}
+
+func TestPostgresNodes(t *testing.T) {
+	number := begin(t)
+	db := pgtest.Start(t)
+	place := pgtest.FreshUnkept(t, db.URL())
+	rows, err := postgres.Open(t.Context(), place, postgres.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newStorm(t, newCluster(t, "PostgreSQL", rows, db.Addr, func(addr string) string { return pgtest.With(place, addr) }), number)
+	s.down, s.up = db.Stop, db.Begin
+	s.hangUp = func() {
+		if err := pgtest.HangUp(db.URL()); err != nil {
+			t.Error(err)
+		}
+	}
+	s.crowd(4)
+	s.run()
+}
+
+// takeovers are the blows for stores whose master is killed; kill does it, and returns when
+// another has taken its place; mend brings the old one back.
+func takeovers(kill, mend func()) []blow {
+	var out []blow
+	for n := range 4 {
+		out = append(out, blow{fmt.Sprintf("the master is killed, time %d", n+1), func(s *storm) {
+			at := time.Now()
+			s.ended("a master is killed", at, fmt.Sprintf("master-%d", n))
+			kill()
+			s.t.Logf("another took over in %s", time.Since(at).Round(time.Millisecond))
+			if n%2 == 1 { // and a node with it
+				s.kill(s.random.IntN(len(s.servers)), time.Second)
+			}
+			mend()
+			pass(s.between(time.Second, 5*time.Second))
+		}})
+	}
+	return out
+}
+
+// longTakeover is the long form of a failover: three servers, and masters that are killed again
+// and again.
+func longTakeover(t *testing.T, name string, k keeper) {
+	c := newCluster(t, name, redisRows(t, k.url), "", func(string) string { return k.url })
+	s := newStorm(t, c, begin(t))
+	s.crowd(4)
+	s.rage(jobCount(t, "ORRERY_TAKEOVER_JOBS", longTakeovers, 100), takeovers(k.kill, k.mend))
+}
