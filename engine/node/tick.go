@@ -40,16 +40,18 @@ func (n *Node) Run(ctx context.Context) {
 	}
 }
 
-// Tick looks once. What takes long (Gain, Lose) goes on after it, by Config.Go.
+// Tick looks once. What takes long (Gain, Lose) goes on after it, by Config.Go, and until ctx ends
+// it is watched how long the leases stand.
 func (n *Node) Tick(ctx context.Context) error {
 	n.ticking.take()
 	defer n.ticking.end()
 	if n.hasLeft() {
 		return nil
 	}
+	life := ctx
 	ctx, cancel := n.within(ctx, n.cfg.TTL/2)
 	defer cancel()
-	if err := n.renew(ctx, n.names); err != nil {
+	if err := n.renew(ctx, life, n.names); err != nil {
 		n.expire()
 		return err
 	}
@@ -59,7 +61,7 @@ func (n *Node) Tick(ctx context.Context) error {
 	}
 	news := n.learn(all)
 	if len(n.free()) > 0 {
-		if err := n.renew(ctx, n.free); err != nil {
+		if err := n.renew(ctx, life, n.free); err != nil {
 			return err
 		}
 		news = true
@@ -107,8 +109,9 @@ func (n *Node) names() []string {
 	return names
 }
 
-// renew holds leases, and takes in what the store says that this node has.
-func (n *Node) renew(ctx context.Context, which func() []string) error {
+// renew holds leases, and takes in what the store says that this node has. life is for how long
+// it is watched that they stand.
+func (n *Node) renew(ctx, life context.Context, which func() []string) error {
 	n.leasing.take()
 	names := which()
 	began := n.cfg.Clock.Now() // not the end: the lease runs from somewhere in between
@@ -119,7 +122,7 @@ func (n *Node) renew(ctx context.Context, which func() []string) error {
 		n.leasing.end()
 		return fmt.Errorf("renew %d leases: %w", len(names), err)
 	}
-	n.standUntil(began.Add(n.cfg.TTL).UnixMilli(), passed)
+	n.standUntil(life, began.Add(n.cfg.TTL).UnixMilli(), passed)
 	gained, lost := n.accept(held)
 	n.leasing.end()
 	if lost.Len() > 0 {
@@ -135,14 +138,14 @@ func (n *Node) renew(ctx context.Context, which func() []string) error {
 // standUntil notes that the leases stand until then by this node's clock, and no longer than
 // until that much time has passed: a clock that is set back would have them stand too long, and
 // one that counts time alone knows nothing of a machine that was suspended.
-func (n *Node) standUntil(then int64, passed clock.Timer) {
+func (n *Node) standUntil(life context.Context, then int64, passed clock.Timer) {
 	n.until.Store(then)
 	go func() {
 		defer passed.Stop()
 		select {
 		case <-passed.C():
 			n.until.CompareAndSwap(then, 0) // unless they were renewed
-		case <-n.moves.Done():
+		case <-life.Done():
 		}
 	}()
 }
