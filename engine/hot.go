@@ -16,18 +16,30 @@ import (
 // other failure forgets the entry. Entries are read and written under the job's lock.
 
 const (
-	hotJobs  = 32768
-	hotBytes = 16 << 10 // of data; larger jobs are read again
+	hotMost  = 12 << 20 // bytes of all, about: 12,000 jobs without much data
+	hotBytes = 16 << 10 // of the data of one; larger jobs are read again
+	hotFixed = 960      // bytes of a job and its place without data and texts: measured by TestHotJobsAreCountedRightly
 )
 
 type hotList struct {
-	mu   sync.Mutex
-	jobs map[string]hotJob
+	mu    sync.Mutex
+	jobs  map[string]hotJob
+	bytes int // what they take, about
 }
 
 type hotJob struct {
 	job  *job.Job // never changed; Next works on a copy
 	data store.Data
+}
+
+// size is what an entry takes in memory, about.
+func (h hotJob) size() int {
+	j := h.job
+	n := hotFixed + len(h.data.Initial) + len(h.data.History) + len(j.Files) + len(j.Client.Params) + len(j.WebhookURL) + len(j.Reason)
+	if j.Error != nil {
+		n += len(j.Error.Message) + len(j.Error.Trace)
+	}
+	return n
 }
 
 // load gives a job and its data; the caller holds the job's lock and changes neither.
@@ -45,33 +57,45 @@ func (e *Engine) load(ctx context.Context, id string) (*job.Job, store.Data, err
 func (l *hotList) keep(j *job.Job, d store.Data) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	old, there := l.jobs[j.ID]
 	if j.Status.Terminal() || len(d.Initial)+len(d.History) > hotBytes {
-		delete(l.jobs, j.ID)
+		l.remove(j.ID, old)
 		return
 	}
-	if l.jobs == nil {
-		l.jobs = make(map[string]hotJob, hotJobs)
-	}
-	old, there := l.jobs[j.ID]
 	if there && old.job.Version > j.Version {
 		return // a first commit is kept without the job's lock, and may come late
 	}
-	if !there && len(l.jobs) >= hotJobs {
-		for id := range l.jobs { // any one: Go begins at a random place
-			delete(l.jobs, id)
+	if l.jobs == nil {
+		l.jobs = map[string]hotJob{}
+	}
+	h := hotJob{j, d}
+	l.remove(j.ID, old)
+	for id, other := range l.jobs { // any one goes: Go begins at a random place
+		if l.bytes+h.size() <= hotMost {
 			break
 		}
+		l.remove(id, other)
 	}
-	l.jobs[j.ID] = hotJob{j, d}
+	l.jobs[j.ID] = h
+	l.bytes += h.size()
+}
+
+// remove forgets an entry, which is empty when there is none.
+func (l *hotList) remove(id string, h hotJob) {
+	if h.job == nil {
+		return
+	}
+	delete(l.jobs, id)
+	l.bytes -= h.size()
 }
 
 // drop forgets the jobs of shards.
 func (l *hotList) drop(lost store.ShardSet) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for id := range l.jobs {
+	for id, h := range l.jobs {
 		if lost.Has(job.ShardOf(id)) {
-			delete(l.jobs, id)
+			l.remove(id, h)
 		}
 	}
 }
@@ -101,7 +125,7 @@ func (l *hotList) has(id string) bool {
 func (l *hotList) forget(id string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	delete(l.jobs, id)
+	l.remove(id, l.jobs[id])
 }
 
 // stateSet holds states of blueprints that were seen to do something once.

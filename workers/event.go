@@ -67,7 +67,7 @@ func (h *Hub) reported(e *entry, id string) job.Task {
 	if e.lease != nil && e.task != nil {
 		return e.stamped(*e.task)
 	}
-	return job.Task{JobID: e.key.job, N: e.key.n, ID: id, Type: e.class.taskType, State: job.TaskLeased, HandOut: e.handOut, Attempt: e.attempt}
+	return job.Task{JobID: e.key.job, N: e.key.n, ID: id, Type: e.class.taskType, State: job.TaskLeased, HandOut: int(e.handOut), Attempt: int(e.attempt)}
 }
 
 // mayReport counts the reports of one second; the first one that is dropped of a hand-out is told.

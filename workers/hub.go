@@ -99,8 +99,8 @@ type Hub struct {
 	skilled     map[string]map[*worker]struct{} // task type -> registered workers that have it
 	served      map[string]bool                 // types that a real worker ever took a task of
 	kinds       map[string]*ability
-	entries     map[taskKey]*entry
 	byJob       map[string]*load // what the hub has of each job
+	known       int              // entries
 	queues      map[string]*queue
 	benches     map[string]*bench
 	kept        int // bytes of queued rows in memory
@@ -124,7 +124,7 @@ func New(ctx context.Context, cfg Config) (*Hub, error) {
 		started: cfg.Clock.Now(), done: make(chan struct{}), news: make(chan struct{}, 1),
 		auth:    newTokens(&cfg),
 		workers: map[string]*worker{}, skilled: map[string]map[*worker]struct{}{}, served: map[string]bool{},
-		kinds: map[string]*ability{}, entries: map[taskKey]*entry{}, byJob: map[string]*load{},
+		kinds: map[string]*ability{}, byJob: map[string]*load{},
 		queues: map[string]*queue{}, benches: map[string]*bench{}, links: map[*Link]struct{}{},
 		neighbors: cfg.Neighbors, abroad: newAbroad(),
 	}
@@ -181,7 +181,7 @@ type Stats struct {
 func (h *Hub) Stats() Stats {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	s := Stats{Queued: len(h.entries) - h.leased, Leased: h.leased, Links: len(h.links), Looked: h.looked}
+	s := Stats{Queued: h.known - h.leased, Leased: h.leased, Links: len(h.links), Looked: h.looked}
 	now := h.clock.Now()
 	for _, w := range h.workers {
 		if w.known && h.live(w, now) {

@@ -166,7 +166,7 @@ func (r *rig) seated(i, kind int) *worker {
 func (r *rig) servedAgain(task job.Task) bool {
 	h := r.Hub
 	h.mu.Lock()
-	e := h.entries[taskKey{task.JobID, 1}]
+	e := h.entry(task.JobID, 1)
 	if e == nil || e.lease == nil {
 		h.mu.Unlock()
 		return false

@@ -123,7 +123,7 @@ func (h *Hub) find(id string) *entry {
 	if !ok {
 		return nil
 	}
-	if e := h.entries[k]; e != nil && e.lease != nil && e.lease.id == id {
+	if e := h.entry(k.job, k.n); e != nil && e.lease != nil && e.lease.id == id {
 		return e
 	}
 	return nil
@@ -133,7 +133,7 @@ func (h *Hub) find(id string) *entry {
 func (e *entry) stamped(row job.Task) job.Task {
 	l := e.lease
 	row.ID, row.State, row.Worker, row.LeasedAt, row.Due = l.id, job.TaskLeased, l.worker.id, l.at, l.due
-	row.HandOut, row.Attempt = e.handOut, e.attempt
+	row.HandOut, row.Attempt = int(e.handOut), int(e.attempt)
 	return row
 }
 
@@ -156,7 +156,7 @@ func (h *Hub) whole(ctx context.Context, e *entry, id string) (job.Task, error) 
 	if e.lease == nil || e.lease.id != id {
 		return job.Task{}, errGone
 	}
-	if e.task == nil && h.entries[key] == e { // for its result
+	if e.task == nil && h.entry(key.job, key.n) == e { // for its result
 		h.keepRow(e, *row)
 	}
 	return e.stamped(*row), nil
@@ -170,19 +170,21 @@ func (h *Hub) Recover(leased []job.Task) {
 	defer h.mu.Unlock()
 	for i := range leased {
 		t := leased[i]
-		if h.entries[taskKey{t.JobID, t.N}] == nil {
-			h.adopt(&t, false)
-			h.entries[taskKey{t.JobID, t.N}].lease.adopted = h.clock.Now()
-			h.entries[taskKey{t.JobID, t.N}].lease.orphan = strings.HasPrefix(t.Worker, emulatedPrefix)
+		if h.entry(t.JobID, t.N) == nil {
+			l := h.adopt(&t, false)
+			l.adopted = h.clock.Now()
+			l.orphan = strings.HasPrefix(t.Worker, emulatedPrefix)
 		}
 	}
 }
 
 // adopt makes a lease of a row that has one already.
-func (h *Hub) adopt(t *job.Task, confirmed bool) {
+func (h *Hub) adopt(t *job.Task, confirmed bool) *lease {
 	e := h.add(t)
 	w := h.worker(t.Worker)
-	h.hold(e, &lease{id: t.ID, worker: w, at: t.LeasedAt, due: t.Due, confirmed: confirmed})
+	l := &lease{id: t.ID, worker: w, at: t.LeasedAt, due: t.Due, confirmed: confirmed}
+	h.hold(e, l)
+	return l
 }
 
 // loss is a lease that a worker lost, to be told to the desk outside the lock.
@@ -231,9 +233,8 @@ func (h *Hub) lose(ctx context.Context, losses []loss) {
 		if err := h.desk.Lost(ctx, t, confirmed, x.why); err != nil && !errors.Is(err, engine.ErrElsewhere) {
 			h.log.Warn("a lost task could not be given back and is tried again", "task_id", x.id, "error", err)
 			h.mu.Lock()
-			if h.entries[taskKey{t.JobID, t.N}] == nil {
-				h.adopt(&t, confirmed)
-				h.entries[taskKey{t.JobID, t.N}].lease.cancel = asked
+			if h.entry(t.JobID, t.N) == nil {
+				h.adopt(&t, confirmed).cancel = asked
 			}
 			h.mu.Unlock()
 		}
@@ -245,9 +246,11 @@ func (h *Hub) lose(ctx context.Context, losses []loss) {
 func (h *Hub) Drop(lost store.ShardSet) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for k, e := range h.entries {
-		if lost.Has(job.ShardOf(k.job)) {
-			h.drop(e)
+	for id := range h.byJob {
+		if lost.Has(job.ShardOf(id)) {
+			for _, e := range h.ofJob(id) {
+				h.drop(e)
+			}
 		}
 	}
 }
@@ -283,7 +286,7 @@ func (h *Hub) AtWorkers(jobID string) int {
 	if of == nil {
 		return 0
 	}
-	return of.leased - of.returning + min(1, of.returning)
+	return int(of.leased - of.returning + min(1, of.returning))
 }
 
 // Cancelled answers a worker that asks whether to stop: yes when it was asked to, and when

@@ -201,7 +201,7 @@ func TestNoSuitableWorker(t *testing.T) {
 	if len(got) != 1 || got[0] != `no worker of type "echo" may do this task: w1 costs 0.2, more than max_cost 0.05; w2 says no cost, and max_cost is 0.05` {
 		t.Fatalf("said %q", got)
 	}
-	if r.entries[taskKey{early.JobID, 1}] != nil || r.entries[taskKey{late.JobID, 1}] == nil {
+	if r.entry(early.JobID, 1) != nil || r.entry(late.JobID, 1) == nil {
 		t.Error("not the task that is 5 s old was failed")
 	}
 	r.register(callB7, "w3", "echo", `"cost_per_skill":{"echo":0.01}`)
@@ -266,7 +266,7 @@ func BenchmarkOfferPoll(b *testing.B) {
 				task := r.offer(n, "echo")
 				h := r.Hub
 				h.mu.Lock()
-				w := h.entries[taskKey{task.JobID, 1}].lease.worker
+				w := h.entry(task.JobID, 1).lease.worker
 				w.poll = &poll{got: make(chan grant, 1), over: make(chan struct{})}
 				h.sit(w)
 				h.mu.Unlock()

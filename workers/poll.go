@@ -294,7 +294,7 @@ func (h *Hub) refuse(ctx context.Context, e *entry, t job.Task, cause error) err
 		Code: job.CodeInvalidInput, Message: "the task can not be written for a worker: " + cause.Error()}})
 	if err != nil {
 		h.mu.Lock()
-		if h.entries[e.key] == nil {
+		if h.entry(e.key.job, e.key.n) == nil {
 			h.adopt(&t, false) // its deadline will end it
 		}
 		h.mu.Unlock()

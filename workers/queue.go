@@ -3,7 +3,6 @@ package workers
 import (
 	"cmp"
 	"container/heap"
-	"slices"
 	"strconv"
 	"time"
 
@@ -23,23 +22,15 @@ type entry struct {
 	key     taskKey
 	class   *class
 	rank    float64 // its priority, and what it has waited with aging
-	queued  time.Time
-	handOut int
-	attempt int
-	pos     int       // in the class's heap; -1 when not queued
+	queued  int64   // Unix nanoseconds
+	handOut int32
+	attempt int32
+	pos     int32     // in the class's heap; -1 when not queued
+	bytes   int32     // counted against queueBudget
 	task    *job.Task // the row; nil when it must be read again
-	bytes   int       // counted against queueBudget
 	lease   *lease    // nil while queued
 
 	prev, next *entry // of the same job
-}
-
-// load is what the hub has of one job. The counts spare a walk over its tasks, of which a
-// group has up to 10,000, with each result.
-type load struct {
-	first     *entry // linked by next
-	leased    int    // of these
-	returning int    // of the leased: their result is being written
 }
 
 // before is the order of a queue: priority, then first dispatch, then job and number, so
@@ -48,7 +39,7 @@ func (e *entry) before(o *entry) bool {
 	if e.rank != o.rank {
 		return e.rank > o.rank
 	}
-	return cmp.Or(e.queued.Compare(o.queued), cmp.Compare(e.key.job, o.key.job), cmp.Compare(e.key.n, o.key.n)) < 0
+	return cmp.Or(cmp.Compare(e.queued, o.queued), cmp.Compare(e.key.job, o.key.job), cmp.Compare(e.key.n, o.key.n)) < 0
 }
 
 // class is the tasks of one type with equal requirements; all of them fit the same workers.
@@ -80,13 +71,13 @@ func (q entryHeap) Len() int           { return len(q) }
 func (q entryHeap) Less(i, j int) bool { return q[i].before(q[j]) }
 func (q entryHeap) Swap(i, j int) {
 	q[i], q[j] = q[j], q[i]
-	q[i].pos, q[j].pos = i, j
+	q[i].pos, q[j].pos = int32(i), int32(j)
 }
 
 // Push implements heap.Interface.
 func (q *entryHeap) Push(x any) {
 	e := x.(*entry)
-	e.pos = len(*q)
+	e.pos = int32(len(*q))
 	*q = append(*q, e)
 }
 
@@ -110,8 +101,8 @@ func (h *Hub) Offer(t job.Task) {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if old := h.entries[taskKey{t.JobID, t.N}]; old != nil {
-		if old.lease != nil && old.handOut > t.HandOut {
+	if old := h.entry(t.JobID, t.N); old != nil {
+		if old.lease != nil && int(old.handOut) > t.HandOut {
 			return
 		}
 		h.drop(old)
@@ -138,26 +129,6 @@ func (h *Hub) rank(t *job.Task) float64 {
 // agingSince only keeps the numbers small, for the sake of their precision.
 var agingSince = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// add makes an entry for a task that has none.
-func (h *Hub) add(t *job.Task) *entry {
-	e := &entry{key: taskKey{t.JobID, t.N}, rank: h.rank(t), queued: t.Queued, handOut: t.HandOut, attempt: t.Attempt, pos: -1}
-	e.class = h.classOf(t)
-	if h.kept+rowBytes(t) <= queueBudget {
-		h.keepRow(e, *t)
-	}
-	h.entries[e.key] = e
-	of := h.byJob[e.key.job]
-	if of == nil {
-		of = &load{}
-		h.byJob[e.key.job] = of
-	}
-	if e.next = of.first; e.next != nil {
-		e.next.prev = e
-	}
-	of.first = e
-	return e
-}
-
 // rowBytes is what a row takes in memory, about; 1 KiB is its texts and its map of transitions.
 func rowBytes(t *job.Task) int { return 1024 + len(t.Params) + len(t.Resources) }
 
@@ -166,29 +137,8 @@ func (h *Hub) keepRow(e *entry, row job.Task) {
 	if len(row.Params) > keepTaskBytes {
 		return
 	}
-	e.task, e.bytes = &row, rowBytes(&row)
-	h.kept += e.bytes
-}
-
-// drop takes an entry out of everything: queue or lease, and the job's list.
-func (h *Hub) drop(e *entry) {
-	h.dequeue(e)
-	h.endLease(e)
-	h.kept -= e.bytes
-	e.bytes = 0
-	delete(h.entries, e.key)
-	if e.next != nil {
-		e.next.prev = e.prev
-	}
-	switch {
-	case e.prev != nil:
-		e.prev.next = e.next
-	case e.next != nil:
-		h.byJob[e.key.job].first = e.next
-	default:
-		delete(h.byJob, e.key.job)
-	}
-	e.prev, e.next = nil, nil
+	e.task, e.bytes = &row, int32(rowBytes(&row))
+	h.kept += int(e.bytes)
 }
 
 // classOf finds or makes the class of a task; a new one joins its queue by enqueue.
@@ -234,7 +184,7 @@ func (h *Hub) dequeue(e *entry) {
 		return
 	}
 	c := e.class
-	heap.Remove(&c.waiting, e.pos)
+	heap.Remove(&c.waiting, int(e.pos))
 	q := h.queues[c.taskType]
 	q.waiting--
 	if len(c.waiting) == 0 {
@@ -267,7 +217,7 @@ func (h *Hub) firstFor(w *worker) *entry {
 func (h *Hub) Withdraw(jobID string, n int) {
 	h.mu.Lock()
 	var stops []stop
-	all := []*entry{h.entries[taskKey{jobID, n}]}
+	all := []*entry{h.entry(jobID, n)}
 	if n == 0 {
 		all = h.ofJob(jobID)
 	}
@@ -283,17 +233,4 @@ func (h *Hub) Withdraw(jobID string, n int) {
 	}
 	h.mu.Unlock()
 	h.push(stops)
-}
-
-func (h *Hub) ofJob(jobID string) []*entry {
-	var all []*entry
-	of := h.byJob[jobID]
-	if of == nil {
-		return nil
-	}
-	for e := of.first; e != nil; e = e.next {
-		all = append(all, e)
-	}
-	slices.SortFunc(all, func(a, b *entry) int { return cmp.Compare(a.key.n, b.key.n) })
-	return all
 }

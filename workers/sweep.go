@@ -106,7 +106,7 @@ func (h *Hub) unsuitable(now time.Time) []misfit {
 				continue
 			}
 			for _, e := range c.waiting {
-				if now.Sub(e.queued) >= graceDispatch {
+				if now.UnixNano()-e.queued >= int64(graceDispatch) {
 					out = append(out, misfit{e, why})
 				}
 			}
@@ -180,7 +180,7 @@ func (h *Hub) fail(ctx context.Context, u misfit) {
 // offerAgain queues a task unless somebody else has done so.
 func (h *Hub) offerAgain(t job.Task) {
 	h.mu.Lock()
-	known := h.entries[taskKey{t.JobID, t.N}] != nil
+	known := h.entry(t.JobID, t.N) != nil
 	h.mu.Unlock()
 	if !known {
 		h.Offer(t)

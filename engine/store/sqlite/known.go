@@ -9,8 +9,8 @@ type known struct{ seq, status int64 }
 type seqs struct{ young, old map[[16]byte]known }
 
 // generation is the number of jobs after which those not seen since are forgotten; about
-// 6 MiB in all.
-const generation = 32 << 10
+// 3 MiB in all.
+const generation = 16 << 10
 
 func (s *seqs) get(id [16]byte) (known, bool) {
 	k, ok := s.young[id]

@@ -66,7 +66,7 @@ func (s *Store) openReader() (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := c.script("PRAGMA busy_timeout=5000; PRAGMA query_only=1; PRAGMA cache_size=-4000"); err != nil {
+	if err := c.script("PRAGMA busy_timeout=5000; PRAGMA query_only=1; PRAGMA cache_size=-1000"); err != nil {
 		return nil, fmt.Errorf("%w (closing: %v)", err, c.close())
 	}
 	return c, nil
