@@ -107,6 +107,7 @@ type home struct {
 	Jobs       []*engine.View
 	Next       string // the query of the next page of jobs
 	Workers    []workers.View
+	Missing    []string // nodes that did not say what they know of the workers
 }
 
 // count is how many jobs there are of a status.
@@ -140,7 +141,7 @@ func (s *Server) pageHome(c *fiber.Ctx, _ *Client) error {
 		h.Live = homeSeconds
 	}
 	if who.may(watchers) {
-		h.Workers = s.hub.Snapshot()
+		h.Workers, h.Missing = s.allWorkers(c.UserContext())
 		counts, err := s.jobs.Counts(c.UserContext())
 		if err != nil {
 			return err

@@ -38,7 +38,8 @@ func (m *metrics) accepted(blueprint string) {
 	m.created[blueprint]++
 }
 
-// metricsText keeps the original's names where they mean the same; new ones say orrery_.
+// metricsText keeps the original's names where they mean the same; new ones say orrery_. Each node
+// tells of itself, for whoever collects them adds up; jobs, workers and nodes are those of all.
 func (s *Server) metricsText(c *fiber.Ctx, _ *Client) error {
 	counts, err := s.jobs.Counts(c.UserContext())
 	if err != nil {
@@ -63,6 +64,12 @@ func (s *Server) metricsText(c *fiber.Ctx, _ *Client) error {
 	fmt.Fprintf(&b, "orrery_tasks_at_workers %d\n", stats.Leased)
 	family("orrery_open_polls", "gauge", "Polls held open now.")
 	fmt.Fprintf(&b, "orrery_open_polls %d\n", stats.Polling)
+	if s.peers != nil {
+		family("orrery_nodes", "gauge", "Nodes of the store that are alive, as this one knows.")
+		fmt.Fprintf(&b, "orrery_nodes %d\n", len(s.peers.All()))
+		family("orrery_node_shards", "gauge", "Shards that this node has, of 256.")
+		fmt.Fprintf(&b, "orrery_node_shards %d\n", s.shards())
+	}
 	family("orrery_jobs", "gauge", "Jobs in the store by status.")
 	for _, status := range job.Statuses {
 		fmt.Fprintf(&b, "orrery_jobs{status=\"%s\"} %d\n", status, counts[status])
@@ -87,6 +94,16 @@ func (s *Server) metricsText(c *fiber.Ctx, _ *Client) error {
 	}
 	c.Set(fiber.HeaderContentType, "text/plain; version=0.0.4; charset=utf-8")
 	return c.SendString(b.String())
+}
+
+// shards is how many this node has.
+func (s *Server) shards() int {
+	for _, p := range s.peers.All() {
+		if p.Self {
+			return p.Shards
+		}
+	}
+	return 0
 }
 
 // process are figures of this process, under the names that the Prometheus client for Go gives

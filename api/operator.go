@@ -141,8 +141,6 @@ func (s *Server) listApprovals(c *fiber.Ctx, who *Client) error {
 	return c.JSON(out)
 }
 
-func (s *Server) listWorkers(c *fiber.Ctx, _ *Client) error { return c.JSON(s.hub.Snapshot()) }
-
 // dashboard has the original's two members; jobs are counted by status, in all under "total".
 func (s *Server) dashboard(c *fiber.Ctx, _ *Client) error {
 	counts, err := s.jobs.Counts(c.UserContext())
@@ -156,7 +154,8 @@ func (s *Server) dashboard(c *fiber.Ctx, _ *Client) error {
 		total += counts[status]
 	}
 	jobs["total"] = total
-	stats := s.hub.Stats()
+	stats, missing := s.allNumbers(c.UserContext())
+	nameMissing(c, missing)
 	return c.JSON(fiber.Map{
 		"workers": fiber.Map{"total": stats.Workers, "polling": stats.Polling},
 		"jobs":    jobs,

@@ -246,9 +246,14 @@ func (r remote) show(p *program, path string, into any) (shown bool, err error) 
 	if err != nil {
 		return false, err
 	}
-	raw, _, err := cl.call(p.ctx, http.MethodGet, path, nil)
+	raw, header, err := cl.call(p.ctx, http.MethodGet, path, nil)
 	if err != nil {
 		return false, err
+	}
+	if missing := header.Get("X-Orrery-Missing-Nodes"); missing != "" {
+		if _, err := fmt.Fprintf(p.stderr, "What only these nodes know is missing, for they do not answer: %s\n", missing); err != nil {
+			return false, err
+		}
 	}
 	if r.Format == "json" {
 		_, err = fmt.Fprintln(p.stdout, indented(raw))

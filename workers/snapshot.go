@@ -27,9 +27,10 @@ type View struct {
 	Age             string              `json:"age"` // of its SDK
 	Version         string              `json:"rxon_version,omitempty"`
 	Emulated        bool                `json:"emulated"`
-	Polling         bool                `json:"polling"`   // a poll is open now
-	WebSocket       bool                `json:"websocket"` // says that it opens one
-	Connected       bool                `json:"connected"` // one is open and known to be its own
+	Polling         bool                `json:"polling"`         // a poll is open now
+	Nodes           []string            `json:"nodes,omitempty"` // where it polls or is connected now, of several
+	WebSocket       bool                `json:"websocket"`       // says that it opens one
+	Connected       bool                `json:"connected"`       // one is open and known to be its own
 	Reputation      float64             `json:"reputation"`
 	Results         int                 `json:"results"` // that the reputation is made from, at most 100
 	Load            *float64            `json:"load,omitempty"`
@@ -161,8 +162,11 @@ func (h *Hub) whyNot(c *class, w *worker, live bool) string {
 	if !slices.Contains(w.available, c.taskType) {
 		return "does not take this type now"
 	}
-	if w.poll == nil {
-		return "does not poll now"
+	switch {
+	case w.poll != nil:
+		return ""
+	case h.neighbors != nil: // a poll at another node is known to that one alone
+		return "does not poll at this node now"
 	}
-	return ""
+	return "does not poll now"
 }

@@ -26,6 +26,8 @@ const (
 	wordUnserved = "unserved" // these tasks of mine wait for a worker
 	wordStop     = "stop"     // a worker that may be connected to you is to stop a task
 	wordFrame    = "frame"    // a worker that is connected to me speaks of a task of yours
+	wordWorkers  = "workers"  // what do you know of the workers
+	wordNumbers  = "numbers"  // how many tasks and polls have you
 )
 
 type lookMessage struct {
@@ -132,6 +134,10 @@ func (p *Peers) Receive(ctx context.Context, from, word string, body []byte) ([]
 			return nil, err
 		}
 		return answer(p.hub.HearFrame(ctx, m.Worker, m.Frame), nil)
+	case wordWorkers:
+		return answer(p.hub.Snapshot(), nil)
+	case wordNumbers:
+		return answer(p.hub.Stats(), nil)
 	}
 	return nil, ErrUnknownWord
 }

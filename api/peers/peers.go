@@ -45,6 +45,8 @@ type Hub interface {
 	Heard(node string, list []workers.Unserved)
 	StopHere(worker, taskID, jobID string)
 	HearFrame(ctx context.Context, worker string, frame []byte) workers.Hearing
+	Snapshot() []workers.View
+	Stats() workers.Stats
 }
 
 var (
@@ -140,7 +142,12 @@ func (p *Peers) Owner(jobID string) (owner node.Peer, ok bool) {
 func (p *Peers) Others() []node.Peer { return p.self.Peers() }
 
 // All gives the nodes that are alive, this one too.
-func (p *Peers) All() []node.Peer { return p.self.All() }
+func (p *Peers) All() []node.Peer {
+	if p.self == nil { // nobody is known before Bind
+		return nil
+	}
+	return p.self.All()
+}
 
 // Changed gives a channel that is closed when it has changed whose jobs are whose.
 func (p *Peers) Changed() <-chan struct{} { return p.self.Changed() }
