@@ -36,6 +36,11 @@ type Unserved struct {
 	MaxCost   *float64        `json:"max_cost,omitempty"`
 	Strategy  string          `json:"strategy,omitempty"` // of the first one
 	Waiting   int             `json:"waiting"`
+
+	// Of the first one: where it stands in a queue, and how long it has waited. The clocks of
+	// nodes differ, so it is no date.
+	Rank     float64 `json:"rank"`
+	WaitedMS int64   `json:"waited_ms"`
 }
 
 // Hearing is what became of a frame.
@@ -58,6 +63,17 @@ type news struct {
 	node     string
 	class    *class
 	strategy string
+	rank     float64   // of the first one
+	queued   time.Time // likewise, by this node's clock
+}
+
+// ahead reports whether what waits there comes before a task that waits here, by more than
+// news can be late. slack is that lateness as a rank.
+func (n *news) ahead(e *entry, slack float64) bool {
+	if n.rank != e.rank {
+		return n.rank-e.rank > slack
+	}
+	return n.queued.Add(repeatEvery).Before(e.queued)
 }
 
 // abroad is what is known of the other nodes' queues, and what they are to be told.
@@ -65,7 +81,7 @@ type abroad struct {
 	fresh  chan struct{}      // something waits that was not told yet
 	told   map[*class]string  // that are to be told, with the strategy of the first task
 	nodes  map[string][]*news // by node, in the order in which they came
-	passes int                // counts the polls that both this node and others could serve
+	passes int                // counts the polls that others could serve, too
 }
 
 func newAbroad() abroad {
@@ -117,8 +133,8 @@ func (h *Hub) newlyUnserved() (list []Unserved) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for c, strategy := range h.abroad.told {
-		if n := len(c.waiting); n > 0 && len(list) < mostTold {
-			list = append(list, c.word(strategy, n))
+		if len(c.waiting) > 0 && len(list) < mostTold {
+			list = append(list, h.word(c, strategy))
 		}
 	}
 	clear(h.abroad.told)
@@ -133,14 +149,19 @@ func (h *Hub) allUnserved() (list []Unserved) {
 			if len(list) == mostTold {
 				return list
 			}
-			list = append(list, c.word(strategyName(c.waiting[0]), len(c.waiting)))
+			list = append(list, h.word(c, strategyName(c.waiting[0])))
 		}
 	}
 	return list
 }
 
-func (c *class) word(strategy string, waiting int) Unserved {
-	return Unserved{Type: c.taskType, Resources: json.RawMessage(c.needs), MaxCost: c.req.maxCost, Strategy: strategy, Waiting: waiting}
+// word is what others are told of a class in which something waits.
+func (h *Hub) word(c *class, strategy string) Unserved {
+	first := c.waiting[0]
+	return Unserved{
+		Type: c.taskType, Resources: json.RawMessage(c.needs), MaxCost: c.req.maxCost, Strategy: strategy, Waiting: len(c.waiting),
+		Rank: first.rank, WaitedMS: h.clock.Now().Sub(first.queued).Milliseconds(),
+	}
 }
 
 // Heard takes in what waits at another node, and wakes as many polls as could be served.
@@ -149,7 +170,8 @@ func (h *Hub) Heard(node string, list []Unserved) {
 	defer h.mu.Unlock()
 	for _, u := range list[:min(len(list), mostTold)] {
 		c := h.classOf(&job.Task{Type: u.Type, Resources: u.Resources, MaxCost: u.MaxCost})
-		n := &news{node: node, class: &class{taskType: c.taskType, key: c.key, needs: c.needs, judge: judge{req: c.req}}, strategy: u.Strategy}
+		n := &news{node: node, class: &class{taskType: c.taskType, key: c.key, needs: c.needs, judge: judge{req: c.req}}, strategy: u.Strategy,
+			rank: u.Rank, queued: h.clock.Now().Add(-time.Duration(u.WaitedMS) * time.Millisecond)}
 		h.abroad.keep(n)
 		for range u.Waiting {
 			if !h.wake(n) {
@@ -192,10 +214,17 @@ func (a *abroad) drop(n *news) {
 	}
 }
 
-// newsFor finds news of tasks that a worker may do. With a task here too they take turns.
-func (a *abroad) newsFor(w *worker, here bool) *news {
+// turnAbroad: of so many polls that a task here could serve, one goes to another node anyway.
+// What is known of the others is up to a second old, and a task that is first in its queue may
+// have come since.
+const turnAbroad = 8
+
+// newsFor finds news of tasks that a worker may do, for a poll for which here waits, if it is
+// not nil. The way to another node and back costs both of them more than a task of their own, so
+// one of this node goes first unless others have waited longer.
+func (h *Hub) newsFor(w *worker, here *entry) *news {
 	var fit []*news
-	for _, list := range a.nodes {
+	for _, list := range h.abroad.nodes {
 		for _, n := range list {
 			if slices.Contains(w.available, n.class.taskType) && n.class.suits(w) {
 				fit = append(fit, n)
@@ -207,15 +236,22 @@ func (a *abroad) newsFor(w *worker, here bool) *news {
 		return nil
 	}
 	slices.SortFunc(fit, func(x, y *news) int { return cmp.Compare(x.node, y.node) })
-	a.passes++
-	turn := len(fit)
-	if here {
-		turn++
+	h.abroad.passes++
+	switch passes := h.abroad.passes; {
+	case here == nil:
+		return fit[passes%len(fit)]
+	case passes%turnAbroad == 0:
+		return fit[passes/turnAbroad%len(fit)]
 	}
-	if i := a.passes % turn; i < len(fit) {
-		return fit[i]
+	slack := 0.0
+	if h.aging > 0 {
+		slack = repeatEvery.Seconds() / h.aging.Seconds()
 	}
-	return nil
+	fit = slices.DeleteFunc(fit, func(n *news) bool { return !n.ahead(here, slack) })
+	if len(fit) == 0 {
+		return nil
+	}
+	return slices.MinFunc(fit, func(x, y *news) int { return cmp.Or(cmp.Compare(y.rank, x.rank), x.queued.Compare(y.queued)) })
 }
 
 // askAt asks another node for a task; nil when there is none for this worker.

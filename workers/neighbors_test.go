@@ -2,6 +2,7 @@ package workers
 
 import (
 	"context"
+	"fmt"
 	"testing"
 
 	"orrery/engine"
@@ -41,5 +42,64 @@ func TestAWorkerThatRegisteredAtAnotherNodeIsKnown(t *testing.T) {
 		if v := r.Snapshot(); len(v) != 1 || len(v[0].Costs.PerSkill) != 1 {
 			t.Errorf("it is known as %+v", v)
 		}
+	}
+}
+
+// asked counts how often other nodes were asked for a task; they have one each time.
+type asked struct{ times int }
+
+func (a *asked) ask(context.Context, string) ([]byte, error) {
+	a.times++
+	return []byte(`{"task_id":"theirs"}`), nil
+}
+
+// taken polls so often, with tasks waiting here too, and says how often another node was asked.
+func (r *rig) taken(times int) int {
+	r.t.Helper()
+	var others asked
+	for i := range times {
+		if body, err := r.Poll(r.ctx, as(callA, fmt.Sprintf("w%d", i)), nil, 0, others.ask); body == nil || err != nil {
+			r.t.Fatalf("poll %d: %s, %v", i, body, err)
+		}
+	}
+	return others.times
+}
+
+func TestTasksOfThisNodeGoFirstUnlessOthersHaveWaitedLonger(t *testing.T) {
+	r := newRig(t)
+	r.neighbors = nobody{}
+	for i := range 48 {
+		r.register(callA, fmt.Sprintf("w%d", i), "echo")
+		r.offer(i+1, "echo")
+	}
+	there := Unserved{Type: "echo", Waiting: 100}
+	r.Heard("b", []Unserved{there})
+	if got := r.taken(16); got != 16/turnAbroad {
+		t.Errorf("of 16 polls %d went to a node whose tasks are as old, want one in %d", got, turnAbroad)
+	}
+	there.WaitedMS = 5000
+	r.Heard("b", []Unserved{there})
+	if got := r.taken(16); got != 16 {
+		t.Errorf("of 16 polls %d went to a node whose tasks are five seconds older, want all", got)
+	}
+	there.WaitedMS, there.Rank = 0, 1
+	r.Heard("b", []Unserved{there})
+	if got := r.taken(8); got != 8 {
+		t.Errorf("of 8 polls %d went to a node whose tasks are more urgent, want all", got)
+	}
+	there.Rank, there.WaitedMS = -1, 5000
+	r.Heard("b", []Unserved{there})
+	if got := r.taken(8); got != 1 {
+		t.Errorf("of 8 polls %d went to a node whose tasks are less urgent, want one", got)
+	}
+}
+
+func TestNothingHereIsAskedForElsewhere(t *testing.T) {
+	r := newRig(t)
+	r.neighbors = nobody{}
+	r.register(callA, "w0", "echo")
+	r.Heard("b", []Unserved{{Type: "echo", Waiting: 1}})
+	if got := r.taken(1); got != 1 {
+		t.Errorf("a poll that finds nothing here asked %d others", got)
 	}
 }

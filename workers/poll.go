@@ -151,15 +151,15 @@ func (h *Hub) meet(c Caller, query url.Values) *worker {
 	return w
 }
 
-// findWork looks for a task of this node, or for news of another's. Neither may keep the
-// other waiting for ever, so they take turns.
+// findWork looks for a task of this node, or for news of another's. Neither keeps the other
+// waiting for ever, see newsFor.
 func (h *Hub) findWork(w *worker, news bool) (g grant, ok bool) {
 	if w.offline {
 		return g, false
 	}
 	e := h.firstFor(w)
 	if news {
-		if n := h.abroad.newsFor(w, e != nil); n != nil {
+		if n := h.newsFor(w, e); n != nil {
 			return grant{news: n}, true
 		}
 	}

@@ -45,6 +45,7 @@ type Column struct {
 	OfSQLite     float64  `json:"ratio_of_sqlite,omitempty"`
 	OfBare       float64  `json:"ratio_of_bare_limit,omitempty"`
 	OfStoreLimit float64  `json:"ratio_of_store_limit,omitempty"`
+	Requests     *float64 `json:"requests_per_job,omitempty"` // answered by all nodes, those between them included
 	StoreCPU     *float64 `json:"store_cpu_us_per_job,omitempty"`
 	Commits      *float64 `json:"store_commits_per_job,omitempty"`
 	RoundTrips   *float64 `json:"store_round_trips_per_job,omitempty"`
@@ -57,6 +58,7 @@ type Column struct {
 	round func(ctx context.Context, jobs int) (time.Duration, error) // one turn
 	load  *load                                                      // nil: the store's own limit
 	cpu   time.Duration                                              // of all its servers
+	asked int64                                                      // requests that they have answered
 	store *yardstick.Used                                            // nil: it is not on the store
 }
 
@@ -288,12 +290,20 @@ func (c *contest) turn(ctx context.Context, col *Column, jobs int, counts bool) 
 			return 0, err
 		}
 	}
+	asked, err := col.answers(ctx)
+	if err != nil {
+		return 0, err
+	}
 	cpu := col.processors()
 	took, err := col.round(ctx, jobs)
 	if err != nil {
 		return 0, err
 	}
 	cpu = col.processors() - cpu
+	answered, err := col.answers(ctx)
+	if err != nil {
+		return 0, err
+	}
 	if col.store != nil {
 		if after, err = c.o.Server.Used(ctx); err != nil {
 			return 0, err
@@ -307,7 +317,7 @@ func (c *contest) turn(ctx context.Context, col *Column, jobs int, counts bool) 
 		return rate, nil
 	}
 	col.roundRates = append(col.roundRates, rate)
-	col.cpu += cpu
+	col.cpu, col.asked = col.cpu+cpu, col.asked+answered-asked
 	if col.store != nil {
 		used := after.Since(before)
 		col.store = new(col.store.Plus(used))
@@ -323,6 +333,21 @@ func (col *Column) processors() (sum time.Duration) {
 		}
 	}
 	return sum
+}
+
+// answers counts the requests that a contestant's nodes have answered, one another's included.
+func (col *Column) answers(ctx context.Context) (sum int64, err error) {
+	if col.Nodes == 0 {
+		return 0, nil
+	}
+	for _, t := range col.load.at {
+		n, err := t.answers(ctx)
+		if err != nil {
+			return 0, err
+		}
+		sum += n
+	}
+	return sum, nil
 }
 
 // forget drops the times of the jobs so far.
@@ -371,6 +396,9 @@ func (col *Column) servers(jobs float64) {
 		disk += u.disk
 	}
 	col.BytesPerJob = float64(disk) / jobs
+	if col.Nodes > 0 {
+		col.Requests = new(float64(col.asked) / jobs)
+	}
 }
 
 // used fills in what the store has used.

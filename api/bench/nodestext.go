@@ -36,6 +36,7 @@ func rowsOf(sh shape) []row {
 	rows := []row{
 		{"created to result p50, ms", known(func(c *Column) float64 { return c.TotalP50 })},
 		{"created to result p99, ms", known(func(c *Column) float64 { return c.TotalP99 })},
+		{"requests per job, between nodes too", func(c *Column) *float64 { return c.Requests }},
 		{"CPU of all nodes per job, us", known(func(c *Column) float64 { return c.CPUPerJob })},
 		{"CPU of the store per job, us", func(c *Column) *float64 { return c.StoreCPU }},
 		{"commits per job", func(c *Column) *float64 { return c.Commits }},

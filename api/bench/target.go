@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -150,6 +151,35 @@ func (t *target) finished(ctx context.Context) (int64, error) {
 		return 0, fmt.Errorf("dashboard of %s: %w", t.name, err)
 	}
 	return d.Jobs["finished"], nil
+}
+
+// answers asks how many requests the server has answered.
+func (t *target) answers(ctx context.Context) (sum int64, err error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, t.url+"/_public/metrics", nil)
+	if err != nil {
+		return 0, err
+	}
+	req.Header.Set("X-Client-Token", t.clientToken)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return 0, err
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(text)) {
+		if rest, ok := strings.CutPrefix(line, "orrery_http_responses_total{"); ok {
+			_, value, _ := strings.Cut(rest, "} ")
+			n, err := strconv.ParseInt(strings.TrimSpace(value), 10, 64)
+			if err != nil {
+				return 0, fmt.Errorf("the metrics of %s: %w", t.name, err)
+			}
+			sum += n
+		}
+	}
+	return sum, nil
 }
 
 // usage is what a server process has used since its start.
