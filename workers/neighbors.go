@@ -63,8 +63,8 @@ type news struct {
 	node     string
 	class    *class
 	strategy string
-	rank     float64   // of the first one
-	queued   time.Time // likewise, by this node's clock
+	rank     float64 // of the first one
+	queued   int64   // likewise, by this node's clock, in Unix nanoseconds
 }
 
 // ahead reports whether what waits there comes before a task that waits here, by more than
@@ -73,7 +73,7 @@ func (n *news) ahead(e *entry, slack float64) bool {
 	if n.rank != e.rank {
 		return n.rank-e.rank > slack
 	}
-	return n.queued.Add(repeatEvery).Before(e.queued)
+	return n.queued+int64(repeatEvery) < e.queued
 }
 
 // abroad is what is known of the other nodes' queues, and what they are to be told.
@@ -160,7 +160,7 @@ func (h *Hub) word(c *class, strategy string) Unserved {
 	first := c.waiting[0]
 	return Unserved{
 		Type: c.taskType, Resources: json.RawMessage(c.needs), MaxCost: c.req.maxCost, Strategy: strategy, Waiting: len(c.waiting),
-		Rank: first.rank, WaitedMS: h.clock.Now().Sub(first.queued).Milliseconds(),
+		Rank: first.rank, WaitedMS: (h.clock.Now().UnixNano() - first.queued) / int64(time.Millisecond),
 	}
 }
 
@@ -171,7 +171,7 @@ func (h *Hub) Heard(node string, list []Unserved) {
 	for _, u := range list[:min(len(list), mostTold)] {
 		c := h.classOf(&job.Task{Type: u.Type, Resources: u.Resources, MaxCost: u.MaxCost})
 		n := &news{node: node, class: &class{taskType: c.taskType, key: c.key, needs: c.needs, judge: judge{req: c.req}}, strategy: u.Strategy,
-			rank: u.Rank, queued: h.clock.Now().Add(-time.Duration(u.WaitedMS) * time.Millisecond)}
+			rank: u.Rank, queued: h.clock.Now().UnixNano() - u.WaitedMS*int64(time.Millisecond)}
 		h.abroad.keep(n)
 		for range u.Waiting {
 			if !h.wake(n) {
@@ -251,7 +251,7 @@ func (h *Hub) newsFor(w *worker, here *entry) *news {
 	if len(fit) == 0 {
 		return nil
 	}
-	return slices.MinFunc(fit, func(x, y *news) int { return cmp.Or(cmp.Compare(y.rank, x.rank), x.queued.Compare(y.queued)) })
+	return slices.MinFunc(fit, func(x, y *news) int { return cmp.Or(cmp.Compare(y.rank, x.rank), cmp.Compare(x.queued, y.queued)) })
 }
 
 // askAt asks another node for a task; nil when there is none for this worker.
