@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"orrery/engine/job"
+	"orrery/engine/store"
 )
 
 // This file tests what happens at the edges between hub, engine and other servers.
@@ -131,5 +132,37 @@ func TestWorkersAreShownWithOneFormOfDates(t *testing.T) {
 	text, err := json.Marshal(r.Snapshot()[0])
 	if err != nil || !strings.Contains(string(text), `"last_seen":"2031-05-06T07:08:09.500Z"`) {
 		t.Errorf("%s %v", text, err)
+	}
+}
+
+// A node whose leases could not be renewed in time may have its shards all the same when it hears
+// of the store again: nobody would bring back what it had thrown away meanwhile.
+func TestTasksStayWhileLeasesAreInDoubt(t *testing.T) {
+	r := newRig(t)
+	r.register(callC, "c", "echo")
+	task := r.offer(1, "echo")
+	set := func(elsewhere bool) {
+		r.desk.mu.Lock()
+		defer r.desk.mu.Unlock()
+		r.desk.elsewhere = map[byte]bool{job.ShardOf(task.JobID): elsewhere}
+	}
+	set(true)
+	if g, ok := r.take(callC, "c"); ok {
+		t.Fatalf("handed out without a lease: %+v", g)
+	}
+	if s := r.Stats(); s.Queued != 1 || s.Leased != 0 {
+		t.Fatalf("%d tasks are queued and %d at workers, want the one queued", s.Queued, s.Leased)
+	}
+	set(false)
+	g := r.mustTake(callC, "c")
+	if row := r.desk.rows[taskKey{task.JobID, task.N}]; row.ID != g.TaskID || row.HandOut != 1 || row.Attempt != 1 {
+		t.Errorf("the first hand-out is noted as %+v", row)
+	}
+	set(true)
+	var lost store.ShardSet
+	lost.Add(job.ShardOf(task.JobID))
+	r.Drop(lost)
+	if s := r.Stats(); s.Queued != 0 || s.Leased != 0 {
+		t.Errorf("%d tasks are queued and %d at workers of a shard that is another's", s.Queued, s.Leased)
 	}
 }

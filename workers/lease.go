@@ -230,7 +230,11 @@ func (h *Hub) lose(ctx context.Context, losses []loss) {
 			continue
 		}
 		h.log.Info("a worker lost a task", "task_id", x.id, "worker", t.Worker, "confirmed", confirmed, "why", x.why)
-		if err := h.desk.Lost(ctx, t, confirmed, x.why); err != nil && !errors.Is(err, engine.ErrElsewhere) {
+		err = h.desk.Lost(ctx, t, confirmed, x.why)
+		if errors.Is(err, engine.ErrElsewhere) && !h.desk.Mine(t.JobID) { // else its shard is still being taken up
+			err = nil
+		}
+		if err != nil {
 			h.log.Warn("a lost task could not be given back and is tried again", "task_id", x.id, "error", err)
 			h.mu.Lock()
 			if h.entry(t.JobID, t.N) == nil {

@@ -85,7 +85,9 @@ func (h *Hub) Poll(ctx context.Context, c Caller, query url.Values, hold time.Du
 			return body, nil
 		}
 		if !errors.Is(err, errGone) {
-			h.log.Warn("a task could not be handed out and stays queued", "task_id", g.id, "worker", c.WorkerID, "error", err)
+			if !errors.Is(err, engine.ErrElsewhere) {
+				h.log.Warn("a task could not be handed out and stays queued", "task_id", g.id, "worker", c.WorkerID, "error", err)
+			}
 			h.pause(ctx, timer)
 			return nil, nil
 		}
@@ -252,22 +254,31 @@ func (h *Hub) deliver(ctx context.Context, e *entry, id string) ([]byte, error) 
 		h.drop(e) // the job was removed
 		return nil, errGone
 	}
+	h.putBack(e)
+	return nil, err
+}
+
+// putBack undoes a hand-out that could not be done. The task is not offered to another poll: it
+// would fail just the same.
+func (h *Hub) putBack(e *entry) {
 	h.endLease(e)
 	e.handOut--
 	e.attempt--
-	h.enqueue(e) // not offered to another poll: the store would fail it just the same
-	return nil, err
+	h.enqueue(e)
 }
 
 // sent notes the hand-out, unless the lease ended meanwhile.
 func (h *Hub) sent(e *entry, t job.Task) error {
-	if !h.desk.Mine(t.JobID) { // its shard has gone to another node, which hands it out
+	if !h.desk.Mine(t.JobID) {
+		// Its shard is on the way to another node, and Drop comes; or this node does not know for
+		// a moment whether its leases stand, and then nobody would bring the task back.
 		h.mu.Lock()
 		defer h.mu.Unlock()
-		if e.lease != nil && e.lease.id == t.ID {
-			h.drop(e)
+		if e.lease == nil || e.lease.id != t.ID {
+			return errGone
 		}
-		return errGone
+		h.putBack(e)
+		return engine.ErrElsewhere
 	}
 	due := t.LeasedAt.Add(time.Duration(h.desk.AttemptSeconds(t) * float64(time.Second)))
 	t.Due = &due

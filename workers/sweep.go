@@ -171,7 +171,11 @@ func (h *Hub) fail(ctx context.Context, u misfit) {
 	}
 	h.drop(u.e)
 	h.mu.Unlock()
-	if err := h.desk.Unsuitable(ctx, *row, u.why); err != nil && !errors.Is(err, engine.ErrElsewhere) {
+	err := h.desk.Unsuitable(ctx, *row, u.why)
+	if errors.Is(err, engine.ErrElsewhere) && !h.desk.Mine(row.JobID) { // else its shard is still being taken up
+		err = nil
+	}
+	if err != nil {
 		h.log.Warn("a task that no worker may do could not be failed and is queued again", "job", row.JobID, "task", row.N, "error", err)
 		h.offerAgain(*row)
 	}

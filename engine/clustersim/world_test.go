@@ -231,7 +231,7 @@ func (w *world) strike(r *rand.Rand, n *node) {
 		w.wait(away)
 		s.link.setCut(false)
 	default:
-		n.jump(r.Int64N(10_000) - 5_000)
+		n.jump(r.Int64N(60_000) - 30_000)
 		w.note("the clock of %s jumps", n.name)
 	}
 }

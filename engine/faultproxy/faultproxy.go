@@ -47,6 +47,7 @@ type setting struct {
 	delay  time.Duration // of each direction
 	refuse bool
 	lose   bool
+	tap    func(Side, []byte)
 }
 
 // Start begins to pass connections on to the address of a server.
@@ -84,6 +85,10 @@ func (p *Proxy) Refuse(on bool) { p.change(func(now *setting) { now.refuse = on 
 // LoseAnswers resets a link when the server's next bytes come, which are dropped: what was
 // asked for was done, and the client is told that it failed.
 func (p *Proxy) LoseAnswers(on bool) { p.change(func(now *setting) { now.lose = on }) }
+
+// Tap has f called with all that is passed on from now on, from several goroutines, before it is;
+// nil ends it. f must not keep the text.
+func (p *Proxy) Tap(f func(Side, []byte)) { p.change(func(now *setting) { now.tap = f }) }
 
 // Cut resets all links that are there.
 func (p *Proxy) Cut() {

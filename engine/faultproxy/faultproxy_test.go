@@ -220,3 +220,22 @@ func TestServerThatIsNotThere(t *testing.T) {
 		t.Errorf("a link to nowhere: %v", err)
 	}
 }
+
+func TestTap(t *testing.T) {
+	addr, _ := echo(t)
+	p := start(t, addr)
+	c := dial(t, p)
+	var heard [2]atomic.Int64
+	p.Tap(func(s Side, text []byte) {
+		heard[s-ToServer].Add(int64(len(text)))
+	})
+	works(t, c)
+	if to, back := heard[0].Load(), heard[1].Load(); to != int64(len("hello")) || back != to {
+		t.Errorf("the tap heard %d bytes on their way to the server and %d back", to, back)
+	}
+	p.Tap(nil)
+	works(t, c)
+	if to := heard[0].Load(); to != int64(len("hello")) {
+		t.Errorf("the tap heard %d bytes after its end", to)
+	}
+}

@@ -104,8 +104,12 @@ func (l *link) deliver(one parcel, to net.Conn, side Side) bool {
 		default:
 		}
 	}
-	if set, _ := l.p.now(); set.lose && side == ToClient && len(one.text) > 0 {
+	set, _ := l.p.now()
+	if set.lose && side == ToClient && len(one.text) > 0 {
 		return false
+	}
+	if set.tap != nil {
+		set.tap(side, one.text)
 	}
 	if len(one.text) == 0 {
 		if half, ok := to.(*net.TCPConn); ok {

@@ -217,6 +217,9 @@ func TestPostgresFaults(t *testing.T) {
 	}
 	defer proxy.Close()
 	s := newPostgresServer(t, program(t, ""), db, proxy.Addr())
+	if postgresJobsOf(t) > postgresJobs {
+		s.patience = longPatience
+	}
 	b := &breakage{s: s, db: db, proxy: proxy, random: rand.New(rand.NewPCG(number, 16))}
 	s.start()
 	crowd(t, s.addr, 4)

@@ -52,5 +52,9 @@ func (r *recoveries) tell(t *testing.T, store string) {
 	}
 }
 
+// longPatience is for jobs that are still to end after the last fault of a long form: thousands, on a
+// machine that may be busy with other tests.
+const longPatience = 8 * time.Minute
+
 // long reports whether the long forms are to run: bigger numbers, and every fault many times.
 func long() bool { return os.Getenv("ORRERY_LONG") != "" }
