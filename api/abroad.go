@@ -1,12 +1,14 @@
 package api
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"slices"
 	"time"
 
@@ -14,6 +16,7 @@ import (
 
 	"orrery/api/peers"
 	"orrery/engine"
+	"orrery/engine/node"
 	"orrery/workers"
 	"orrery/workers/protocol"
 )
@@ -66,17 +69,42 @@ func joinBeats(own []byte, others []*peers.Answer) ([]byte, error) {
 	return protocol.HeartbeatReply(slices.Compact(all.Cancel), all.Full), nil
 }
 
-// asker gives the way by which a poll that is held here asks other nodes; nil without any.
-func (s *Server) asker(c *fiber.Ctx) workers.Ask {
-	if s.peers == nil {
-		return nil
+const (
+	// arrivesHeader is in a poll that a node hands on: it will say when the task that it gets
+	// has gone to the worker.
+	arrivesHeader = "X-Orrery-Arrives"
+	taskHeader    = "X-Orrery-Task" // in the answer to it: the task
+)
+
+// pollForOther answers a poll that another node holds.
+func (s *Server) pollForOther(c *fiber.Ctx, who workers.Caller, query url.Values) ([]byte, error) {
+	task, id, err := s.hub.PollOnce(s.held, who, query)
+	if task != nil && c.Get(arrivesHeader) != "" {
+		s.hub.Entrust(id)
+		c.Set(taskHeader, id)
 	}
-	return func(ctx context.Context, id string) ([]byte, error) {
+	return task, err
+}
+
+// asker gives the way by which a poll that is held here asks other nodes, nil without any; and
+// what is to be called when a task goes to the worker.
+func (s *Server) asker(c *fiber.Ctx) (ask workers.Ask, arrived func(task []byte)) {
+	if s.peers == nil {
+		return nil, func([]byte) {}
+	}
+	var from node.Peer
+	var got *peers.Answer // the last task of another node
+	arrived = func(task []byte) {
+		if got != nil && got.Header.Get(taskHeader) != "" && bytes.Equal(task, got.Body) {
+			s.peers.Arrived(from, got.Header.Get(taskHeader))
+		}
+	}
+	ask = func(ctx context.Context, id string) ([]byte, error) {
 		for _, to := range s.peers.Others() {
 			if to.ID != id {
 				continue
 			}
-			a, err := s.relay(c, to, abroadAnswer)
+			a, err := s.askForTask(c, to)
 			switch {
 			case err != nil:
 				return nil, err
@@ -85,10 +113,21 @@ func (s *Server) asker(c *fiber.Ctx) workers.Ask {
 			case a.Status != fiber.StatusOK:
 				return nil, fmt.Errorf("the node %s answers %d to a poll: %.200s", id, a.Status, a.Body)
 			}
+			from, got = to, a
 			return a.Body, nil
 		}
 		return nil, fmt.Errorf("the node %s is gone", id)
 	}
+	return ask, arrived
+}
+
+// askForTask hands a poll on that is held here.
+func (s *Server) askForTask(c *fiber.Ctx, to node.Peer) (*peers.Answer, error) {
+	ctx, cancel := context.WithTimeout(c.UserContext(), abroadAnswer)
+	defer cancel()
+	r := asItCame(c)
+	r.Header.Set(arrivesHeader, "1")
+	return s.peers.Relay(ctx, to, r)
 }
 
 // result takes a worker's result: here, or at the node that owns the task's job. While nobody

@@ -66,7 +66,8 @@ type purse struct {
 	drawn   time.Time // when
 	ends    time.Time // of their life
 	from    time.Time // the time of a turn in debt
-	none    time.Time // no turn comes before
+	none    time.Time // the store is not asked again before
+	free    time.Time // when it has a turn again, unless other nodes give some back
 	drawing chan struct{}
 }
 
@@ -97,7 +98,8 @@ func (j *joint) take(name string, debt time.Duration) time.Duration {
 			j.mu.Unlock()
 			return wait
 		}
-		if wait := p.none.Sub(now); debt == 0 && wait > 0 {
+		if debt == 0 && now.Before(p.none) {
+			wait := max(p.free.Sub(now), drawAgain)
 			j.mu.Unlock()
 			return wait
 		}
@@ -170,7 +172,8 @@ func (j *joint) draw(name string, p *purse, debt time.Duration, n, back int) {
 	}
 	p.turns, p.size, p.drawn, p.from = d.Turns, d.Turns, now, now.Add(d.Wait)
 	if p.ends = now.Add(purseLife); d.Turns == 0 {
-		p.none = now.Add(max(d.Wait, drawAgain))
+		p.free = now.Add(d.Wait)
+		p.none = now.Add(max(min(d.Wait, purseLife), drawAgain))
 	} else if d.Wait > 0 {
 		p.ends = p.from.Add(purseLife)
 	}

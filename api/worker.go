@@ -20,7 +20,8 @@ type Hub interface {
 	Register(ctx context.Context, c workers.Caller, body []byte) ([]byte, error)
 	Heartbeat(ctx context.Context, c workers.Caller, body []byte) ([]byte, error)
 	Poll(ctx context.Context, c workers.Caller, query url.Values, hold time.Duration, ask workers.Ask) ([]byte, error)
-	PollOnce(ctx context.Context, c workers.Caller, query url.Values) ([]byte, error)
+	PollOnce(ctx context.Context, c workers.Caller, query url.Values) (body []byte, id string, err error)
+	Entrust(id string)
 	Result(ctx context.Context, c workers.Caller, body []byte) ([]byte, error)
 	Event(ctx context.Context, c workers.Caller, body []byte) ([]byte, error)
 	AuthToken(ctx context.Context, c workers.Caller) ([]byte, error)
@@ -172,13 +173,14 @@ func (s *Server) workerPoll(c *fiber.Ctx, _ *Client) error {
 		query = nil // as if it had none: a poll is not refused for what it need not say
 	}
 	var task []byte
+	ask, arrived := s.asker(c)
 	if sealed(c) != nil {
-		task, err = s.hub.PollOnce(s.held, who, query)
+		task, err = s.pollForOther(c, who, query)
 	} else {
 		if s.polls != nil && s.hub.Admits(who) { // names that nobody proved are not counted
 			s.holdBack(s.polls.queue(who.WorkerID))
 		}
-		task, err = s.hub.Poll(s.held, who, query, s.cfg.PollHold, s.asker(c))
+		task, err = s.hub.Poll(s.held, who, query, s.cfg.PollHold, ask)
 	}
 	switch {
 	case err != nil:
@@ -189,6 +191,7 @@ func (s *Server) workerPoll(c *fiber.Ctx, _ *Client) error {
 	case task == nil:
 		return c.SendStatus(fiber.StatusNoContent)
 	}
+	defer arrived(task)
 	return reply(c, task)
 }
 

@@ -48,10 +48,11 @@ type Config struct {
 	Tokens      map[string]Digest // worker id -> individual token (workers.toml)
 	Aging       time.Duration     // a waiting task gains a whole priority in this time; 0: priorities stand as they are
 	Limits      Limits
-	TaskSecret  string    // signs tasks (ORCHESTRATOR_SECRET_KEY); "": unsigned
-	Neighbors   Neighbors // the other nodes of the store; nil: there are none
-	Secret      []byte    // signs the tokens that workers are given, the same at all nodes; nil: one of this process
-	Keys        Keys      // remembers which of them were used up; nil: this process does
+	TaskSecret  string        // signs tasks (ORCHESTRATOR_SECRET_KEY); "": unsigned
+	Neighbors   Neighbors     // the other nodes of the store; nil: there are none
+	Secret      []byte        // signs the tokens that workers are given, the same at all nodes; nil: one of this process
+	Arrive      time.Duration // how long another node has to say that a task has gone to its worker; 0: 10 s
+	Keys        Keys          // remembers which of them were used up; nil: this process does
 }
 
 // Limits bounds what workers say; zero fields take the default.
@@ -113,6 +114,7 @@ type Hub struct {
 
 	neighbors Neighbors
 	abroad    abroad
+	arrive    time.Duration // see entrust.go
 }
 
 var _ engine.Dispatcher = (*Hub)(nil)
@@ -126,7 +128,7 @@ func New(ctx context.Context, cfg Config) (*Hub, error) {
 		workers: map[string]*worker{}, skilled: map[string]map[*worker]struct{}{}, served: map[string]bool{},
 		kinds: map[string]*ability{}, byJob: map[string]*load{},
 		queues: map[string]*queue{}, benches: map[string]*bench{}, links: map[*Link]struct{}{},
-		neighbors: cfg.Neighbors, abroad: newAbroad(),
+		neighbors: cfg.Neighbors, abroad: newAbroad(), arrive: cmp.Or(cfg.Arrive, arriveTime),
 	}
 	if h.ttl <= 0 {
 		h.ttl = DefaultTTL

@@ -31,6 +31,7 @@ type lease struct {
 	reports   int           // progress that came in that second
 	flooded   bool          // it was told that progress is dropped
 	adopted   time.Time     // when this node took it over as a row of the store; zero: it handed it out itself
+	entrusted time.Time     // when another node took it for its worker, until it says that it arrived
 	orphan    bool          // an emulated worker of an earlier process had it
 }
 

@@ -272,10 +272,11 @@ func (h *Hub) askAt(ctx context.Context, n *news, ask Ask) []byte {
 }
 
 // PollOnce is Poll for a poll that is held by another node: it looks, and answers at once. A
-// poll of the same worker that is open here stays open, for it would have had the task.
-func (h *Hub) PollOnce(ctx context.Context, c Caller, query url.Values) ([]byte, error) {
+// poll of the same worker that is open here stays open, for it would have had the task. id is
+// the task's.
+func (h *Hub) PollOnce(ctx context.Context, c Caller, query url.Values) (body []byte, id string, err error) {
 	if !protocol.ValidID(c.WorkerID) || !h.Admits(c) {
-		return nil, ErrUnauthorized
+		return nil, "", ErrUnauthorized
 	}
 	for {
 		h.mu.Lock()
@@ -287,15 +288,15 @@ func (h *Hub) PollOnce(ctx context.Context, c Caller, query url.Values) ([]byte,
 		}
 		h.mu.Unlock()
 		if !ok {
-			return nil, nil
+			return nil, "", nil
 		}
 		body, err := h.deliver(ctx, g.e, g.id)
 		if err == nil {
-			return body, nil
+			return body, g.id, nil
 		}
 		if !errors.Is(err, errGone) {
 			h.log.Warn("a task could not be handed out and stays queued", "task_id", g.id, "worker", c.WorkerID, "error", err)
-			return nil, nil
+			return nil, "", nil
 		}
 	}
 }

@@ -3,7 +3,9 @@ package workers
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
+	"time"
 
 	"orrery/engine"
 )
@@ -101,5 +103,42 @@ func TestNothingHereIsAskedForElsewhere(t *testing.T) {
 	r.Heard("b", []Unserved{{Type: "echo", Waiting: 1}})
 	if got := r.taken(1); got != 1 {
 		t.Errorf("a poll that finds nothing here asked %d others", got)
+	}
+}
+
+// A node that took a task for its worker and then says nothing has died with it, or never got
+// it: the worker, of an age that lists no tasks, would not be missed before the deadline.
+func TestATaskThatDoesNotArriveGoesBack(t *testing.T) {
+	r := newRig(t)
+	r.neighbors = nobody{}
+	r.register(callA, "w", "echo")
+	for n := range 4 {
+		r.offer(n+1, "echo")
+	}
+	var ids []string
+	for range 4 {
+		body, id, err := r.PollOnce(r.ctx, as(callA, "w"), nil)
+		if err != nil || body == nil {
+			t.Fatalf("poll: %s, %v", body, err)
+		}
+		ids = append(ids, id)
+	}
+	for _, id := range ids[:3] { // the fourth was taken by a node that does not know of this
+		r.Entrust(id)
+	}
+	r.Arrived(ids[0])
+	r.Arrived("nobody's")
+	r.mu.Lock()
+	r.find(ids[1]).lease.confirmed = true // its worker has shown it
+	r.mu.Unlock()
+	r.clock.Advance(arriveTime - time.Second)
+	r.Sweep(r.ctx)
+	if len(r.desk.lost) != 0 {
+		t.Fatalf("lost too early: %v", r.desk.lost)
+	}
+	r.clock.Advance(time.Second)
+	r.Sweep(r.ctx)
+	if len(r.desk.lost) != 1 || !strings.Contains(r.desk.lost[0], "did not say that it arrived") || r.desk.lostTasks[0].ID != ids[2] {
+		t.Fatalf("lost %v, want %s", r.desk.lost, ids[2])
 	}
 }

@@ -40,6 +40,7 @@ func (h *Hub) Sweep(ctx context.Context) {
 	now := h.clock.Now()
 	h.auth.expire(now)
 	h.lose(ctx, h.silent(now))
+	h.lose(ctx, h.stranded(now))
 	for _, u := range h.unsuitable(now) {
 		h.fail(ctx, u)
 	}

@@ -46,13 +46,19 @@ func (c *cluster) through(tries int, method, path string, body any, want int) in
 
 func TestARateHoldsOverAllNodes(t *testing.T) {
 	c := newBoundCluster(t, api.Rates{Per: 24 * time.Hour, Requests: 40}, nil, "a", "b", "c")
-	if n := c.through(30, "GET", "/api/v1/nodes", nil, http.StatusOK); n != 40 {
-		t.Errorf("%d of 90 requests came through, the limit is 40", n)
+	n := c.through(30, "GET", "/api/v1/nodes", nil, http.StatusOK)
+	if n < 40-3*4 || n > 40 {
+		t.Errorf("%d of 90 requests came through, the limit is 40, and each node may keep 4", n)
 	}
-	for _, s := range c.nodes {
-		if status, _ := s.call("GET", "/api/v1/nodes", nil); status != http.StatusTooManyRequests {
-			t.Errorf("node %s answers %d when the limit is used up", s.id, status)
+	for _, s := range c.nodes { // what a node has drawn and not used is there for who asks it
+		for range 40 {
+			if status, _ := s.call("GET", "/api/v1/nodes", nil); status == http.StatusOK {
+				n++
+			}
 		}
+	}
+	if n != 40 {
+		t.Errorf("%d requests came through in all, the limit is 40", n)
 	}
 }
 

@@ -51,6 +51,8 @@ type cluster struct {
 	http  *http.Client
 	rates api.Rates // of servers that are started from now on
 	quota *int64    // of the client's jobs in a month
+	// arrive is how long a node may keep a task of another before its worker has it.
+	arrive time.Duration
 }
 
 func newCluster(t testing.TB, ids ...string) *cluster {
@@ -124,7 +126,7 @@ func (s *server) join(addr string) {
 	catalog.UseStore(s.rows)
 	s.peers, err = peers.New(peers.Config{ID: s.id, Secret: secret, Log: log})
 	s.check(err)
-	s.hub, err = workers.New(ctx, workers.Config{Clock: clock.Real{}, Records: s.rows, Log: log, SharedToken: workerToken, Neighbors: s.peers})
+	s.hub, err = workers.New(ctx, workers.Config{Clock: clock.Real{}, Records: s.rows, Log: log, SharedToken: workerToken, Neighbors: s.peers, Arrive: s.arrive})
 	s.check(err)
 	s.engine, err = engine.New(engine.Config{Store: s.rows, Blueprints: catalog, Dispatcher: s.hub, Log: log, Nodes: s.peers})
 	s.check(err)

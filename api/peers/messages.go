@@ -26,6 +26,7 @@ const (
 	wordUnserved = "unserved" // these tasks of mine wait for a worker
 	wordStop     = "stop"     // a worker that may be connected to you is to stop a task
 	wordFrame    = "frame"    // a worker that is connected to me speaks of a task of yours
+	wordArrived  = "arrived"  // a task of yours that I took has gone to its worker
 	wordWorkers  = "workers"  // what do you know of the workers
 	wordNumbers  = "numbers"  // how many tasks and polls have you
 )
@@ -134,6 +135,13 @@ func (p *Peers) Receive(ctx context.Context, from, word string, body []byte) ([]
 			return nil, err
 		}
 		return answer(p.hub.HearFrame(ctx, m.Worker, m.Frame), nil)
+	case wordArrived:
+		var m arrivedMessage
+		if err := json.Unmarshal(body, &m); err != nil {
+			return nil, err
+		}
+		p.hub.Arrived(m.Task)
+		return answer(struct{}{}, nil)
 	case wordWorkers:
 		return answer(p.hub.Snapshot(), nil)
 	case wordNumbers:

@@ -45,6 +45,7 @@ type Hub interface {
 	Heard(node string, list []workers.Unserved)
 	StopHere(worker, taskID, jobID string)
 	HearFrame(ctx context.Context, worker string, frame []byte) workers.Hearing
+	Arrived(task string)
 	Snapshot() []workers.View
 	Stats() workers.Stats
 }

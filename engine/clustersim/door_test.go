@@ -101,7 +101,8 @@ func (s *server) serve(ctx context.Context, o *order, seal *peers.Seal) ([]byte,
 		return out, err
 	case opPoll:
 		if seal != nil {
-			return s.hub.PollOnce(s.held, o.Caller, o.Query)
+			task, _, err := s.hub.PollOnce(s.held, o.Caller, o.Query)
+			return task, err
 		}
 		return s.hub.Poll(s.held, o.Caller, o.Query, o.Hold, s.asker(o))
 	case opResult:
