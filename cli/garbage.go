@@ -18,9 +18,9 @@ import (
 // large, and needs no more garbage than before.
 
 const (
-	garbageMost    = 300      // percent of what is live, while that is little
+	garbageMost    = 400      // percent of what is live, while that is little
 	garbageLeast   = 50       // percent, however much is live: collecting is never most of the work
-	garbageBytes   = 48 << 20 // about as much garbage in between, less a quarter of what is live
+	garbageBytes   = 80 << 20 // about as much garbage in between, less three quarters of what is live
 	garbageLook    = time.Second
 	garbageIdle    = 5 * time.Second // without work, after which unused memory is given back
 	garbageNothing = 1 << 20         // bytes a look that count as no work: timers, heartbeats
@@ -71,7 +71,7 @@ func watchGarbage(ctx context.Context, log *slog.Logger) {
 
 // percentFor gives the garbage that suits a live heap, in percent of it.
 func percentFor(live uint64) int {
-	garbage := garbageBytes - min(garbageBytes, live/4)
+	garbage := garbageBytes - min(garbageBytes, live/4*3)
 	return int(min(garbageMost, max(garbageLeast, garbage*100/max(live, 1))))
 }
 

@@ -12,7 +12,7 @@ func TestGarbageFollowsTheLiveHeap(t *testing.T) {
 		live uint64
 		want int
 	}{
-		{0, 300}, {8 << 20, 300}, {16 << 20, 275}, {32 << 20, 125}, {48 << 20, 75}, {64 << 20, 50}, {96 << 20, 50}, {1 << 30, 50},
+		{0, 400}, {8 << 20, 400}, {16 << 20, 400}, {32 << 20, 175}, {48 << 20, 91}, {64 << 20, 50}, {96 << 20, 50}, {1 << 30, 50},
 	} {
 		if got := percentFor(c.live); got != c.want {
 			t.Errorf("%d MiB live: %d %%, want %d", c.live>>20, got, c.want)

@@ -18,6 +18,7 @@ import (
 	"orrery/engine/observe"
 	"orrery/engine/quota"
 	"orrery/engine/store"
+	"orrery/starlib"
 )
 
 // This file holds the engine, what it is built from, and its start and stop.
@@ -101,11 +102,12 @@ func (c Config) withDefaults() Config {
 type Engine struct {
 	cfg       Config
 	store     store.Store
-	shards    *shards // that this engine owns; nil: all
-	locks     *locks  // of jobs
-	shelves   shelves // of data stores
-	local     bool    // the store is part of this process
-	submits   *locks  // of jobs that are submitted with an idempotency key
+	shards    *shards      // that this engine owns; nil: all
+	locks     *locks       // of jobs
+	shelves   shelves      // of data stores
+	local     bool         // the store is part of this process
+	world     starlib.Host // what all steps see alike
+	submits   *locks       // of jobs that are submitted with an idempotency key
 	quota     *quota.Book
 	mail      mail
 	hot       hotList
@@ -143,6 +145,7 @@ func New(cfg Config) (*Engine, error) {
 		locks: newLocks(), submits: newLocks(),
 		timers: make(chan struct{}, 1), outbox: make(chan struct{}, 1), copies: make(chan struct{}, 1),
 	}
+	e.world = worldOf(e)
 	var err error
 	if e.shards, err = newShards(cfg.Store, cfg.Nodes); err != nil {
 		return nil, err

@@ -14,11 +14,18 @@ import (
 
 // hostFor gives a step of the job its view of stores, jobs, environment and time.
 func (e *Engine) hostFor(j *job.Job, data store.Data, t *turn) starlib.Host {
-	h := starlib.Host{Jobs: jobsView{e, j, data}, Files: e.filesOf(j.ID), Env: e.cfg.Env, Sleep: e.sleep, Now: e.cfg.Clock.Now}
+	h := e.world
+	h.Jobs, h.Files = jobsView{e, j, data}, e.filesOf(j.ID)
 	if t != nil { // a nil *turn in the interface would not be nil
 		h.Stores = t
 	}
-	if e.cfg.Databases != nil { // nor is a nil *Databases
+	return h
+}
+
+// worldOf gives what all steps see alike, made once.
+func worldOf(e *Engine) starlib.Host {
+	h := starlib.Host{Env: e.cfg.Env, Sleep: e.sleep, Now: e.cfg.Clock.Now}
+	if e.cfg.Databases != nil { // a nil *Databases in the interface would not be nil
 		h.Databases = e.cfg.Databases
 	}
 	return h

@@ -91,7 +91,7 @@ func (w *writer) afterFold() {
 		w.bring("PASSIVE")
 		killpoint.At("sqlite.after-checkpoint")
 	}
-	if err := w.log.lengthen(w.s.opts.CheckpointBytes / 4); err != nil {
+	if err := w.log.lengthen(w.s.opts.CheckpointBytes / 4 * 3); err != nil {
 		w.complain("lengthen the log", err)
 	}
 }

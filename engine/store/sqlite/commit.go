@@ -152,9 +152,7 @@ func (p *plan) applyJob(w *writer) error {
 		if err := w.putHeld(p.id, p.c.Tasks); err != nil {
 			return err
 		}
-		if w.fresh.jobs[p.id] == f { // it was not written for a hand-out
-			return w.renewFresh(f, &p.rows)
-		}
+		return w.renewFresh(f, &p.rows)
 	}
 	k, ok, err := w.lookUp(p.id)
 	if err == nil && ok {
@@ -232,23 +230,33 @@ func (w *writer) nextValue() (int64, error) {
 	return w.value, nil
 }
 
+// handOutText writes a task that was handed out over the one that waited for that.
+const handOutText = "UPDATE parts SET open=?, state=?, hand_out=?, due=?, f=?, body=? WHERE k=? AND state=1 AND hand_out=?"
+
+func (t *taskRow) handOutArgs(seq int64) []driver.Value {
+	return []driver.Value{t.open, t.state, t.handOut, t.due, int64(store.Format), t.text, partKey(seq, taskPart, t.n), t.handOut - 1}
+}
+
 // HandOut queues the task as given; the WHERE drops it when it is not the next hand-out, be
 // it that the task has returned.
 func (s *Store) HandOut(t job.Task) {
 	id, ok := job.ParseID(t.JobID)
 	body, err := store.Encode(&t)
+	open, due := taskWakes(&t)
+	next := taskRow{int64(t.N), open, taskCodes[t.State], int64(t.HandOut), due, body}
 	if !ok || err != nil || taskCodes[t.State] == 0 {
 		s.opts.Log.Warn("hand-out not written", "job", t.JobID, "task", t.N, "state", t.State, "error", err)
 		return
 	}
 	s.later("hand-out", &write{size: len(body), keep: true, out: &handOut{id: id, task: t.N}, do: func(w *writer) error {
+		if f := w.fresh.jobs[id]; f != nil {
+			return w.handOutFresh(f, next, next.handOutArgs(f.seq))
+		}
 		k, ok, err := w.lookUp(id)
 		if err != nil || !ok {
 			return err
 		}
-		open, due := taskWakes(&t)
-		_, err = w.exec("UPDATE parts SET open=?, state=?, hand_out=?, due=?, f=?, body=? WHERE k=? AND state=1 AND hand_out=?",
-			open, taskCodes[t.State], int64(t.HandOut), due, int64(store.Format), body, partKey(k.seq, taskPart, int64(t.N)), int64(t.HandOut-1))
+		_, err = w.exec(handOutText, next.handOutArgs(k.seq)...)
 		return err
 	}})
 }

@@ -1,7 +1,6 @@
 package sqlite
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"database/sql/driver"
@@ -36,9 +35,10 @@ const (
 // folding is what the writer knows of the transaction that is open.
 type folding struct {
 	open   bool
-	owed   [][]byte // payloads of the entries since the last fold
-	named  int      // names that stood in the log before the first of them
-	pages  int      // that they touch, at most
+	owed   int      // entries of the redo log since the last fold
+	from   int64    // where the first of them begins
+	named  int      // names that stood in the log before it
+	pages  int      // that they touch, at most, without those of fresh jobs
 	lost   bool     // a failed transaction took them away: they must be run again before anything else
 	counts counts   // what they add
 	stale  bool     // the log lacks a batch that SQLite has: it must begin anew
@@ -56,16 +56,19 @@ func (w *writer) begin() error {
 	if !w.fold.lost {
 		return nil
 	}
-	names := w.redo.names[:w.fold.named:w.fold.named]
-	for _, payload := range w.fold.owed {
-		all, more, err := readStatements(payload, names)
-		if err == nil {
-			err = w.rerun(all)
-		}
-		if err != nil {
-			return fmt.Errorf("bring back batches that are in the redo log: %w", err)
-		}
-		names = more
+	text, err := w.redo.since(w.fold.from)
+	again := 0
+	if err == nil {
+		err = replayFrom(text, w.redo.names[:w.fold.named:w.fold.named], func(_ uint64, all []statement) error {
+			again++
+			return w.rerun(all)
+		})
+	}
+	if err == nil && again != w.fold.owed {
+		err = fmt.Errorf("%d of %d can not be read from %s: stop Orrery, look at the disk, and start it", w.fold.owed-again, w.fold.owed, w.redo.path)
+	}
+	if err != nil {
+		return fmt.Errorf("bring back batches that are in the redo log: %w", err)
 	}
 	w.fold.lost = false
 	return nil
@@ -88,6 +91,7 @@ func (w *writer) rerun(all []statement) error {
 
 // exec runs a statement of a batch and notes it for the redo log when it changed something.
 func (w *writer) exec(text string, args ...driver.Value) (int64, error) {
+	w.ran++
 	n, err := w.c.exec(text, args...)
 	if err != nil || n == 0 {
 		return n, err
@@ -129,14 +133,14 @@ func (w *writer) writeCounts() error {
 
 // keep makes the batch that was applied part of the redo log. When the room for its pages is
 // short, it is committed in SQLite before, so that nothing is acknowledged that would not fit.
-func (w *writer) keep(writes, size int) error {
+func (w *writer) keep(direct batchSum) error {
 	if w.redo.empty() {
 		return nil
 	}
-	w.fold.pages += touched(writes, size)
+	w.fold.pages += direct.pages()
 	w.redo.seal()
-	named := w.redo.known
-	tight := int64(w.fold.pages)*pageBytes > w.log.ahead()
+	from, named := w.redo.next(), w.redo.known
+	tight := w.foldPages() > w.log.ahead()
 	if tight {
 		if err := w.commitFold(w.redo.batch + 1); err != nil {
 			return err
@@ -152,16 +156,29 @@ func (w *writer) keep(writes, size int) error {
 	if tight {
 		return nil
 	}
-	if len(w.fold.owed) == 0 {
-		w.fold.named = named
+	if w.fold.owed == 0 {
+		w.fold.from, w.fold.named = from, named
 	}
-	w.fold.owed = append(w.fold.owed, bytes.Clone(w.redo.payload()))
+	w.fold.owed++
 	return nil
 }
 
-// touched bounds the pages that a batch changes: measured were 1.3 a write and some for the
+// foldPages bounds the bytes that a fold now would add to SQLite's log.
+func (w *writer) foldPages() int64 { return int64(w.fold.pages+w.fresh.pages()) * pageBytes }
+
+// batchSum adds up the writes of a batch that ran statements, and the bytes of their texts.
+type batchSum struct{ writes, bytes int }
+
+func (b *batchSum) add(bytes int) { b.writes, b.bytes = b.writes+1, b.bytes+bytes }
+
+// pages bounds the pages that they change: measured were 1.3 a write and some for the
 // indexes; a long text has pages of its own.
-func touched(writes, size int) int { return 16 + 8*writes + 2*size/pageSize }
+func (b batchSum) pages() int {
+	if b.writes == 0 {
+		return 0
+	}
+	return 4 + 4*b.writes + 2*b.bytes/pageSize
+}
 
 // commitFold commits the open transaction with the number of its newest batch.
 func (w *writer) commitFold(newest uint64) error {
@@ -179,8 +196,7 @@ func (w *writer) commitFold(newest uint64) error {
 		return err
 	}
 	killpoint.At("sqlite.after-fold")
-	clear(w.fold.owed)
-	w.fold = folding{owed: w.fold.owed[:0], stale: w.fold.stale}
+	w.fold = folding{stale: w.fold.stale}
 	return nil
 }
 
@@ -199,7 +215,7 @@ func (w *writer) freshen() error {
 
 // foldNow lets readers see all batches so far. On failure they stay owed.
 func (w *writer) foldNow() error {
-	if !w.fold.open && len(w.fold.owed) == 0 {
+	if !w.fold.open && w.fold.owed == 0 {
 		w.s.syncer.folded(nil)
 		return nil
 	}
@@ -289,6 +305,22 @@ func (w *writer) number(k int64) (int64, error) {
 	return r.int(0), nil
 }
 
+// takeStock reads what the writer and the syncer know of the jobs from then on.
+func (w *writer) takeStock() error {
+	newest, ok, err := w.c.one("SELECT max(id) FROM jobs")
+	if err != nil {
+		return err
+	}
+	if ok {
+		copy(w.known.floor[:], newest.blob(0))
+	}
+	w.known.newest = w.known.floor
+	return w.c.each("SELECT k, n FROM numbers WHERE k BETWEEN 1 AND ?", func(r row) error {
+		w.s.syncer.totals[r.int(0)] = r.int(1)
+		return nil
+	}, int64(lastStatus))
+}
+
 // identity gives the number that tells this store from others, made at its first start.
 func (w *writer) identity() (uint64, error) {
 	n, err := w.number(storeNumber)
@@ -302,9 +334,9 @@ func (w *writer) identity() (uint64, error) {
 	return uint64(n), err
 }
 
-// see waits until a read can see all that was acknowledged, or all of one job.
-func (s *Store) see(ctx context.Context, id *[16]byte) error {
-	wait := s.syncer.unseen(id)
+// see waits until a read can see all that was acknowledged.
+func (s *Store) see(ctx context.Context) error {
+	wait := s.syncer.unseen()
 	if wait == nil {
 		return nil
 	}
@@ -329,14 +361,16 @@ func (s *Store) see(ctx context.Context, id *[16]byte) error {
 
 // peek is a read that goes through the writer's connection.
 type peek struct {
+	id   *[16]byte // the one job that it is about; nil: all
 	fn   func(c *conn) error
 	done chan error
 }
 
-// lookThrough reads while the disk is full or fails: what was acknowledged and can not be
-// folded is in the writer's transaction, where only the writer sees it.
-func (s *Store) lookThrough(ctx context.Context, fn func(c *conn) error) error {
-	l := peek{fn, make(chan error, 1)}
+// lookThrough reads what was acknowledged and is not folded from the writer's transaction,
+// where only the writer sees it: while the disk is full or fails, and when it is about one
+// job, for which a fold of all would cost too much.
+func (s *Store) lookThrough(ctx context.Context, id *[16]byte, fn func(c *conn) error) error {
+	l := peek{id, fn, make(chan error, 1)}
 	select {
 	case s.peeks <- l:
 		return <-l.done
@@ -347,15 +381,19 @@ func (s *Store) lookThrough(ctx context.Context, fn func(c *conn) error) error {
 	}
 }
 
-func (w *writer) peek(fn func(c *conn) error) error {
+func (w *writer) peek(p peek) error {
 	err := w.begin()
-	if err == nil {
+	switch {
+	case err != nil:
+	case p.id == nil:
 		err = w.writeAll()
+	case w.fresh.jobs[*p.id] != nil:
+		err = w.write(w.fresh.jobs[*p.id])
 	}
 	if err != nil {
 		return w.explain(errors.Join(err, w.rollback()))
 	}
-	return fn(w.c)
+	return p.fn(w.c)
 }
 
 // begins gives a new store its number. A redo log that lies beside it is of a store that is

@@ -21,18 +21,27 @@ type freshJob struct {
 
 // freshJobs are all of them, and the order in which they came.
 type freshJobs struct {
-	jobs map[[16]byte]*freshJob
-	line []*freshJob // with some that are written already
+	jobs    map[[16]byte]*freshJob
+	line    []*freshJob // with some that are written already
+	written int         // of those at the beginning of line
+	bytes   int         // of their texts
 }
 
 const (
-	freshTasks = 32      // in a change; one with more is written at once
-	freshMost  = 1024    // jobs kept, about; from there on the oldest is written with each batch
-	freshText  = 1 << 18 // bytes of a change; one with more is written at once
+	freshTasks  = 32      // in a change; one with more is written at once
+	freshText   = 1 << 18 // bytes of a job; one with more is written at once
+	freshMost   = 4096    // jobs kept, about; from there on the oldest are written after each batch
+	freshBytes  = 8 << 20 // bytes kept, about
+	freshAtOnce = 16      // jobs written between two batches, when others wait in line
 )
 
 // small says whether rows may stay in memory.
 func (r *rows) small() bool {
+	return len(r.tasks) <= freshTasks && len(r.results) <= freshTasks && r.bytes() <= freshText
+}
+
+// bytes gives the length of all texts.
+func (r *rows) bytes() int {
 	size := len(r.body) + len(r.records)
 	for _, v := range []driver.Value{r.initial, r.history} {
 		if text, ok := v.(string); ok {
@@ -45,7 +54,7 @@ func (r *rows) small() bool {
 	for i := range r.results {
 		size += len(r.results[i].text)
 	}
-	return len(r.tasks) <= freshTasks && len(r.results) <= freshTasks && size <= freshText
+	return size
 }
 
 // refuseSecond gives ErrExists when there is such a job.
@@ -55,6 +64,9 @@ func (w *writer) refuseSecond(id [16]byte) error {
 	}
 	if _, ok := w.known.get(id); ok {
 		return store.ErrExists
+	}
+	if w.known.above(id) {
+		return nil
 	}
 	_, ok, err := w.c.one("SELECT 1 FROM jobs WHERE id=?", id[:])
 	if err == nil && ok {
@@ -84,6 +96,7 @@ func (w *writer) create(r *rows) error {
 	}
 	w.touched = append(w.touched, r.id)
 	w.delta[r.status]++
+	w.known.newest = later(w.known.newest, r.id)
 	if r.small() {
 		f := &freshJob{*r, seq}
 		if w.fresh.jobs == nil {
@@ -91,7 +104,8 @@ func (w *writer) create(r *rows) error {
 		}
 		w.fresh.jobs[r.id] = f
 		w.fresh.line = append(w.fresh.line, f)
-		return w.redo.note(rowsText, r.args(seq))
+		w.fresh.bytes += f.bytes()
+		return r.note(&w.redo, seq)
 	}
 	if err = r.insert(seq, w.exec); err == nil {
 		err = r.putParts(seq, w.exec)
@@ -108,19 +122,42 @@ func (w *writer) renewFresh(f *freshJob, next *rows) error {
 	w.touched = append(w.touched, f.id)
 	w.delta[f.status]--
 	w.delta[next.status]++
-	if err := w.redo.note(rowsText, next.args(f.seq)); err != nil {
+	if err := next.note(&w.redo, f.seq); err != nil {
 		return err
 	}
+	w.fresh.bytes -= f.bytes()
 	f.take(next)
+	w.fresh.bytes += f.bytes()
 	if !f.small() {
 		return w.write(f)
 	}
 	return nil
 }
 
+// handOutFresh writes a hand-out down with a fresh job; it is dropped when it is not the task's next.
+func (w *writer) handOutFresh(f *freshJob, next taskRow, args []driver.Value) error {
+	for i := range f.tasks {
+		if t := &f.tasks[i]; t.n == next.n && t.state == codeQueued && t.handOut == next.handOut-1 {
+			w.touched = append(w.touched, f.id)
+			w.fresh.bytes += len(next.text) - len(t.text)
+			*t = next
+			return w.redo.note(handOutText, args)
+		}
+	}
+	return nil
+}
+
+// freshPages bounds the pages of new jobs that are written together: measured were 0.7 for one
+// of 1,000 bytes, for new rows stand at the ends of their tables and indexes.
+func freshPages(jobs, bytes int) int { return jobs + 2*bytes/pageSize }
+
+func (f *freshJobs) pages() int { return freshPages(len(f.jobs), f.bytes) }
+
 // write brings the rows of a fresh job into SQLite.
 func (w *writer) write(f *freshJob) error {
 	delete(w.fresh.jobs, f.id)
+	w.fresh.bytes -= f.bytes()
+	w.fold.pages += freshPages(1, f.bytes())
 	err := f.insert(f.seq, w.c.exec)
 	if err == nil {
 		err = f.putParts(f.seq, w.c.exec)
@@ -134,39 +171,57 @@ func (w *writer) write(f *freshJob) error {
 
 // writeAll writes all fresh jobs.
 func (w *writer) writeAll() error {
-	for _, f := range w.fresh.line {
-		if w.fresh.jobs[f.id] == f {
-			if err := w.write(f); err != nil {
-				return err
-			}
+	for f := w.fresh.oldest(); f != nil; f = w.fresh.oldest() {
+		if err := w.write(f); err != nil {
+			return err
 		}
 	}
-	clear(w.fresh.line)
-	w.fresh.line = w.fresh.line[:0]
 	return nil
 }
 
 // settleFresh writes jobs that have ended, the oldest first, while nothing waits in line, and
-// others when there are too many. A failure loses nothing: the redo log has all of it.
+// some others when a fold comes near. A failure loses nothing: the redo log has all of it.
 func (w *writer) settleFresh() {
-	done := 0
-	for _, f := range w.fresh.line {
-		if w.fresh.jobs[f.id] == f {
-			if len(w.fresh.line)-done < freshMost && (f.ended == 0 || len(w.s.queue) > 0) {
-				break
-			}
-			if err := w.write(f); err != nil {
-				w.complain("write a job that is in the redo log", w.explain(errors.Join(err, w.rollback())))
-				return
-			}
+	for n := 0; w.due() && (n < freshAtOnce || len(w.s.queue) == 0); n++ {
+		if err := w.writeOldest(); err != nil {
+			w.complain("write a job that is in the redo log", w.explain(errors.Join(err, w.rollback())))
+			return
 		}
-		done++
 	}
-	if done > 0 {
-		n := copy(w.fresh.line, w.fresh.line[done:])
-		clear(w.fresh.line[n:])
-		w.fresh.line = w.fresh.line[:n]
+}
+
+// due says that the oldest fresh job should be written: it has ended, or the next fold would
+// hold up everybody while it writes very many.
+func (w *writer) due() bool {
+	f := w.fresh.oldest()
+	if f == nil {
+		return false
 	}
+	return f.ended == 1 || len(w.fresh.jobs) > freshMost || w.fresh.bytes > freshBytes ||
+		w.foldPages() > w.log.ahead()/2 || w.redo.at > w.s.opts.RedoBytes/2
+}
+
+// oldest gives the first in line that is still fresh; nil: none is.
+func (f *freshJobs) oldest() *freshJob {
+	for f.written < len(f.line) {
+		if first := f.line[f.written]; f.jobs[first.id] == first {
+			return first
+		}
+		f.line[f.written] = nil
+		f.written++
+	}
+	f.line, f.written = f.line[:0], 0
+	return nil
+}
+
+// writeOldest brings the oldest fresh job into SQLite.
+func (w *writer) writeOldest() error {
+	if n := w.fresh.written; n > 1024 && n > len(w.fresh.line)/2 { // the line moves up, now and then
+		m := copy(w.fresh.line, w.fresh.line[n:])
+		clear(w.fresh.line[m:])
+		w.fresh.line, w.fresh.written = w.fresh.line[:m], 0
+	}
+	return w.write(w.fresh.oldest())
 }
 
 // putAgain runs what the redo log has for a job's rows.

@@ -86,6 +86,10 @@ func TestAJobOfShortTasksIsWrittenOnce(t *testing.T) {
 	if n, err := s.Counts(ctx); err != nil || n[job.Finished] != 1 || n[job.Pending]+n[job.Running] != 1 {
 		t.Errorf("counts are %v (%v)", n, err)
 	}
+	all := rowsIn(t, w, "numbers WHERE k=9 AND n=1")
+	if all != 1 {
+		t.Error("the file does not count the job that has ended")
+	}
 }
 
 func TestAFreshJobIsGuardedLikeAnyOther(t *testing.T) {
@@ -191,11 +195,11 @@ func TestRowsComeBackFromTheLogAsTheyWere(t *testing.T) {
 	}
 	var r redo
 	r.start()
-	if err := r.note(rowsText, p.args(77)); err != nil {
+	if err := p.rows.note(&r, 77); err != nil {
 		t.Fatal(err)
 	}
 	r.seal()
-	all, _, err := readStatements(r.payload(), nil)
+	all, _, err := readStatements(r.entry[entryHead:], nil)
 	if err != nil || len(all) != 1 || all[0].text != rowsText {
 		t.Fatalf("the log reads as %v (%v)", all, err)
 	}
@@ -228,21 +232,95 @@ func TestAReadOfOneJobLeavesTheOthersInMemory(t *testing.T) {
 	if len(w.fresh.jobs) != 1 {
 		t.Errorf("%d jobs are in memory, want 1", len(w.fresh.jobs))
 	}
-	for what, id := range map[string]string{"the fresh job": c.Job.ID, "a job that is nowhere": newJob(3).Job.ID} {
-		key, _ := job.ParseID(id)
-		if waits := s.syncer.unseen(&key) != nil; waits != (id == c.Job.ID) {
-			t.Errorf("a read of %s waits for a fold: %v", what, waits)
+	key, _ := job.ParseID(c.Job.ID)
+	if absent, _ := job.ParseID(newJob(3).Job.ID); !s.syncer.hides(key) || s.syncer.hides(absent) {
+		t.Error("readers see the fresh job in SQLite, or look for one that is nowhere through the writer")
+	}
+	read := make(chan error, 1)
+	go func() {
+		j, err := s.Job(ctx, c.Job.ID)
+		if err == nil && j.Version != 1 {
+			err = fmt.Errorf("it has version %d", j.Version)
 		}
+		read <- err
+	}()
+	second := newJob(4)
+	if err := errors.Join(apply(t, w, second)...); err != nil {
+		t.Fatal(err)
+	}
+	p := <-s.peeks
+	p.done <- w.peek(p)
+	if err := <-read; err != nil {
+		t.Errorf("the fresh job reads: %v", err)
+	}
+	if len(w.fresh.jobs) != 1 {
+		t.Errorf("%d jobs are in memory, want the one that nobody read", len(w.fresh.jobs))
 	}
 	if err := errors.Join(apply(t, w, step(old.Job, job.Running))...); err != nil {
 		t.Fatal(err)
 	}
-	key, _ := job.ParseID(old.Job.ID)
-	if s.syncer.unseen(&key) == nil {
-		t.Error("a read of a job that has changed since the fold does not wait for the next one")
+	if key, _ = job.ParseID(old.Job.ID); !s.syncer.hides(key) {
+		t.Error("a read of a job that has changed since the fold does not see the change")
 	}
 	w.lookFolded()
-	if s.syncer.unseen(&key) != nil || len(w.fresh.jobs) != 0 {
-		t.Error("after the fold reads still wait for one")
+	if s.syncer.hides(key) || len(w.fresh.jobs) != 0 {
+		t.Error("after the fold readers still go through the writer")
+	}
+}
+
+// TestAHandOutLeavesAFreshJobInMemory: a task that takes its time costs no row either.
+func TestAHandOutLeavesAFreshJobInMemory(t *testing.T) {
+	s, w := roomy(t)
+	c := dispatched(1)
+	if err := errors.Join(apply(t, w, c)...); err != nil {
+		t.Fatal(err)
+	}
+	task := given(c.Tasks[0])
+	for range 2 { // the second one is not the next hand-out
+		s.HandOut(task)
+		out := <-s.queue
+		w.commit([]*write{out})
+	}
+	if len(w.fresh.jobs) != 1 || rowsIn(t, w, "parts") != 0 {
+		t.Errorf("%d jobs are in memory and %d rows in SQLite, want 1 and 0", len(w.fresh.jobs), rowsIn(t, w, "parts"))
+	}
+	check := func(when string) {
+		w.lookFolded()
+		tasks, err := s.OpenTasks(ctx, c.Job.ID)
+		if err != nil || len(tasks) != 1 || tasks[0].ID != task.ID || tasks[0].State != job.TaskLeased {
+			t.Errorf("%s the task is %+v (%v)", when, tasks, err)
+		}
+	}
+	if err := w.rollback(); err != nil { // the redo log must have the hand-out as well
+		t.Fatal(err)
+	}
+	check("brought back from the log,")
+}
+
+// TestANewJobIsNotLookedFor: only an id as old as what was forgotten needs a look at the file.
+func TestANewJobIsNotLookedFor(t *testing.T) {
+	_, w := roomy(t)
+	first, second := newJob(1), newJob(2)
+	if err := errors.Join(commit(t, w, second)...); err != nil {
+		t.Fatal(err)
+	}
+	w.known.forget()
+	old, _ := job.ParseID(first.Job.ID)
+	same, _ := job.ParseID(second.Job.ID)
+	next, _ := job.ParseID(newJob(3).Job.ID)
+	if w.known.above(old) || w.known.above(same) || !w.known.above(next) {
+		t.Errorf("above the newest: %v before it, %v itself, %v after it", w.known.above(old), w.known.above(same), w.known.above(next))
+	}
+	if err := commit(t, w, second)[0]; !errors.Is(err, store.ErrExists) {
+		t.Errorf("a job of the file made again: %v", err)
+	}
+	if err := commit(t, w, first)[0]; err != nil {
+		t.Errorf("a job with an older id than the newest: %v", err)
+	}
+	for i := range 2*generation + 2 { // the first of them are forgotten one by one
+		w.known.put([16]byte{0: 0xff, 13: byte(i >> 16), 14: byte(i >> 8), 15: byte(i)}, known{})
+	}
+	if last := [16]byte{0: 0xff, 14: (generation - 2) >> 8, 15: (generation - 2) & 0xff}; w.known.floor != last {
+		t.Errorf("the floor is %x, want %x, the last that was forgotten beside the job above", w.known.floor, last)
 	}
 }

@@ -1,12 +1,19 @@
 package sqlite
 
+import "bytes"
+
 // This file holds what the writer remembers of jobs, so that a step needs no look-up.
 
 // known is a job's number and its status in the newest version.
 type known struct{ seq, status int64 }
 
-// seqs remembers the jobs that were written last: between one and two generations.
-type seqs struct{ young, old map[[16]byte]known }
+// seqs remembers the jobs that were written last: between one and two generations. Every job
+// with an id above the floor is among them, or fresh: ids are in the order of time, so that a
+// new job need not be looked for.
+type seqs struct {
+	young, old    map[[16]byte]known
+	floor, newest [16]byte
+}
 
 // generation is the number of jobs after which those not seen since are forgotten; about
 // 3 MiB in all.
@@ -24,9 +31,26 @@ func (s *seqs) get(id [16]byte) (known, bool) {
 
 func (s *seqs) put(id [16]byte, k known) {
 	if s.young == nil || len(s.young) >= generation {
+		for gone := range s.old {
+			s.floor = later(s.floor, gone)
+		}
 		s.old, s.young = s.young, map[[16]byte]known{}
 	}
 	s.young[id] = k
+	s.newest = later(s.newest, id)
+}
+
+// forget drops everything.
+func (s *seqs) forget() { *s = seqs{floor: s.newest, newest: s.newest} }
+
+// above says that a job with this id would be remembered.
+func (s *seqs) above(id [16]byte) bool { return bytes.Compare(id[:], s.floor[:]) > 0 }
+
+func later(a, b [16]byte) [16]byte {
+	if bytes.Compare(a[:], b[:]) < 0 {
+		return b
+	}
+	return a
 }
 
 // lookUp gives the number of a job, whose rows are in SQLite then; ok is false when there is

@@ -59,7 +59,7 @@ func (o Options) withDefaults() Options {
 		o.CheckpointBytes = 32 << 20
 	}
 	if o.RedoBytes <= 0 {
-		o.RedoBytes = 8 << 20
+		o.RedoBytes = 32 << 20
 	}
 	if o.Idle <= 0 {
 		o.Idle = 2 * time.Second
@@ -228,6 +228,9 @@ func (w *writer) prepare() error {
 	}
 	if mode.text(0) != "wal" {
 		return fmt.Errorf("SQLite keeps the journal as %q, the store needs WAL: put the file on a local disk", mode.text(0))
+	}
+	if err := w.takeStock(); err != nil {
+		return err
 	}
 	// NORMAL: SQLite syncs in checkpoints, the syncer after each commit. A cache of 8 MB holds
 	// what a fold touches; twice as much was no faster and cost 14 MB at the peak.

@@ -39,14 +39,19 @@ func (s *Store) readOf(ctx context.Context, id *[16]byte, fn func(c *conn) error
 		return store.ErrClosed
 	}
 	defer func() { s.readers <- c }()
-	switch err := s.see(ctx, id); {
-	case passing(err):
-		if err := s.lookThrough(ctx, fn); err != nil {
+	through := id != nil && s.syncer.hides(*id)
+	if id == nil {
+		err := s.see(ctx)
+		if err != nil && !passing(err) {
+			return err
+		}
+		through = err != nil
+	}
+	if through {
+		if err := s.lookThrough(ctx, id, fn); err != nil {
 			return s.damage(err)
 		}
 		return s.syncer.settle(ctx)
-	case err != nil:
-		return err
 	}
 	if c == nil {
 		fresh, err := s.openReader()

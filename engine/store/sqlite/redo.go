@@ -68,6 +68,17 @@ func (r *redo) start() {
 
 // note adds a statement to the entry.
 func (r *redo) note(text string, args []driver.Value) error {
+	r.begin(text, len(args))
+	for _, arg := range args {
+		if err := r.value(arg); err != nil {
+			return fmt.Errorf("the statement %q: %w", text, err)
+		}
+	}
+	return nil
+}
+
+// begin adds a statement whose so many arguments follow.
+func (r *redo) begin(text string, args int) {
 	n, known := r.texts[text]
 	if !known {
 		if r.texts == nil {
@@ -77,32 +88,41 @@ func (r *redo) note(text string, args []driver.Value) error {
 		r.texts[text] = n
 		r.names = append(r.names, text)
 	}
-	b := binary.AppendUvarint(r.entry, n)
+	r.entry = binary.AppendUvarint(r.entry, n)
 	if !known {
-		b = binary.AppendUvarint(b, uint64(len(text)))
-		b = append(b, text...)
+		r.entry = append(binary.AppendUvarint(r.entry, uint64(len(text))), text...)
 	}
-	b = binary.AppendUvarint(b, uint64(len(args)))
-	for _, arg := range args {
-		switch v := arg.(type) {
-		case nil:
-			b = append(b, argNull)
-		case int64:
-			b = binary.AppendVarint(append(b, argInt), v)
-		case string:
-			b = append(binary.AppendUvarint(append(b, argText), uint64(len(v))), v...)
-		case []byte:
-			if v == nil {
-				b = append(b, argNull)
-				continue
-			}
-			b = append(binary.AppendUvarint(append(b, argBlob), uint64(len(v))), v...)
-		default:
-			return fmt.Errorf("the statement %q has an argument of type %T, which the redo log does not know", text, arg)
-		}
+	r.entry = binary.AppendUvarint(r.entry, uint64(args))
+}
+
+func (r *redo) value(arg driver.Value) error {
+	switch v := arg.(type) {
+	case nil:
+		r.entry = append(r.entry, argNull)
+	case int64:
+		r.int(v)
+	case string:
+		r.text(v)
+	case []byte:
+		r.blob(v)
+	default:
+		return fmt.Errorf("the redo log does not know arguments of type %T", arg)
 	}
-	r.entry = b
 	return nil
+}
+
+func (r *redo) int(v int64) { r.entry = binary.AppendVarint(append(r.entry, argInt), v) }
+
+func (r *redo) text(v string) {
+	r.entry = append(binary.AppendUvarint(append(r.entry, argText), uint64(len(v))), v...)
+}
+
+func (r *redo) blob(v []byte) {
+	if v == nil {
+		r.entry = append(r.entry, argNull)
+		return
+	}
+	r.entry = append(binary.AppendUvarint(append(r.entry, argBlob), uint64(len(v))), v...)
 }
 
 // empty reports whether the batch under way changes nothing.
@@ -115,6 +135,9 @@ func (r *redo) seal() []byte {
 	binary.LittleEndian.PutUint32(r.entry[4:], crc32.Checksum(r.entry[8:], castagnoli))
 	return r.entry
 }
+
+// next gives the place of the next entry.
+func (r *redo) next() int64 { return max(r.at, redoHeader) }
 
 // write puts the sealed entry into the file, which is made when it is the first. It is
 // durable when the file was synced.
@@ -130,9 +153,6 @@ func (r *redo) write() error {
 	r.known = len(r.names)
 	return nil
 }
-
-// payload gives the entry that was written last without its head.
-func (r *redo) payload() []byte { return r.entry[entryHead:] }
 
 // room makes the file long enough, ahead of what is needed: a sync that must also record a
 // longer file costs two to three times one that writes over what is there.
@@ -166,6 +186,15 @@ func (r *redo) room(n int64) error {
 func (r *redo) anew() {
 	r.at, r.known, r.names = redoHeader, 0, nil
 	clear(r.texts)
+}
+
+// since gives what the log holds from a place on, to its end.
+func (r *redo) since(from int64) ([]byte, error) {
+	text := make([]byte, r.at-from)
+	if _, err := r.file.ReadAt(text, from); err != nil {
+		return nil, redoFailed(r.path, err)
+	}
+	return text, nil
 }
 
 // remove ends the log: the store's file holds everything, and was synced.
@@ -202,16 +231,22 @@ func replay(path string, owner uint64, run func(batch uint64, all []statement) e
 	if binary.LittleEndian.Uint64(text[8:]) != owner {
 		return fmt.Errorf("the file %s is of another store: move it away when the store was put in the place of another, or restore the store that it belongs to", filepath.Base(path))
 	}
-	rest := text[redoHeader:]
-	var texts []string
+	if err := replayFrom(text[redoHeader:], nil, run); err != nil {
+		return fmt.Errorf("%s: %w", filepath.Base(path), err)
+	}
+	return nil
+}
+
+// replayFrom is replay for entries in memory before which so many names were spelled out.
+func replayFrom(rest []byte, names []string, run func(batch uint64, all []statement) error) error {
 	for last := uint64(0); ; {
 		batch, payload, err := readEntry(rest)
 		if err != nil || last != 0 && batch != last+1 {
 			return nil
 		}
 		var all []statement
-		if all, texts, err = readStatements(payload, texts); err != nil {
-			return fmt.Errorf("entry %d of %s: %w", batch, filepath.Base(path), err)
+		if all, names, err = readStatements(payload, names); err != nil {
+			return fmt.Errorf("entry %d: %w", batch, err)
 		}
 		if err := run(batch, all); err != nil {
 			return err

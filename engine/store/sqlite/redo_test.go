@@ -137,11 +137,11 @@ func TestTheWriterSeesWhatIsNotFolded(t *testing.T) {
 		t.Fatal(err)
 	}
 	look := func() (version int64) {
-		err := w.peek(func(c *conn) error {
+		err := w.peek(peek{fn: func(c *conn) error {
 			r, _, err := c.one("SELECT max(version) FROM jobs")
 			version = r.int(0)
 			return err
-		})
+		}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -164,7 +164,7 @@ func FuzzReadStatements(f *testing.F) {
 	if err := r.note("INSERT", []driver.Value{int64(-5), nil, "text", []byte{1, 2}}); err != nil {
 		f.Fatal(err)
 	}
-	f.Add(append([]byte{}, r.payload()...))
+	f.Add(append([]byte{}, r.entry[entryHead:]...))
 	f.Add([]byte{0, 1, 'x', 3, 2})
 	f.Fuzz(func(t *testing.T, payload []byte) {
 		all, _, err := readStatements(payload, nil)
@@ -178,7 +178,7 @@ func FuzzReadStatements(f *testing.F) {
 				t.Fatal(err)
 			}
 		}
-		same, _, err := readStatements(again.payload(), nil)
+		same, _, err := readStatements(again.entry[entryHead:], nil)
 		if err != nil || len(same) != len(all) {
 			t.Fatalf("%d statements come back as %d (%v)", len(all), len(same), err)
 		}

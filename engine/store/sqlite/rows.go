@@ -214,23 +214,44 @@ func replace[T any](all []T, v T, same func(T) bool) []T {
 // rowsText stands in the redo log in the place of a statement's text before a job's rows.
 const rowsText = "rows of a job"
 
-// args gives the rows in the form of arguments.
-func (r *rows) args(seq int64) []driver.Value {
+// note writes the rows into the redo log in the form of a statement.
+func (r *rows) note(to *redo, seq int64) (err error) {
+	value := func(v driver.Value) { err = errors.Join(err, to.value(v)) }
+	to.begin(rowsText, fixedArgs+6*len(r.tasks)+3*len(r.results))
+	to.int(seq)
+	to.blob(r.id[:])
+	for _, n := range [...]int64{r.base, r.version, r.status, r.ended, r.ready} {
+		to.int(n)
+	}
+	value(r.due)
+	value(r.parent)
+	to.text(r.blueprint)
+	to.text(r.client)
+	to.text(r.body)
+	value(r.initial)
+	value(r.history)
+	to.text(r.records)
 	closes := int64(0)
 	if r.closeTasks {
 		closes = 1
 	}
-	args := append(make([]driver.Value, 0, 20+6*len(r.tasks)+3*len(r.results)),
-		seq, r.id[:], r.base, r.version, r.status, r.ended, r.ready, r.due, r.parent, r.blueprint, r.client, r.body,
-		r.initial, r.history, r.records, r.lastRecord, closes, r.lastTask, int64(len(r.tasks)))
+	for _, n := range [...]int64{r.lastRecord, closes, r.lastTask, int64(len(r.tasks))} {
+		to.int(n)
+	}
 	for i := range r.tasks {
 		t := &r.tasks[i]
-		args = append(args, t.n, t.open, t.state, t.handOut, t.due, t.text)
+		for _, n := range [...]int64{t.n, t.open, t.state, t.handOut} {
+			to.int(n)
+		}
+		value(t.due)
+		to.text(t.text)
 	}
 	for i := range r.results {
-		args = append(args, r.results[i].group, r.results[i].task, r.results[i].text)
+		to.int(r.results[i].group)
+		to.text(r.results[i].task)
+		to.text(r.results[i].text)
 	}
-	return args
+	return err
 }
 
 // fixedArgs stand before those of tasks.
@@ -238,7 +259,7 @@ const fixedArgs = 19
 
 var errForm = errors.New("the redo log has rows of a job in a form that this Orrery does not know: start the Orrery that wrote it once more, and stop it")
 
-// rowsOf reads what args gave. The log's checksum holds, so what does not fit is of a version
+// rowsOf reads what note wrote. The log's checksum holds, so what does not fit is of a version
 // of Orrery that this one does not know.
 func rowsOf(args []driver.Value) (seq int64, r *rows, err error) {
 	a := row(args)

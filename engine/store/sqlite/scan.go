@@ -79,20 +79,21 @@ func listQuery(q store.Query) (string, []driver.Value, error) {
 	return text + " ORDER BY id DESC LIMIT ?", append(args, int64(q.PageSize()+1)), nil
 }
 
-// Counts reads the numbers that every batch keeps up to date.
+// Counts gives the numbers that every batch keeps up to date.
 func (s *Store) Counts(ctx context.Context) (map[job.Status]int64, error) {
+	select {
+	case <-s.closing:
+		return nil, store.ErrClosed
+	default:
+	}
+	all := s.syncer.counted()
 	n := map[job.Status]int64{}
-	err := s.read(ctx, func(c *conn) error {
-		return c.each("SELECT k, n FROM numbers WHERE k>0 AND n>0", func(r row) error {
-			for st, code := range statusCodes {
-				if r.int(0) == code {
-					n[st] = r.int(1)
-				}
-			}
-			return nil
-		})
-	})
-	return n, err
+	for st, code := range statusCodes {
+		if all[code] > 0 {
+			n[st] = all[code]
+		}
+	}
+	return n, s.syncer.settle(ctx)
 }
 
 // scanPage is the number of tasks read at once by ScanTasks.

@@ -32,6 +32,7 @@ type syncer struct {
 	done      uint64                // batches whose sync is over
 	seen      uint64                // batches that readers see
 	unfolded  map[[16]byte]struct{} // jobs that have changed since
+	totals    counts                // jobs by status, in all batches that are committed
 	readers   []reader
 	lookers   []chan error // they wait until they see all that is committed
 	broken    bool         // a sync failed: what the system held back may be lost, see mend
@@ -56,11 +57,14 @@ func newSyncer(s *Store) *syncer {
 }
 
 // commits tells of a batch that is in the log, with those who wait for it and the jobs that
-// it has touched; seen says that readers see it already.
-func (y *syncer) commits(acks []ack, touched [][16]byte, seen bool) {
+// it has touched and how many it has added; seen says that readers see it already.
+func (y *syncer) commits(acks []ack, touched [][16]byte, added counts, seen bool) {
 	y.mu.Lock()
 	defer y.mu.Unlock()
 	y.committed++
+	for k, n := range added {
+		y.totals[k] += n
+	}
 	for _, id := range touched {
 		y.unfolded[id] = struct{}{}
 	}
@@ -69,6 +73,13 @@ func (y *syncer) commits(acks []ack, touched [][16]byte, seen bool) {
 	}
 	y.acks = append(y.acks, acks...)
 	y.news.Signal()
+}
+
+// counted gives the number of jobs by status.
+func (y *syncer) counted() counts {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	return y.totals
 }
 
 // folded tells that readers see all that is committed, or why they can not.
@@ -89,18 +100,20 @@ func (y *syncer) show(err error) {
 	y.lookers = nil
 }
 
+// hides says that readers do not see all of the job yet.
+func (y *syncer) hides(id [16]byte) bool {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	_, ok := y.unfolded[id]
+	return ok
+}
+
 // unseen gives a channel that hears when readers see all that is committed now; nil: they do.
-// With a job's id, what is committed of others does not count.
-func (y *syncer) unseen(id *[16]byte) <-chan error {
+func (y *syncer) unseen() <-chan error {
 	y.mu.Lock()
 	defer y.mu.Unlock()
 	if y.seen == y.committed {
 		return nil
-	}
-	if id != nil {
-		if _, ok := y.unfolded[*id]; !ok {
-			return nil
-		}
 	}
 	l := make(chan error, 1)
 	y.lookers = append(y.lookers, l)

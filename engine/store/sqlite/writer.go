@@ -31,7 +31,8 @@ type writer struct {
 	s     *Store
 	c     *conn
 	known seqs
-	delta counts // what this batch adds
+	delta counts // what the transaction under way adds
+	added counts // what the batch adds, in one transaction or several
 	held  holding
 	nth   int64    // of the newest write taken from the line
 	doing int64    // nth of the write that is being applied
@@ -44,6 +45,7 @@ type writer struct {
 	seq   int64 // of the newest job; 0: not read yet
 
 	touched [][16]byte // jobs, by the batch under way
+	ran     int        // statements, by batches
 
 	told time.Time // when the log last named a failure of the disk
 }
@@ -116,7 +118,7 @@ func (w *writer) run() {
 			w.lookFolded()
 			idle.Reset(w.patience())
 		case p := <-w.s.peeks:
-			p.done <- w.peek(p.fn)
+			p.done <- w.peek(p)
 			idle.Reset(w.patience())
 		case <-idle.C:
 			switch {
@@ -208,7 +210,7 @@ func (w *writer) finish(batch []*write) {
 // synced: the next sync can not begin sooner. If a statement fails, each write goes in a
 // transaction of its own.
 func (w *writer) commit(batch []*write) {
-	w.touched = w.touched[:0]
+	w.touched, w.added = w.touched[:0], counts{}
 	verdicts := make([]error, len(batch), cap(batch))
 	err := w.transact(&batch, &verdicts, w.s.syncer.underway())
 	written := err == nil
@@ -241,7 +243,7 @@ func (w *writer) commit(batch []*write) {
 		}
 	}
 	if written {
-		w.s.syncer.commits(acks, w.touched, !w.fold.open)
+		w.s.syncer.commits(acks, w.touched, w.added, !w.fold.open)
 		return
 	}
 	for _, a := range acks {
@@ -266,15 +268,23 @@ func (w *writer) transact(batch *[]*write, verdicts *[]error, sync <-chan struct
 		return err
 	}
 	w.redo.start()
-	size := 0
+	size, direct := 0, batchSum{}
 	for i := 0; ; i++ {
-		if i == len(*batch) && !w.more(batch, verdicts, size, sync) {
-			break
+		if i == len(*batch) {
+			if more, err := w.more(batch, verdicts, size, sync); err != nil {
+				return err
+			} else if !more {
+				break
+			}
 		}
 		b := (*batch)[i]
 		w.doing = b.nth
 		size += b.size
+		ran := w.ran
 		err := b.do(w)
+		if w.ran > ran {
+			direct.add(b.size)
+		}
 		if errors.Is(err, store.ErrConflict) || errors.Is(err, store.ErrExists) {
 			(*verdicts)[i] = err
 		} else if err != nil {
@@ -285,47 +295,58 @@ func (w *writer) transact(batch *[]*write, verdicts *[]error, sync <-chan struct
 		return err
 	}
 	killpoint.At("sqlite.before-commit")
-	if err := w.keep(len(*batch), size); err != nil {
+	if err := w.keep(direct); err != nil {
 		return err
 	}
 	killpoint.At("sqlite.after-commit")
+	for k, n := range w.delta {
+		w.added[k] += n
+	}
 	w.held.done()
 	return nil
 }
 
-// more waits for another write while a sync is under way; false: the batch is complete.
-func (w *writer) more(batch *[]*write, verdicts *[]error, size int, sync <-chan struct{}) bool {
+// more waits for another write while a sync is under way, and writes fresh jobs meanwhile that
+// must be written anyway; false: the batch is complete.
+func (w *writer) more(batch *[]*write, verdicts *[]error, size int, sync <-chan struct{}) (bool, error) {
 	for n := len(*batch); sync != nil && n < w.s.opts.MaxBatch && size < w.s.opts.MaxBatchBytes; {
 		select {
 		case <-sync:
-			return false
+			return false, nil
 		default:
 		}
 		if len(w.s.foldWanted) > 0 { // a reader waits for this batch to end
-			return false
+			return false, nil
+		}
+		if len(w.s.queue) == 0 && w.due() {
+			if err := w.writeOldest(); err != nil {
+				return false, err
+			}
+			continue
 		}
 		select {
 		case next := <-w.s.queue:
 			if *batch = w.take(*batch, next); len(*batch) > n {
 				*verdicts = append(*verdicts, make([]error, len(*batch)-n)...)
-				return true
+				return true, nil
 			}
 		case <-sync:
-			return false
+			return false, nil
 		}
 	}
-	return false
+	return false, nil
 }
 
 // rollback ends a failed transaction and forgets what was learned in it; the batches before
 // that were in it are owed. SQLite itself has ended it already after some failures, such as
 // a full disk.
 func (w *writer) rollback() error {
-	w.known, w.value, w.fresh, w.seq = seqs{}, 0, freshJobs{}, 0
+	w.known.forget()
+	w.value, w.fresh, w.seq = 0, freshJobs{}, 0
 	if !w.fold.open {
 		return nil
 	}
-	w.fold.open, w.fold.lost, w.fold.counts = false, len(w.fold.owed) > 0, counts{}
+	w.fold.open, w.fold.lost, w.fold.counts = false, w.fold.owed > 0, counts{}
 	if _, err := w.c.exec("ROLLBACK"); err != nil && code(err) != plainError {
 		return err
 	}
