@@ -179,6 +179,10 @@ func (c *cluster) shardsOf(i int) (in store.ShardSet) {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	held, err := c.rows.Held(ctx, "shard/")
+	for err != nil && ctx.Err() == nil { // the store is in trouble too: a failover asks for patience
+		pass(100 * time.Millisecond)
+		held, err = c.rows.Held(ctx, "shard/")
+	}
 	if err != nil {
 		c.t.Errorf("whose shards are whose: %v", err)
 	}

@@ -398,10 +398,16 @@ func takeovers(kill, mend func()) []blow {
 			s.ended("a master is killed", at, fmt.Sprintf("master-%d", n))
 			kill()
 			s.t.Logf("another took over in %s", time.Since(at).Round(time.Millisecond))
-			if n%2 == 1 { // and a node with it
-				s.kill(s.random.IntN(len(s.servers)), time.Second)
+			dead := -1
+			if n%2 == 1 { // and a node with it; it can not start while no replica has its writes
+				dead = s.random.IntN(len(s.servers))
+				s.servers[dead].kill()
+				s.t.Logf("node %d is killed", dead)
 			}
 			mend()
+			if dead >= 0 {
+				s.servers[dead].start()
+			}
 			pass(s.between(time.Second, 5*time.Second))
 		}})
 	}
