@@ -74,12 +74,12 @@ func (p *Peers) Relay(ctx context.Context, to node.Peer, r Request) (*Answer, er
 	resp, err := p.http.Do(req)
 	if err != nil {
 		p.note(to.ID, ctx.Err() == nil || errors.Is(ctx.Err(), context.DeadlineExceeded))
-		return nil, fmt.Errorf("%w: %w", ErrUnreachable, err)
+		return nil, fmt.Errorf("%w: %s at %s: %w", ErrUnreachable, to.ID, base.Host, err)
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, answerMost+1))
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrUnreachable, err)
+		return nil, fmt.Errorf("%w: %s at %s: %w", ErrUnreachable, to.ID, base.Host, err)
 	}
 	if len(body) > answerMost {
 		return nil, fmt.Errorf("the answer of the node %s has more than %d bytes", to.ID, answerMost)

@@ -50,7 +50,7 @@ const nonLocal = "access a non local key"
 
 // denied say what the operator must change before anything works.
 var denied = []struct{ code, text string }{
-	{"NOAUTH", "the server wants a password: put it into STORE_URL, as in redis://:PASSWORD@HOST"},
+	{"NOAUTH", "the server wants a password: put it into STORE_URL, as in redis://:PASSWORD@HOST, that of Sentinels as ?sentinel_password="},
 	{"WRONGPASS", "the user or password in STORE_URL is wrong"},
 	{"NOPERM", "the user in STORE_URL lacks rights: it needs all keys of its prefix, and scripts"},
 	{"WRONGTYPE", "another program uses keys of the same prefix: give a prefix of its own in STORE_URL, as in ?prefix=orrery2"},

@@ -2,10 +2,12 @@ package redis
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
 	"net/url"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -42,7 +44,11 @@ type target struct {
 	db       int
 	prefix   string
 	tls      bool
-	wait     int // replicas that must have a write before it counts
+	ca       string // file with the authority of the servers' certificates; "": the machine's
+	roots    *x509.CertPool
+	wait     int    // replicas that must have a write before it counts
+	watch    string // the Sentinels' own password
+	watcher  string // and user, if they have one
 }
 
 // CheckURL says what is wrong with the URL of a store, or gives it without user and settings:
@@ -51,8 +57,10 @@ type target struct {
 //	redis-cluster://HOST:PORT[,HOST:PORT...]      a Redis Cluster: some of its servers
 //	redis-sentinel://HOST[:26379][,HOST...]/NAME[/DB]   the master that Sentinels watch as NAME
 //
-// with ?prefix=orrery (what all keys begin with), ?tls=true (cluster, sentinel) and ?wait=1 (how
-// many replicas must have a write before it counts; 0 by default).
+// with ?prefix=orrery (what all keys begin with), ?tls=true (cluster, sentinel), ?ca=FILE (whom
+// to believe, of TLS, instead of the machine's authorities), ?wait=1 (how many replicas must have
+// a write before it counts; 0 by default) and ?sentinel_password=, ?sentinel_user= (of Sentinels
+// that want their own).
 func CheckURL(text string) (shown string, err error) {
 	t, err := parseURL(text)
 	return t.name(), err
@@ -104,7 +112,32 @@ func parseURL(text string) (t target, err error) {
 			return t, errors.New("ends in something that is no database number (a cluster has none)")
 		}
 	}
-	return t, t.readQuery(query)
+	if err := t.readQuery(query); err != nil {
+		return t, err
+	}
+	return t, t.check()
+}
+
+// check says what does not fit together, once all is read.
+func (t *target) check() error {
+	switch {
+	case t.ca != "" && !t.tls:
+		return fmt.Errorf("has ca= and no TLS: use %s:// or tls=true", secure)
+	case t.watch == "" && t.watcher != "":
+		return errors.New("has sentinel_user= without sentinel_password=")
+	case t.watch != "" && t.scheme != sentinel:
+		return fmt.Errorf("has sentinel_password= and no Sentinels: they are named by %s://", sentinel)
+	case t.ca == "":
+		return nil
+	}
+	text, err := os.ReadFile(t.ca)
+	if err != nil {
+		return fmt.Errorf("names an authority (ca=) that can not be read: %w", err)
+	}
+	if t.roots = x509.NewCertPool(); !t.roots.AppendCertsFromPEM(text) {
+		return fmt.Errorf("names the authority %s, in which there is no certificate (PEM)", t.ca)
+	}
+	return nil
 }
 
 func (t *target) readUser(text string) (err error) {
@@ -159,12 +192,18 @@ func (t *target) readQuery(text string) error {
 			if t.tls, err = strconv.ParseBool(v); err != nil {
 				return errors.New("has tls= without true or false")
 			}
+		case "ca":
+			t.ca = v
+		case "sentinel_password":
+			t.watch = v
+		case "sentinel_user":
+			t.watcher = v
 		case "wait":
 			if t.wait, err = strconv.Atoi(v); err != nil || t.wait < 0 || t.wait > mostReplicas {
 				return fmt.Errorf("has wait= without a number of replicas from 0 to %d", mostReplicas)
 			}
 		default:
-			return fmt.Errorf("has the unknown setting %q; prefix, tls and wait are known", name)
+			return fmt.Errorf("has the unknown setting %q; prefix, tls, ca, wait, sentinel_user and sentinel_password are known", name)
 		}
 	}
 	return nil
@@ -193,14 +232,14 @@ const (
 // client makes the client that fits; nothing is dialled yet.
 func (t *target) client(connections int) goredis.UniversalClient {
 	o := &goredis.UniversalOptions{
-		Addrs: t.hosts, DB: t.db, Username: t.user, Password: t.password, MasterName: t.master, IsClusterMode: t.scheme == cluster,
+		Addrs: t.hosts, DB: t.db, Username: t.user, Password: t.password, MasterName: t.master, SentinelUsername: t.watcher, SentinelPassword: t.watch, IsClusterMode: t.scheme == cluster,
 		Protocol: 2, DisableIdentity: true, ContextTimeoutEnabled: true,
 		DialTimeout: dialTimeout, ReadTimeout: callTimeout, WriteTimeout: callTimeout, PoolTimeout: callTimeout,
 		MaxRetries: tries, MaxRedirects: redirects, MinRetryBackoff: leastPause, MaxRetryBackoff: mostPause,
 		PoolSize: connections, DialerRetries: 1,
 	}
 	if t.tls {
-		o.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12}
+		o.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: t.roots}
 		if len(t.hosts) == 1 && t.scheme == secure {
 			o.TLSConfig.ServerName, _, _ = net.SplitHostPort(t.hosts[0])
 		}
