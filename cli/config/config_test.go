@@ -262,6 +262,7 @@ func TestRedisHostChoosesTheStore(t *testing.T) {
 	for environ, want := range map[string]StoreURL{
 		"REDIS_HOST=r": {StoreRedis, "redis://r:6379", "redis://r:6379/0"},
 		"REDIS_HOST=::1 REDIS_PORT=7 REDIS_DB=3 REDIS_PASSWORD=a/b:c@d%20": {StoreRedis, "redis://[::1]:7", "redis://:a%2Fb:c@d%2520@[::1]:7/3"},
+		"REDIS_HOST=r REDIS_WAIT_REPLICAS=2":                               {StoreRedis, "redis://r:6379", "redis://r:6379/0?wait=2"},
 		"REDIS_HOST=r STORE_URL=sqlite:x.db":                               {Kind: StoreSQLite, Path: "x.db"},
 		"REDIS_PORT=7":                                                     {Kind: StoreSQLite, Path: ".orrery/orrery.db"},
 	} {
@@ -277,8 +278,8 @@ func TestRedisHostChoosesTheStore(t *testing.T) {
 	if c.Store.Kind != StoreRedis {
 		t.Errorf("a command's default stands above what was set: %s", c.Store)
 	}
-	f := faultsOf(t, Source{Environ: []string{"REDIS_HOST=r:1", "REDIS_PORT=tcp://10.0.0.1:6379", "REDIS_DB=x"}})
-	if len(f) != 3 || f[0].Name != "REDIS_HOST" || f[1].Name != "REDIS_PORT" || f[2].Name != "REDIS_DB" {
+	f := faultsOf(t, Source{Environ: []string{"REDIS_HOST=r:1", "REDIS_PORT=tcp://10.0.0.1:6379", "REDIS_DB=x", "REDIS_WAIT_REPLICAS=-1"}})
+	if len(f) != 4 || f[3].Name != "REDIS_WAIT_REPLICAS" || f[0].Name != "REDIS_HOST" || f[1].Name != "REDIS_PORT" || f[2].Name != "REDIS_DB" {
 		t.Errorf("faults %v", f)
 	}
 }

@@ -63,6 +63,8 @@ var generalSettings = []setting{
 		set: func(c *Config, v string) error { c.redis.db = v; return nil }},
 	{name: "REDIS_PASSWORD", hidden: true, example: "the output of `openssl rand -hex 32`", help: "the password of REDIS_HOST; a user's goes into STORE_URL",
 		set: func(c *Config, v string) error { c.redis.password = Secret(v); return nil }},
+	{name: "REDIS_WAIT_REPLICAS", def: "0", example: "1", help: "how many replicas of REDIS_HOST must have a write before it counts; in STORE_URL wait=",
+		set: func(c *Config, v string) error { c.redis.wait = v; return nil }},
 	text("BLUEPRINTS_DIR", "blueprints", "./blueprints", "folder of the blueprints", func(c *Config) *string { return &c.BlueprintsDir }),
 	{name: "BLUEPRINT_ENV", example: "REGION,FEATURE_X", help: "variables that scripts may read, with commas",
 		set: setBlueprintEnv, show: func(c *Config) string { return strings.Join(c.BlueprintEnv, ",") }},

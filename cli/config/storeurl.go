@@ -74,6 +74,7 @@ func ParseStoreURL(text string) (StoreURL, error) {
 // redisSettings are the original's variables, as they came; the password is ours.
 type redisSettings struct {
 	host, port, db string
+	wait           string // replicas that must have a write
 	password       Secret
 	idle           bool // they do not decide where jobs are kept
 }
@@ -99,6 +100,8 @@ func (l *loader) redisHost() {
 	check(err == nil, "REDIS_PORT", "6379", "%v", err)
 	db, err := whole(r.db, 0, 1_000_000)
 	check(err == nil, "REDIS_DB", "0", "%v", err)
+	wait, err := whole(r.wait, 0, 100)
+	check(err == nil, "REDIS_WAIT_REPLICAS", "1", "%v", err)
 	if bad {
 		return
 	}
@@ -107,6 +110,9 @@ func (l *loader) redisHost() {
 		text += ":" + url.PathEscape(string(r.password)) + "@"
 	}
 	text += net.JoinHostPort(strings.Trim(r.host, "[]"), strconv.Itoa(port)) + "/" + strconv.Itoa(db)
+	if wait > 0 {
+		text += "?wait=" + strconv.Itoa(wait)
+	}
 	if l.cfg.Store, err = ParseStoreURL(text); err != nil {
 		l.fault(nameRedisHost, nameRedisHost+"=redis.internal", "%v", err)
 	}
