@@ -68,7 +68,7 @@ func startTarget(ctx context.Context, name, storeURL string, sh shape) (*target,
 		}
 		host, port, _ := net.SplitHostPort(addr) // made by freeAddr
 		t.cmd = exec.Command(bin, "serve")
-		t.cmd.Env = append(os.Environ(), "API_HOST="+host, "API_PORT="+port, "BLUEPRINTS_DIR="+dir, "LOG_LEVEL=error",
+		t.cmd.Env = append(os.Environ(), "API_HOST="+host, "API_PORT="+port, "BLUEPRINTS_DIR="+blueprintsDir(dir), "LOG_LEVEL=error",
 			"STORE_URL="+cmp.Or(storeURL, "sqlite:"+storePath(dir)), "CLIENT_TOKEN="+clientToken, "GLOBAL_WORKER_TOKEN="+workerToken)
 	}
 	t.cmd.Dir, t.cmd.Stderr = dir, os.Stderr
@@ -81,11 +81,16 @@ func startTarget(ctx context.Context, name, storeURL string, sh shape) (*target,
 	return t, nil
 }
 
+func blueprintsDir(dir string) string { return filepath.Join(dir, "blueprints") }
+
 func storePath(dir string) string { return filepath.Join(dir, "store", "bench.db") }
 
 // prepare writes the blueprint and, for an aged store, the jobs of its past.
 func prepare(ctx context.Context, dir string, sh shape) error {
-	if err := os.WriteFile(filepath.Join(dir, "bench.star"), []byte(sh.blueprint()), 0o600); err != nil {
+	if err := os.Mkdir(blueprintsDir(dir), 0o700); err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(blueprintsDir(dir), "bench.star"), []byte(sh.blueprint()), 0o600); err != nil {
 		return err
 	}
 	if sh.aged == 0 {

@@ -59,7 +59,9 @@ func (c *Catalog) Watch(ctx context.Context) {
 			if e.Has(fsnotify.Create) {
 				w.follow(e.Name, c)
 			}
-			changed()
+			if concerns(e) {
+				changed()
+			}
 		case err := <-w.errors:
 			c.log.Warn("changes of blueprint files may have been missed; all are read again", "reason", err)
 			changed()
@@ -80,6 +82,12 @@ func (c *Catalog) Watch(ctx context.Context) {
 			next.Reset(min(max(poll, pollShare*time.Since(began)), pollMost))
 		}
 	}
+}
+
+// concerns says whether a change may be one of blueprints. What is written into other files does
+// not: a store, or a log, may lie in a folder below, and be written a thousand times a second.
+func concerns(e fsnotify.Event) bool {
+	return e.Op&^(fsnotify.Write|fsnotify.Chmod) != 0 || isBlueprintFile(filepath.ToSlash(e.Name))
 }
 
 // dirWatch is what the system tells of one folder and all below it.

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/fsnotify/fsnotify"
 )
 
 // This file tests how changes of a directory are noticed: the ways in which editors, tools
@@ -261,6 +263,29 @@ func TestWatchThousandFiles(t *testing.T) {
 	for _, b := range w.All() {
 		if !strings.HasPrefix(b.Name, "b") || len(w.All()) != 1000 {
 			t.Fatalf("%d blueprints are in force, one of them %q", len(w.All()), b.Name)
+		}
+	}
+}
+
+// TestWatchPassesOver: what is written beside blueprints, such as a store, is no change of them.
+func TestWatchPassesOver(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		op   fsnotify.Op
+		want bool
+	}{
+		{"flows/store/orrery.db-redo", fsnotify.Write, false},
+		{"flows/server.log", fsnotify.Write | fsnotify.Chmod, false},
+		{"flows/a_test.star", fsnotify.Write, false},
+		{"flows/a.star", fsnotify.Write, true},
+		{"flows/a.star", fsnotify.Chmod, true},
+		{"flows/more", fsnotify.Create, true},
+		{"flows/more", fsnotify.Remove, true},
+		{"flows/..data", fsnotify.Rename, true},
+		{"flows/store/orrery.db", fsnotify.Create | fsnotify.Write, true},
+	} {
+		if got := concerns(fsnotify.Event{Name: filepath.FromSlash(c.name), Op: c.op}); got != c.want {
+			t.Errorf("%s of %s is a change of blueprints: %v, want %v", c.op, c.name, got, c.want)
 		}
 	}
 }

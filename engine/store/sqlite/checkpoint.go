@@ -45,7 +45,7 @@ func (l *walLog) close() error {
 	return errors.Join(l.file.Close(), l.index.Close())
 }
 
-// afterBatch folds when somebody waits for it, and looks after the logs.
+// afterBatch folds when somebody waits for it or little room is left, and looks after the logs.
 func (w *writer) afterBatch() {
 	select {
 	case <-w.s.foldWanted:
@@ -55,8 +55,11 @@ func (w *writer) afterBatch() {
 	if w.s.syncer.isBroken() {
 		w.mend()
 	}
-	w.renew()
 	w.settleFresh()
+	if w.fold.open && w.foldIsNear() && len(w.fresh.jobs) <= freshFew {
+		w.lookFolded() // before it must be
+	}
+	w.renew()
 	if !w.fold.open {
 		w.afterFold()
 	}
@@ -137,11 +140,11 @@ func (l *walLog) count() error {
 // ahead gives the bytes of the file behind what is in it.
 func (l *walLog) ahead() int64 { return max(0, l.size-int64(l.pages)*pageBytes) }
 
-// lengthen keeps the file at least half a step longer than what is in it, and as much as is in
-// it up to reserve: of that room there must be enough for all batches since the last fold.
+// lengthen keeps the file at least half a step longer than what is in it, and four times what is
+// in it up to reserve: of that room there must be enough for all batches since the last fold.
 // The index is lengthened with it.
 func (l *walLog) lengthen(reserve int64) error {
-	need := max(aheadStep/2, min(int64(l.pages)*pageBytes, reserve))
+	need := max(aheadStep/2, min(4*int64(l.pages)*pageBytes, reserve))
 	if l.ahead() > need {
 		return nil
 	}

@@ -33,6 +33,7 @@ const (
 	freshMost   = 4096    // jobs kept, about; from there on the oldest are written after each batch
 	freshBytes  = 8 << 20 // bytes kept, about
 	freshAtOnce = 16      // jobs written between two batches, when others wait in line
+	freshFew    = 64      // jobs that a fold may write without holding everybody up
 )
 
 // small says whether rows may stay in memory.
@@ -149,7 +150,7 @@ func (w *writer) handOutFresh(f *freshJob, next taskRow, args []driver.Value) er
 
 // freshPages bounds the pages of new jobs that are written together: measured were 0.7 for one
 // of 1,000 bytes, for new rows stand at the ends of their tables and indexes.
-func freshPages(jobs, bytes int) int { return jobs + 2*bytes/pageSize }
+func freshPages(jobs, bytes int) int { return jobs + bytes/pageSize }
 
 func (f *freshJobs) pages() int { return freshPages(len(f.jobs), f.bytes) }
 
@@ -197,8 +198,12 @@ func (w *writer) due() bool {
 	if f == nil {
 		return false
 	}
-	return f.ended == 1 || len(w.fresh.jobs) > freshMost || w.fresh.bytes > freshBytes ||
-		w.foldPages() > w.log.ahead()/2 || w.redo.at > w.s.opts.RedoBytes/2
+	return f.ended == 1 || len(w.fresh.jobs) > freshMost || w.fresh.bytes > freshBytes || w.foldIsNear()
+}
+
+// foldIsNear says that little room is left in SQLite's log or in the redo log.
+func (w *writer) foldIsNear() bool {
+	return w.foldPages() > w.log.ahead()/4*3 || w.redoIsLong()
 }
 
 // oldest gives the first in line that is still fresh; nil: none is.
