@@ -30,6 +30,10 @@ type Dispatcher interface {
 	// Drop forgets the tasks of shards that are another node's now, queued and leased, and
 	// tells nobody.
 	Drop(lost store.ShardSet)
+	// Held gives what there is of the tasks of shards, in no order; Has gives one of them. They
+	// are compared with the store where it can go back: see reconcile.go.
+	Held(in store.ShardSet) []Held
+	Has(jobID string, n int) (h Held, ok bool)
 }
 
 // Outcome is a worker's result in the one form that all wire ages become.

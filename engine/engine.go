@@ -187,6 +187,9 @@ func (e *Engine) Start(ctx context.Context) error {
 	if e.cfg.History != nil {
 		e.goes(func() { e.runCopy(ctx) })
 	}
+	if e.shards != nil {
+		e.goes(func() { e.runReconcile(ctx) })
+	}
 	return nil
 }
 

@@ -107,6 +107,33 @@ func (l *line) Drop(lost store.ShardSet) {
 	}
 }
 
+func (l *line) Held(in store.ShardSet) (out []Held) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i := range l.queued {
+		if t := &l.queued[i]; in.Has(job.ShardOf(t.JobID)) {
+			out = append(out, Held{JobID: t.JobID, N: t.N, HandOut: t.HandOut, Attempt: t.Attempt})
+		}
+	}
+	for k, t := range l.held {
+		if in.Has(job.ShardOf(k.job)) {
+			out = append(out, Held{JobID: t.JobID, N: t.N, HandOut: t.HandOut, Attempt: t.Attempt, ID: t.ID, Worker: t.Worker, LeasedAt: t.LeasedAt, Due: t.Due})
+		}
+	}
+	return out
+}
+
+func (l *line) Has(jobID string, n int) (Held, bool) {
+	var in store.ShardSet
+	in.Add(job.ShardOf(jobID))
+	for _, h := range l.Held(in) {
+		if h.JobID == jobID && h.N == n {
+			return h, true
+		}
+	}
+	return Held{}, false
+}
+
 func (l *line) Explain(t job.Task) []string { return []string{"no worker of type " + t.Type} }
 
 var _ Explainer = (*line)(nil)

@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"slices"
 
+	"orrery/engine"
 	"orrery/engine/job"
+	"orrery/engine/store"
 )
 
 // This file finds entries by their job and number. With 100,000 queued tasks this is most of
@@ -115,4 +117,37 @@ func (h *Hub) ofJob(jobID string) []*entry {
 	}
 	slices.SortFunc(all, func(a, b *entry) int { return cmp.Compare(a.key.n, b.key.n) })
 	return all
+}
+
+// Held gives what the hub has of the tasks of shards.
+func (h *Hub) Held(in store.ShardSet) (all []engine.Held) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for id, of := range h.byJob {
+		if !in.Has(job.ShardOf(id)) {
+			continue
+		}
+		for e := of.first; e != nil; e = e.next {
+			all = append(all, e.held())
+		}
+	}
+	return all
+}
+
+// Has gives what the hub has of one task.
+func (h *Hub) Has(jobID string, n int) (held engine.Held, ok bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if e := h.entry(jobID, n); e != nil {
+		return e.held(), true
+	}
+	return held, false
+}
+
+func (e *entry) held() engine.Held {
+	h := engine.Held{JobID: e.key.job, N: e.key.n, HandOut: int(e.handOut), Attempt: int(e.attempt)}
+	if l := e.lease; l != nil {
+		h.ID, h.Worker, h.LeasedAt, h.Due = l.id, l.worker.id, l.at, l.due
+	}
+	return h
 }

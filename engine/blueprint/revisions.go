@@ -52,6 +52,34 @@ func (c *Catalog) keep(ctx context.Context, p *Program) error {
 	return nil
 }
 
+// KeepAgain puts whatever was kept lately into the store once more: it may have gone back to
+// before that. What is not in memory any more was kept long before.
+func (c *Catalog) KeepAgain(ctx context.Context) error {
+	c.keeping.Lock()
+	was := c.kept
+	c.kept = map[string]time.Time{}
+	c.keeping.Unlock()
+	var failed error
+	for hash, at := range was {
+		p := c.Current().revisions[hash]
+		if p == nil {
+			p = c.older.get(hash)
+		}
+		if p == nil {
+			continue
+		}
+		if err := c.keep(ctx, p); err != nil {
+			failed = errors.Join(failed, err)
+			c.keeping.Lock()
+			if _, ok := c.kept[hash]; !ok {
+				c.kept[hash] = at.Add(-putAgain) // the next try finds it, and a job's start puts it
+			}
+			c.keeping.Unlock()
+		}
+	}
+	return failed
+}
+
 // keptAs is a program as the store keeps it.
 func keptAs(p *Program, now time.Time) store.Revision {
 	r := store.Revision{Hash: p.Revision, Main: p.Main, Files: p.Files, Created: now, Used: now}

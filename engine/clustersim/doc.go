@@ -17,6 +17,8 @@
 //     done, delays them, is cut for a while, and ends with its node. Leases go through it too.
 //     A node that stands still has its link and its wires stopped: what was on its way goes on
 //     late, when its shards are another's.
+//   - A store lapses when it loses what it acknowledged in the last seconds, as in a failover: in
+//     worlds of their own, where all that is left must come to its end.
 //   - The warden stands between the links and the store: no commit of a past owner may count.
 //   - A plan is a random blueprint in abstract form. It is written as Starlark for the nodes,
 //     and interpreted by the model, which shares no code with the engine.

@@ -12,7 +12,16 @@ import (
 // This file is the part of a link that only nodes among others need: leases, paces, and reads of the
 // shards that are their own.
 
-var _ store.Shared = (*link)(nil)
+var (
+	_ store.Shared = (*link)(nil)
+	_ store.Kept   = (*link)(nil)
+)
+
+// Keeper passes on store.Kept's method.
+func (l *link) Keeper(ctx context.Context) (keeper string, err error) {
+	err = l.through("Keeper", func() (err error) { keeper, err = l.w.shared.(store.Kept).Keeper(ctx); return err })
+	return keeper, err
+}
 
 // Hold passes on store.Leases' method.
 func (l *link) Hold(ctx context.Context, holder string, info json.RawMessage, ttl time.Duration, names ...string) (held []store.Lease, err error) {

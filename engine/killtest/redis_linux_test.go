@@ -1,9 +1,12 @@
 package killtest
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
+	"os"
 	"testing"
 	"time"
 
@@ -217,5 +220,58 @@ func TestRedisFaults(t *testing.T) {
 			checkAll(ctx, t, s, accepted, len(accepted))
 			measured.tell(t, form.store)
 		})
+	}
+}
+
+// TestAStoreThatGoesBack lets Redis lose what it has acknowledged in the last moments, again and
+// again under load, as a failover does to a replica that had not received it. What is lost is lost,
+// but every job that the store has still comes to its end, though the server stays and its memory
+// knows better.
+func TestAStoreThatGoesBack(t *testing.T) {
+	if testing.Short() {
+		t.Skip("lost writes under load are left out by -short")
+	}
+	redis := redistest.Start(t)
+	s := newServer(t, program(t, ""))
+	s.store = redis.URL()
+	s.start()
+	crowd(t, s.addr, 4)
+	ctx, cancel := context.WithTimeout(context.Background(), 4*time.Minute)
+	defer cancel()
+	var accepted []string
+	for range 4 {
+		done := s.flood(ctx, t, len(accepted), 150)
+		accepted = append(accepted, done()...)
+		pass(200 * time.Millisecond)
+		goBack := redis.Snapshot()
+		pass(400 * time.Millisecond)
+		goBack()
+	}
+	began, lost := time.Now(), 0
+	for _, id := range accepted {
+		if !s.endsOrIsLost(ctx, t, id, 2*time.Minute) { // a round takes one
+			lost++
+		}
+	}
+	t.Logf("%d of %d accepted jobs were lost by the store; the others ended within %s", lost, len(accepted), time.Since(began).Round(time.Millisecond))
+	if said, err := os.ReadFile(s.log.Name()); err != nil || !bytes.Contains(said, []byte("memory did not agree")) {
+		t.Error(err, "memory was never ahead of the store: the test shows nothing")
+	}
+}
+
+// endsOrIsLost waits for the end of a job; false says that the store has not got it.
+func (s *server) endsOrIsLost(ctx context.Context, t *testing.T, id string, within time.Duration) bool {
+	t.Helper()
+	for began := time.Now(); ; pass(20 * time.Millisecond) {
+		var v jobView
+		code, err := s.call(ctx, http.MethodGet, "/api/v1/jobs/"+id, "", nil, &v)
+		switch {
+		case err == nil && code == http.StatusNotFound:
+			return false
+		case err == nil && code == http.StatusOK && v.Status.Terminal():
+			return true
+		case time.Since(began) > within:
+			t.Fatalf("I1: job %s is %s in state %s after %s (%d, %v): %+v", id, v.Status, v.State, within, code, err, v.Waiting)
+		}
 	}
 }

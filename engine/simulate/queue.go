@@ -96,6 +96,12 @@ func (q *queue) AtWorkers(jobID string) (n int) {
 // Drop is for several nodes; here there is one.
 func (q *queue) Drop(store.ShardSet) {}
 
+// Held is for stores that can go back; the one of a simulation can not.
+func (q *queue) Held(store.ShardSet) []engine.Held { return nil }
+
+// Has is as Held.
+func (q *queue) Has(string, int) (h engine.Held, ok bool) { return h, false }
+
 // best gives the queued task that is next by (priority, first dispatch, arrival) among
 // those that fit.
 func (q *queue) best(fits func(job.Task) bool) (t job.Task, ok bool) {

@@ -87,6 +87,15 @@ type Sharded interface {
 	ScanTasksIn(ctx context.Context, in ShardSet, s job.TaskState, fn func(job.Task) bool) error
 }
 
+// Kept is a store that knows who keeps it: one with replicas, which may take over without the
+// newest rows.
+type Kept interface {
+	// Keeper names the servers that take the writes, by marks that each gets anew with each of its
+	// starts. When it gives another text than before, writes that were acknowledged may be undone;
+	// when it gives the same, some may be undone all the same, later than it was asked.
+	Keeper(ctx context.Context) (string, error)
+}
+
 // ShardSet is a set of shards; the zero value is empty.
 type ShardSet [job.Shards / 64]uint64
 

@@ -41,6 +41,7 @@ type Store struct {
 	paces     map[string]int64 // key -> moment up to which its turns are given away, us
 	pacesMost int              // with more of them those that have passed are forgotten
 	clock     func() time.Time // of leases and paces
+	wentBack  int              // how often it did: see GoBack
 }
 
 // row is a job with all its parts.

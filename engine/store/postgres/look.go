@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"orrery/engine/store"
 )
@@ -57,6 +58,20 @@ func lookAt(ctx context.Context, c *pgx.Conn) (f facts, err error) {
 func isNear(addr net.Addr) bool {
 	tcp, is := addr.(*net.TCPAddr)
 	return !is || tcp.IP.IsLoopback()
+}
+
+var _ store.Kept = (*Store)(nil)
+
+// Keeper gives the moment at which the server was started, to the microsecond: a standby that took
+// over has another one.
+func (s *Store) Keeper(ctx context.Context) (started string, err error) {
+	err = s.on(ctx, func(ctx context.Context, p *pgxpool.Pool) error {
+		return p.QueryRow(ctx, "SELECT extract(epoch FROM pg_postmaster_start_time())::text").Scan(&started)
+	})
+	if err != nil {
+		return "", fmt.Errorf("find out who keeps the store: %w", err)
+	}
+	return started, nil
 }
 
 // looks is how often the server is asked for its time.

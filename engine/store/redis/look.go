@@ -3,12 +3,15 @@ package redis
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
+
+	"orrery/engine/store"
 )
 
 // This file looks at how the servers are set up: what a crash would lose, and what else
@@ -46,24 +49,59 @@ func (s *Store) Look(ctx context.Context) (Look, error) {
 func (s *Store) look(ctx context.Context) (l Look, err error) {
 	l.Wait = s.target.wait
 	var mu sync.Mutex
-	one := func(ctx context.Context, c *goredis.Client) error {
+	err = s.eachMaster(ctx, func(ctx context.Context, c *goredis.Client) error {
 		m, err := lookAtMaster(ctx, c)
 		mu.Lock()
 		defer mu.Unlock()
 		l.Masters = append(l.Masters, m)
 		return err
-	}
-	switch c := s.client.(type) {
-	case *goredis.ClusterClient:
-		err = c.ForEachMaster(ctx, one)
-	case *goredis.Client:
-		err = one(ctx, c)
-	}
+	})
 	if err != nil {
 		return l, s.readError(ctx, err)
 	}
 	l.Latency, err = s.latency(ctx)
 	return l, err
+}
+
+// eachMaster asks all masters, side by side.
+func (s *Store) eachMaster(ctx context.Context, one func(context.Context, *goredis.Client) error) error {
+	switch c := s.client.(type) {
+	case *goredis.ClusterClient:
+		return c.ForEachMaster(ctx, one)
+	case *goredis.Client:
+		return one(ctx, c)
+	}
+	return nil
+}
+
+var _ store.Kept = (*Store)(nil)
+
+// Keeper gives the run ids of the masters: every start of a server has one of its own.
+func (s *Store) Keeper(ctx context.Context) (string, error) {
+	if err := s.begin(ctx); err != nil {
+		return "", err
+	}
+	var mu sync.Mutex
+	var runs []string
+	err := s.eachMaster(ctx, func(ctx context.Context, c *goredis.Client) error {
+		info, err := c.Info(ctx, "server").Result()
+		if err != nil {
+			return err
+		}
+		_, run, found := strings.Cut(info, "run_id:")
+		if run, _, _ = strings.Cut(run, "\r\n"); !found || run == "" {
+			return fmt.Errorf("INFO of %s names no run_id", c.Options().Addr)
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		runs = append(runs, run)
+		return nil
+	})
+	if err != nil {
+		return "", fmt.Errorf("find out who keeps the store: %w", s.readError(ctx, err))
+	}
+	slices.Sort(runs)
+	return strings.Join(runs, " "), nil
 }
 
 func (s *Store) latency(ctx context.Context) (time.Duration, error) {

@@ -5,6 +5,7 @@ package redistest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -134,6 +135,24 @@ func (s *Server) Client() *goredis.Client {
 
 // Kill ends the process at once, as a crash would.
 func (s *Server) Kill() { s.signal(syscall.SIGKILL); <-s.ended }
+
+// Snapshot copies the server's files as they are now, while it runs, and gives a function that
+// kills the server and starts it on that copy: what was written meanwhile is lost, as in a failover
+// to a replica that had not received it.
+func (s *Server) Snapshot() (goBack func()) {
+	s.t.Helper()
+	files, kept := filepath.Join(s.dir, "appendonlydir"), filepath.Join(s.t.TempDir(), "kept")
+	if err := os.CopyFS(kept, os.DirFS(files)); err != nil {
+		s.t.Fatal(err)
+	}
+	return func() {
+		s.Kill()
+		if err := errors.Join(os.RemoveAll(files), os.CopyFS(files, os.DirFS(kept))); err != nil {
+			s.t.Fatal(err)
+		}
+		s.Begin()
+	}
+}
 
 // Pause and Continue stop the process and let it go on.
 func (s *Server) Pause()    { s.signal(syscall.SIGSTOP) }
