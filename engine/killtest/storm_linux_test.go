@@ -97,19 +97,25 @@ func (s *storm) pause(i int, meanwhile func()) {
 	s.t.Logf("node %d with %d shards is paused", i, in.Len())
 	s.goOn("a node is paused", at, in)
 	meanwhile()
+	var refused int64
 	if s.ways != nil {
-		s.lateArrive(i, in)
+		refused = s.lateArrive(i, in)
 	}
 	s.servers[i].signal(syscall.SIGCONT)
 	s.t.Logf("node %d goes on after %s", i, time.Since(at).Round(time.Millisecond))
 	// Beside what had been sent the node has steps that it tries to keep now. After half a minute
 	// it asks nobody any more: the time for each answer is over.
 	pass(2 * time.Second)
-	s.t.Logf("%d late commits were refused by the count of node %d", s.lateCommits(i), i)
+	late := s.lateCommits(i)
+	s.t.Logf("%d late commits were refused by the count of node %d", late, i)
+	if s.ways != nil && refused == 0 && late == 0 { // on a loaded machine it may be either alone
+		s.t.Error("the store refused nothing, though commits were on their way when the node was paused")
+	}
 }
 
-// lateArrive lets what a paused node had sent reach the store, while the others stand still.
-func (s *storm) lateArrive(i int, in store.ShardSet) {
+// lateArrive lets what a paused node had sent reach the store, while the others stand still, and
+// counts how often the store says no.
+func (s *storm) lateArrive(i int, in store.ShardSet) (refusals int64) {
 	s.signalAll(i, syscall.SIGSTOP)
 	defer s.signalAll(i, syscall.SIGCONT)
 	taken := s.shardsOf(i)
@@ -138,12 +144,10 @@ func (s *storm) lateArrive(i int, in store.ShardSet) {
 		}
 	}
 	s.t.Logf("late came %d bytes, the store refused %d times, %d jobs of %d shards stayed as they were", came.Load(), refused.Load(), len(before), in.Len())
-	if refused.Load() == 0 {
-		s.t.Error("the store refused nothing, though commits were on their way when the node was paused")
-	}
 	if len(before) == 0 {
 		s.t.Errorf("no job lives in the %d shards that were taken over: the test shows nothing", in.Len())
 	}
+	return refused.Load()
 }
 
 // settled gives the live jobs of shards when what was on its way has arrived.
