@@ -127,6 +127,9 @@ func readCreate(raw []byte, depth int) (engine.Request, error) {
 	if len(raw) == 0 || raw[0] != '{' {
 		return engine.Request{}, problem(codeBadRequest, `the body must be a JSON object: the job's data, or {"initial_data": {..}}`)
 	}
+	if !mayBeEnvelope(raw) {
+		return engine.Request{InitialData: raw}, nil
+	}
 	var members map[string]json.RawMessage
 	if err := json.Unmarshal(raw, &members); err != nil {
 		return engine.Request{}, problem(codeBadJSON, "the body is not valid JSON: "+err.Error())
@@ -145,6 +148,12 @@ func readCreate(raw []byte, depth int) (engine.Request, error) {
 			strings.Join(known(members), ", "), strings.Join(unknown, ", "))).with("unknown", unknown)
 	}
 	return readEnvelope(members)
+}
+
+// mayBeEnvelope says no, at little cost, of most plain data: none of the envelope's keys stands
+// anywhere in it, nor anything that could be another spelling of one.
+func mayBeEnvelope(raw []byte) bool {
+	return bytes.IndexByte(raw, '\\') >= 0 || slices.ContainsFunc(envelope, func(k string) bool { return bytes.Contains(raw, []byte(k)) })
 }
 
 // known lists the envelope's keys that are there.

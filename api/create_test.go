@@ -41,6 +41,7 @@ func TestBodies(t *testing.T) {
 	for body, want := range map[string]engine.Request{
 		`{}`:                              {InitialData: []byte(`{}`)},
 		`{"initial_data": {"a": 1}}`:      {InitialData: []byte(`{"a": 1}`)},
+		`{"initial\u005fdata": {"a": 1}}`: {InitialData: []byte(`{"a": 1}`)},
 		`{"webhook_url": "https://h/x"}`:  {InitialData: []byte(`{}`), WebhookURL: "https://h/x"},
 		`{"dispatch_timeout": 1.5}`:       {InitialData: []byte(`{}`), DispatchTimeout: 1.5},
 		`{"result_timeout": null}`:        {InitialData: []byte(`{}`)},
