@@ -147,9 +147,10 @@ func (w *writer) keep(direct batchSum) error {
 		}
 	}
 	if err := w.redo.write(); err != nil {
-		if tight {
+		if tight { // SQLite has it, though its callers hear that it failed
 			w.redo.batch++
 			w.fold.stale = true
+			w.s.syncer.count(w.delta)
 		}
 		return redoFailed(w.redo.path, err)
 	}

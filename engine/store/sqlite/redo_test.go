@@ -184,3 +184,33 @@ func FuzzReadStatements(f *testing.F) {
 		}
 	})
 }
+
+// TestABatchThatOnlySQLiteHasIsCounted: when the redo log can not be written after a batch had to
+// be folded at once, its callers hear of a failure, and it stands all the same.
+func TestABatchThatOnlySQLiteHasIsCounted(t *testing.T) {
+	s, w := roomy(t)
+	w.log.size = 0 // as if there were no room ahead
+	if err := w.redo.file.Close(); err != nil {
+		t.Fatal(err)
+	}
+	c := newJob(1)
+	if err := apply(t, w, c)[0]; err == nil {
+		t.Fatal("a batch that the redo log does not have is told as kept")
+	}
+	w.redo.file, w.redo.size = nil, 0
+	check := func(want int64) {
+		t.Helper()
+		n, err := s.Counts(ctx)
+		if rows := rowsIn(t, w, "jobs"); err != nil || rows != want || n[job.Pending] != want {
+			t.Errorf("%d rows, counted as %v (%v), want %d", rows, n, err, want)
+		}
+	}
+	check(2)
+	if err := commit(t, w, c)[0]; !errors.Is(err, store.ErrExists) {
+		t.Errorf("the same job again: %v", err)
+	}
+	if err := errors.Join(commit(t, w, newJob(2))...); err != nil {
+		t.Errorf("the next batch: %v", err)
+	}
+	check(3)
+}

@@ -62,9 +62,7 @@ func (y *syncer) commits(acks []ack, touched [][16]byte, added counts, seen bool
 	y.mu.Lock()
 	defer y.mu.Unlock()
 	y.committed++
-	for k, n := range added {
-		y.totals[k] += n
-	}
+	y.add(added)
 	for _, id := range touched {
 		y.unfolded[id] = struct{}{}
 	}
@@ -73,6 +71,19 @@ func (y *syncer) commits(acks []ack, touched [][16]byte, added counts, seen bool
 	}
 	y.acks = append(y.acks, acks...)
 	y.news.Signal()
+}
+
+// count adds what readers see of a batch that is told as failed.
+func (y *syncer) count(added counts) {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	y.add(added)
+}
+
+func (y *syncer) add(added counts) {
+	for k, n := range added {
+		y.totals[k] += n
+	}
 }
 
 // counted gives the number of jobs by status.
