@@ -16,7 +16,7 @@ func (e *Engine) HandedOut(t job.Task) {
 	t.Fence = e.fenceOf(t.JobID)
 	e.store.HandOut(t)
 	killpoint.At("engine.handout-noted")
-	e.unwritten.Store(true)
+	e.handed.Store(e.cfg.Clock.Now().UnixMilli())
 	e.dueAt(t.Due)
 }
 

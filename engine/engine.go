@@ -100,37 +100,37 @@ func (c Config) withDefaults() Config {
 
 // Engine runs jobs. Its methods may be called from any goroutine.
 type Engine struct {
-	cfg       Config
-	store     store.Store
-	shards    *shards      // that this engine owns; nil: all
-	locks     *locks       // of jobs
-	shelves   shelves      // of data stores
-	local     bool         // the store is part of this process
-	world     starlib.Host // what all steps see alike
-	submits   *locks       // of jobs that are submitted with an idempotency key
-	quota     *quota.Book
-	mail      mail
-	hot       hotList
-	slow      slowList // handlers that take long
-	stuck     stuckList
-	callers   stateSet // handlers that call the outside
-	loners    stateSet // of blueprints with data stores: handlers that read none
-	doubts    doubts
-	ready     *readyList
-	aside     *asideLane
-	watch     watchers
-	timers    chan struct{} // something became due earlier than planned
-	planned   atomic.Int64  // when the timers wake, in milliseconds since 1970
-	unwritten atomic.Bool   // hand-outs came after the timers looked last
-	outbox    chan struct{} // a message was posted
-	copies    chan struct{} // there is history to copy
-	copier    copier        // of the one goroutine that copies
-	flights   flights
-	againMu   sync.Mutex
-	again     time.Time // when the earliest message that was put off is due
-	secret    []byte    // signs approval links
-	cancel    context.CancelFunc
-	working   sync.WaitGroup
+	cfg     Config
+	store   store.Store
+	shards  *shards      // that this engine owns; nil: all
+	locks   *locks       // of jobs
+	shelves shelves      // of data stores
+	local   bool         // the store is part of this process
+	world   starlib.Host // what all steps see alike
+	submits *locks       // of jobs that are submitted with an idempotency key
+	quota   *quota.Book
+	mail    mail
+	hot     hotList
+	slow    slowList // handlers that take long
+	stuck   stuckList
+	callers stateSet // handlers that call the outside
+	loners  stateSet // of blueprints with data stores: handlers that read none
+	doubts  doubts
+	ready   *readyList
+	aside   *asideLane
+	watch   watchers
+	timers  chan struct{} // something became due earlier than planned
+	planned atomic.Int64  // when the timers wake, in milliseconds since 1970
+	handed  atomic.Int64  // when the newest hand-out came, in milliseconds since 1970
+	outbox  chan struct{} // a message was posted
+	copies  chan struct{} // there is history to copy
+	copier  copier        // of the one goroutine that copies
+	flights flights
+	againMu sync.Mutex
+	again   time.Time // when the earliest message that was put off is due
+	secret  []byte    // signs approval links
+	cancel  context.CancelFunc
+	working sync.WaitGroup
 }
 
 var _ Desk = (*Engine)(nil)

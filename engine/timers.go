@@ -62,8 +62,8 @@ func (e *Engine) dueAt(at *time.Time) {
 
 func (e *Engine) untilNext(ctx context.Context) time.Duration {
 	longest := e.longest()
-	if e.unwritten.Swap(false) {
-		longest = retryStore // the dates of the newest hand-outs may not be in the store yet
+	if e.cfg.Clock.Now().Sub(time.UnixMilli(e.handed.Load())) < longestNap {
+		longest = retryStore // dates of the newest hand-outs may not be in the store yet, which writes them later
 	}
 	at, ok, err := e.nextDue(ctx)
 	if err != nil {
