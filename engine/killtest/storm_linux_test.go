@@ -83,10 +83,26 @@ func (s *storm) leave(i int) {
 	s.servers[i].start()
 }
 
+// pauses pauses servers until commits of one were refused: it may be that every step had come no
+// further than to its first read when the way was closed.
+func (s *storm) pauses(meanwhile func(i int)) {
+	for range pauseTries {
+		i := s.random.IntN(len(s.servers))
+		if s.pause(i, func() { meanwhile(i) }) {
+			return
+		}
+	}
+	s.t.Errorf("in %d pauses of nodes at work the store had nothing to refuse", pauseTries)
+}
+
+// pauseTries is how often pauses looks for a late commit: more than half of all pauses have one.
+const pauseTries = 4
+
 // pause stops the process of a server for longer than its leases last, with commits on their way
 // to the store, which reach it when others have its shards. None of them may count, and the store
-// is looked at while nobody else writes.
-func (s *storm) pause(i int, meanwhile func()) {
+// is looked at while nobody else writes. It reports whether some were refused; the short form, in
+// which all jobs may have ended before a second try, leaves that to chance.
+func (s *storm) pause(i int, meanwhile func()) (refusedSome bool) {
 	in := s.shardsOf(i)
 	if s.ways != nil {
 		s.ways[i].Hold(faultproxy.ToServer)
@@ -108,9 +124,7 @@ func (s *storm) pause(i int, meanwhile func()) {
 	pass(2 * time.Second)
 	late := s.lateCommits(i)
 	s.t.Logf("%d late commits were refused by the count of node %d", late, i)
-	if s.ways != nil && refused == 0 && late == 0 { // on a loaded machine it may be either alone
-		s.t.Error("the store refused nothing, though commits were on their way when the node was paused")
-	}
+	return refused > 0 || late > 0 || s.ways == nil
 }
 
 // lateArrive lets what a paused node had sent reach the store, while the others stand still, and
@@ -215,8 +229,7 @@ type blow struct {
 var longBlows = []blow{
 	{"a random node is killed every five seconds", func(s *storm) { s.killEach(30*time.Second, -1) }},
 	{"one is paused for half a minute, others are killed", func(s *storm) {
-		i := s.random.IntN(len(s.servers))
-		s.pause(i, func() { s.killEach(longPause, i) })
+		s.pauses(func(i int) { s.killEach(longPause, i) })
 	}},
 	{"one is cut off the store, later another hears nothing", func(s *storm) {
 		order := s.random.Perm(len(s.servers))
