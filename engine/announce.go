@@ -65,6 +65,7 @@ func (e *Engine) untilAgain() time.Duration {
 // announce delivers what is due and gives how many messages it dealt with. What goes to the
 // outside is only begun here.
 func (e *Engine) announce(ctx context.Context) (int, error) {
+	e.flights.look()
 	all, err := e.messages(ctx, e.cfg.Clock.Now(), outboxBatch)
 	if err != nil {
 		return 0, err

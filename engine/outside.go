@@ -57,10 +57,19 @@ type flights struct {
 	to      map[string]int
 	queues  map[string][]job.Message // by receiver
 	waiting map[string]struct{}      // the messages in the queues
+	landed  map[string]struct{}      // messages whose tries ended since the store was asked last
 }
 
-// begin takes a place. flies says that the message is under way already; free that it got a
-// place now. One that waits leaves its queue.
+// look begins a new look at the store. What it reads of a message whose try ends meanwhile may
+// be older than what became of that.
+func (f *flights) look() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.landed = map[string]struct{}{}
+}
+
+// begin takes a place. flies says that the message is under way already, or was when the store
+// was asked; free that it got a place now. One that waits leaves its queue.
 func (f *flights) begin(m job.Message) (flies, free bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -68,6 +77,9 @@ func (f *flights) begin(m job.Message) (flies, free bool) {
 		f.flying, f.to, f.queues, f.waiting = map[string]struct{}{}, map[string]int{}, map[string][]job.Message{}, map[string]struct{}{}
 	}
 	if _, flies = f.flying[m.ID]; flies {
+		return true, false
+	}
+	if _, flies = f.landed[m.ID]; flies {
 		return true, false
 	}
 	to := receiver(m)
@@ -109,6 +121,9 @@ func (f *flights) end(m job.Message) (next job.Message, ok bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	delete(f.flying, m.ID)
+	if f.landed != nil {
+		f.landed[m.ID] = struct{}{}
+	}
 	to := receiver(m)
 	if f.to[to]--; f.to[to] == 0 {
 		delete(f.to, to)

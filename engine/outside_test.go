@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -349,4 +350,81 @@ func TestBurstToOneReceiver(t *testing.T) {
 	if len(seen) != jobs {
 		t.Errorf("%d receivers in %d calls", len(seen), jobs)
 	}
+}
+
+// heldAnswer holds what the store answered back, as a busy machine does.
+type heldAnswer struct {
+	store.Store
+	on   chan struct{} // each Messages takes one, if there is one, and is held then
+	read chan struct{} // it was read
+	use  chan struct{} // it may be used
+}
+
+func (h *heldAnswer) Messages(ctx context.Context, now time.Time, limit int) ([]job.Message, error) {
+	select {
+	case <-h.on:
+	default:
+		return h.Store.Messages(ctx, now, limit)
+	}
+	all, err := h.Store.Messages(ctx, now, limit)
+	h.read <- struct{}{}
+	<-h.use
+	return all, err
+}
+
+// TestADeliveryIsNotTriedByAnOldAnswer: a look at the store that began while a delivery was under
+// way must not make it again, nor undo that it was given up.
+func TestADeliveryIsNotTriedByAnOldAnswer(t *testing.T) {
+	slow := &heldAnswer{Store: memory.New(), on: make(chan struct{}, 1), read: make(chan struct{}), use: make(chan struct{})}
+	r, box := webhookRig(t, func(c *Config) { c.Store = slow })
+	box.held, box.begun = make(chan struct{}), make(chan string, 10)
+	box.fail = func(n int) error {
+		if n == 1 {
+			return failed{final: true}
+		}
+		return nil
+	}
+	r.run()
+	id, _, err := r.Submit(r.ctx, Request{Blueprint: "straight", InitialData: json.RawMessage(`{}`), WebhookURL: "https://h/1", Client: job.Client{ID: "ann"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-box.begun
+	look := func() {
+		slow.on <- struct{}{}
+		nudge(r.outbox)
+		<-slow.read
+	}
+	look()
+	close(box.held)
+	for len(r.givenUp(t)) == 0 || r.flying() {
+		runtime.Gosched() // until the try is over and noted
+	}
+	slow.use <- struct{}{}
+	look() // the one before was used by now
+	slow.use <- struct{}{}
+	for r.flying() {
+		runtime.Gosched()
+	}
+	if all := box.all(); len(all) != 1 {
+		t.Errorf("job %s was told of %d times: %+v", id, len(all), all)
+	}
+	if all := r.givenUp(t); len(all) != 1 {
+		t.Errorf("%d deliveries are given up, want 1", len(all))
+	}
+}
+
+func (r *rig) givenUp(t *testing.T) []Delivery {
+	t.Helper()
+	all, err := r.GivenUp(r.ctx, "", 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+func (r *rig) flying() bool {
+	r.flights.mu.Lock()
+	defer r.flights.mu.Unlock()
+	return len(r.flights.flying) > 0
 }
