@@ -119,12 +119,13 @@ type Engine struct {
 	ready   *readyList
 	aside   *asideLane
 	watch   watchers
-	timers  chan struct{} // something became due earlier than planned
-	planned atomic.Int64  // when the timers wake, in milliseconds since 1970
-	handed  atomic.Int64  // when the newest hand-out came, in milliseconds since 1970
-	outbox  chan struct{} // a message was posted
-	copies  chan struct{} // there is history to copy
-	copier  copier        // of the one goroutine that copies
+	timers  chan struct{}           // something became due earlier than planned
+	fired   map[store.Wake]struct{} // dates that the timers dealt with in their last look
+	planned atomic.Int64            // when the timers wake, in milliseconds since 1970
+	handed  atomic.Int64            // when the newest hand-out came, in milliseconds since 1970
+	outbox  chan struct{}           // a message was posted
+	copies  chan struct{}           // there is history to copy
+	copier  copier                  // of the one goroutine that copies
 	flights flights
 	againMu sync.Mutex
 	again   time.Time // when the earliest message that was put off is due

@@ -18,6 +18,7 @@ import (
 const (
 	dueBatch   = 256
 	longestNap = 30 * time.Second // the store is looked at again then, whatever was promised
+	writtenBy  = 10 * time.Second // a store has written a hand-out by then, which it does after the rest
 )
 
 func jitter() float64 { return 0.5 + rand.Float64()/2 }
@@ -62,7 +63,7 @@ func (e *Engine) dueAt(at *time.Time) {
 
 func (e *Engine) untilNext(ctx context.Context) time.Duration {
 	longest := e.longest()
-	if e.cfg.Clock.Now().Sub(time.UnixMilli(e.handed.Load())) < longestNap {
+	if e.cfg.Clock.Now().Sub(time.UnixMilli(e.handed.Load())) < writtenBy {
 		longest = retryStore // dates of the newest hand-outs may not be in the store yet, which writes them later
 	}
 	at, ok, err := e.nextDue(ctx)
@@ -76,20 +77,32 @@ func (e *Engine) untilNext(ctx context.Context) time.Duration {
 }
 
 // fireDue handles what is due now and gives how many dates it dealt with. A date that can
-// not be handled does not keep the others waiting; the first such error is returned.
+// not be handled does not keep the others waiting; the first such error is returned. One that
+// was dealt with a moment ago and stands again is such an error: the store did not keep what it
+// acknowledged, and asking again at once would never end.
 func (e *Engine) fireDue(ctx context.Context) (n int, failed error) {
 	wakes, err := e.dueBy(ctx, e.cfg.Clock.Now(), dueBatch)
 	if err != nil {
 		return 0, err
 	}
+	before := e.fired
+	e.fired = make(map[store.Wake]struct{}, len(wakes))
 	for _, w := range wakes {
 		err := e.fire(ctx, w)
 		var illegal *job.Illegal
+		moved := errors.As(err, &illegal) || errors.Is(err, store.ErrNotFound) || errors.Is(err, ErrElsewhere)
+		if err == nil || moved {
+			w.At = w.At.UTC() // dates are compared
+			e.fired[w] = struct{}{}
+			if _, again := before[w]; again {
+				err, moved = fmt.Errorf("its date %s was dealt with and stands again", w.At.Format(time.RFC3339)), false
+			}
+		}
 		switch {
 		case err == nil:
 			killpoint.At("engine.timer-kept")
 			n++
-		case errors.As(err, &illegal), errors.Is(err, store.ErrNotFound), errors.Is(err, ErrElsewhere):
+		case moved:
 			// the job moved on between the look and the lock: its new row has its own date
 		case failed == nil:
 			failed = fmt.Errorf("job %s, task %d: %w", w.JobID, w.Task, err)

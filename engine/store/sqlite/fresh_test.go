@@ -62,12 +62,12 @@ func TestAJobOfShortTasksIsWrittenOnce(t *testing.T) {
 	second := step(c.Job, job.Running)
 	third := step(second.Job, job.Finished)
 	for i, x := range []*job.Change{c, second, third} {
+		if n := rowsIn(t, w, "jobs") - before; n != 0 {
+			t.Fatalf("%d rows of jobs are in SQLite before anybody wants to see them", n)
+		}
 		if err := errors.Join(apply(t, w, x)...); err != nil {
 			t.Fatalf("change %d: %v", i, err)
 		}
-	}
-	if n := rowsIn(t, w, "jobs") - before; n != 0 {
-		t.Fatalf("%d rows of jobs are in SQLite before anybody wants to see them", n)
 	}
 	if w.settleFresh(); rowsIn(t, w, "jobs") != before+1 || len(w.fresh.line) != 0 {
 		t.Fatalf("after it has ended, %d rows are in SQLite and %d jobs in memory", rowsIn(t, w, "jobs")-before, len(w.fresh.line))
