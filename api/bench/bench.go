@@ -53,17 +53,27 @@ type Figures struct {
 	totals      []time.Duration
 }
 
+// Conditions say what was measured, and where.
+type Conditions struct {
+	Shape   string `json:"shape"`
+	Jobs    int    `json:"jobs_per_round"`
+	Rounds  int    `json:"rounds"`
+	Clients int    `json:"clients"`
+	Workers int    `json:"workers"`
+	Load    string `json:"load"`
+	Machine string `json:"machine"`
+	Commit  string `json:"commit"`
+	Store   string `json:"store,omitempty"` // of Orrery, when it is not SQLite
+}
+
+func conditionsOf(sh shape, o Options) Conditions {
+	return Conditions{Shape: sh.name, Jobs: o.Jobs, Rounds: o.Rounds, Clients: o.Clients, Workers: o.Workers, Load: o.Load, Store: o.StoreName,
+		Machine: fmt.Sprintf("%s/%s, %d processors", runtime.GOOS, runtime.GOARCH, runtime.NumCPU()), Commit: commit()}
+}
+
 // Report is what a run measured.
 type Report struct {
-	Shape   string    `json:"shape"`
-	Jobs    int       `json:"jobs_per_round"`
-	Rounds  int       `json:"rounds"`
-	Clients int       `json:"clients"`
-	Workers int       `json:"workers"`
-	Load    string    `json:"load"`
-	Machine string    `json:"machine"`
-	Commit  string    `json:"commit"`
-	Store   string    `json:"store,omitempty"` // of Orrery, when it is not SQLite
+	Conditions
 	Orrery  Figures   `json:"orrery"`
 	SQLite  *Figures  `json:"orrery_on_sqlite,omitempty"` // with a Store
 	Bare    *Figures  `json:"bare_limit,omitempty"`       // absent for a given server
@@ -92,8 +102,7 @@ func Run(ctx context.Context, o Options, w io.Writer) (*Report, error) {
 		return nil, err
 	}
 	o = o.fill(sh)
-	r := &Report{Shape: sh.name, Jobs: o.Jobs, Rounds: o.Rounds, Clients: o.Clients, Workers: o.Workers, Load: o.Load, Store: o.StoreName,
-		Machine: fmt.Sprintf("%s/%s, %d processors", runtime.GOOS, runtime.GOARCH, runtime.NumCPU()), Commit: commit()}
+	r := &Report{Conditions: conditionsOf(sh, o)}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	if sh.aged > 0 {

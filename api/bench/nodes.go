@@ -8,7 +8,6 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -23,15 +22,7 @@ import (
 
 // NodesReport is what a run over nodes measured.
 type NodesReport struct {
-	Shape   string    `json:"shape"`
-	Jobs    int       `json:"jobs_per_round"`
-	Rounds  int       `json:"rounds"`
-	Clients int       `json:"clients"`
-	Workers int       `json:"workers"`
-	Load    string    `json:"load"`
-	Machine string    `json:"machine"`
-	Commit  string    `json:"commit"`
-	Store   string    `json:"store"`
+	Conditions
 	Columns []*Column `json:"columns"`
 	rows    []row
 }
@@ -83,8 +74,7 @@ func RunNodes(ctx context.Context, o Options, w io.Writer) (report *NodesReport,
 		return nil, fmt.Errorf("the shape %s is not counted over nodes; choose one of %s", sh.name, strings.Join(NodeShapes(), ", "))
 	}
 	o = o.fill(sh)
-	c := &contest{o: o, shape: sh, report: &NodesReport{Shape: sh.name, Jobs: o.Jobs, Rounds: o.Rounds, Clients: o.Clients, Workers: o.Workers,
-		Load: o.Load, Machine: fmt.Sprintf("%s/%s, %d processors", runtime.GOOS, runtime.GOARCH, runtime.NumCPU()), Commit: commit(), Store: o.StoreName}}
+	c := &contest{o: o, shape: sh, report: &NodesReport{Conditions: conditionsOf(sh, o)}}
 	ctx, cancel := context.WithCancel(ctx)
 	defer func() {
 		cancel() // the workers end

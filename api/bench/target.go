@@ -137,22 +137,31 @@ func (t *target) stop() error {
 	return os.RemoveAll(t.dir)
 }
 
-// finished asks how many jobs have ended well.
-func (t *target) finished(ctx context.Context) (int64, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, t.url+"/api/v1/dashboard", nil)
+// get asks the server as a client.
+func (t *target) get(ctx context.Context, path string) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, t.url+path, nil)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	req.Header.Set("X-Client-Token", t.clientToken)
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	defer resp.Body.Close()
+	return io.ReadAll(resp.Body)
+}
+
+// finished asks how many jobs have ended well.
+func (t *target) finished(ctx context.Context) (int64, error) {
+	text, err := t.get(ctx, "/api/v1/dashboard")
+	if err != nil {
+		return 0, err
+	}
 	var d struct {
 		Jobs map[string]int64 `json:"jobs"`
 	}
-	if err := json.NewDecoder(resp.Body).Decode(&d); err != nil {
+	if err := json.Unmarshal(text, &d); err != nil {
 		return 0, fmt.Errorf("dashboard of %s: %w", t.name, err)
 	}
 	return d.Jobs["finished"], nil
@@ -160,17 +169,7 @@ func (t *target) finished(ctx context.Context) (int64, error) {
 
 // answers asks how many requests the server has answered.
 func (t *target) answers(ctx context.Context) (sum int64, err error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, t.url+"/_public/metrics", nil)
-	if err != nil {
-		return 0, err
-	}
-	req.Header.Set("X-Client-Token", t.clientToken)
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return 0, err
-	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
+	text, err := t.get(ctx, "/_public/metrics")
 	if err != nil {
 		return 0, err
 	}

@@ -140,7 +140,7 @@ func (w *writer) keep(direct batchSum) error {
 	w.fold.pages += direct.pages()
 	w.redo.seal()
 	from, named := w.redo.next(), w.redo.known
-	tight := w.foldPages() > w.log.ahead()
+	tight := w.foldBytes() > w.log.ahead()
 	if tight {
 		if err := w.commitFold(w.redo.batch + 1); err != nil {
 			return err
@@ -164,8 +164,8 @@ func (w *writer) keep(direct batchSum) error {
 	return nil
 }
 
-// foldPages bounds the bytes that a fold now would add to SQLite's log.
-func (w *writer) foldPages() int64 { return int64(w.fold.pages+w.fresh.pages()) * pageBytes }
+// foldBytes bounds the bytes that a fold now would add to SQLite's log.
+func (w *writer) foldBytes() int64 { return int64(w.fold.pages+w.fresh.pages()) * pageBytes }
 
 // batchSum adds up the writes of a batch that ran statements, and the bytes of their texts.
 type batchSum struct{ writes, bytes int }

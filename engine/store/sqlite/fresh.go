@@ -203,7 +203,7 @@ func (w *writer) due() bool {
 
 // foldIsNear says that little room is left in SQLite's log or in the redo log.
 func (w *writer) foldIsNear() bool {
-	return w.foldPages() > w.log.ahead()/4*3 || w.redoIsLong()
+	return w.foldBytes() > w.log.ahead()/4*3 || w.redoIsLong()
 }
 
 // oldest gives the first in line that is still fresh; nil: none is.
