@@ -375,6 +375,7 @@ type fakeDesk struct {
 
 func (d *fakeDesk) HandedOut(job.Task) {}
 func (d *fakeDesk) Mine(string) bool   { return true }
+func (d *fakeDesk) Open(string) bool   { return true }
 func (d *fakeDesk) Returned(_ context.Context, _ job.Task, o engine.Outcome) (engine.Taken, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -73,6 +73,9 @@ type Desk interface {
 	// Mine reports whether the job's tasks are this node's to hand out: not those of a shard
 	// that has gone to another.
 	Mine(jobID string) bool
+	// Open reports whether that is so, and the dispatcher was told of all hand-outs of the job:
+	// while its shard is being taken up, one that the dispatcher does not know may stand.
+	Open(jobID string) bool
 	// Task reads a task's row, with its params.
 	Task(ctx context.Context, jobID string, n int) (*job.Task, error)
 	// AttemptSeconds is how long an attempt of the task may take (WORKER_TIMEOUT_SECONDS

@@ -147,14 +147,20 @@ func (e *Engine) whileOwned(c *job.Change, f func()) bool {
 }
 
 // Mine reports whether tasks of a job may be handed out here.
-func (e *Engine) Mine(jobID string) bool {
+func (e *Engine) Mine(jobID string) bool { return e.isIn(jobID, opening, open) }
+
+// Open reports whether all hand-outs of a job are known here.
+func (e *Engine) Open(jobID string) bool { return e.isIn(jobID, open, open) }
+
+// isIn reports whether a job's shard is in one of two phases, and this node's leases stand.
+func (e *Engine) isIn(jobID string, one, other phase) bool {
 	if e.shards == nil {
 		return true
 	}
 	g := &e.shards.tenures[job.ShardOf(jobID)]
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return (g.phase == opening || g.phase == open) && e.shards.nodes.Current()
+	return (g.phase == one || g.phase == other) && e.shards.nodes.Current()
 }
 
 // fenceOf gives the number that guards what is written of a job here; 0 without nodes. Of a

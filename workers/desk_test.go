@@ -49,6 +49,7 @@ type desk struct {
 	refuse     string
 	reads      int
 	elsewhere  map[byte]bool  // shards of other nodes
+	opening    bool           // shards are being taken up
 	during     func(job.Task) // runs, without the lock, while a result is being written
 }
 
@@ -67,6 +68,8 @@ func (d *desk) Mine(jobID string) bool {
 	return !d.elsewhere[job.ShardOf(jobID)]
 }
 
+func (d *desk) Open(jobID string) bool { return d.Mine(jobID) && !d.opening }
+
 func (d *desk) write() error {
 	if d.fails > 0 {
 		d.fails--
@@ -83,6 +86,9 @@ func (d *desk) Returned(_ context.Context, t job.Task, o engine.Outcome) (engine
 	defer d.mu.Unlock()
 	if err := d.write(); err != nil {
 		return engine.Taken{}, err
+	}
+	if d.opening {
+		return engine.Taken{}, engine.ErrElsewhere
 	}
 	if d.refuse != "" {
 		return engine.Taken{Reason: d.refuse, Message: "refused"}, nil

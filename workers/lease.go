@@ -297,8 +297,12 @@ func (h *Hub) AtWorkers(jobID string) int {
 // Cancelled answers a worker that asks whether to stop: yes when it was asked to, and when
 // the task is not leased under this id any more.
 func (h *Hub) Cancelled(taskID string) bool {
+	k, ours := parseFence(taskID)
+	opening := ours && !h.desk.Open(k.job) // asked first: when it is open, its leases are known
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	e := h.find(taskID)
-	return e == nil || e.lease.cancel
+	if e := h.find(taskID); e != nil {
+		return e.lease.cancel
+	}
+	return !opening
 }

@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"orrery/engine"
 	"orrery/engine/job"
 )
 
@@ -97,6 +98,41 @@ func TestAcceptedBeforeARestart(t *testing.T) {
 	}
 	if len(again.desk.outcomes) != 0 {
 		t.Error("it was taken twice")
+	}
+}
+
+// A node that takes a shard up has its jobs before its hub has their leases.
+func TestHandOutOfAShardThatIsBeingTakenUp(t *testing.T) {
+	for _, c := range []Caller{callB7, callC} {
+		r := newRig(t)
+		r.register(c, "w", "echo")
+		r.offer(1, "echo")
+		g := r.mustTake(c, "w")
+		next := restart(t, r.clock, r.rows, r.desk.rows) // it was told of no lease so far
+		next.desk.opening = true
+		next.register(c, "w", "echo")
+		if stop := next.beat(c, "w", g.TaskID); len(stop) > 0 {
+			t.Errorf("the worker is to stop %v, which stands", stop)
+		}
+		if next.Cancelled(g.TaskID) {
+			t.Error("the task counts as cancelled")
+		}
+		if out, err := next.Result(next.ctx, c, []byte(success(g, "w"))); !errors.Is(err, engine.ErrElsewhere) || !errors.Is(err, ErrStoreFull) {
+			t.Errorf("the result is answered with %s %v, want to hear that it is to be sent again", out, err)
+		}
+		next.Recover([]job.Task{r.desk.handed[0]})
+		next.desk.opening = false
+		for range 2 {
+			if status, reason := next.answer(c, success(g, "w")); status != "accepted" {
+				t.Errorf("the result is %s %s", status, reason)
+			}
+		}
+		if n := len(next.desk.outcomes); n != 1 {
+			t.Errorf("it was taken %d times", n)
+		}
+		if !next.Cancelled(g.TaskID) {
+			t.Error("a task that has ended is not to be stopped")
+		}
 	}
 }
 

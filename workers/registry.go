@@ -277,12 +277,19 @@ func (h *Hub) gaveUp(w *worker, l *lease, now time.Time) bool {
 	return !l.confirmed || w.registered.After(l.at) || now.Sub(l.unlisted) >= resultsOnTheWay*h.ttl
 }
 
+// isLeased looks again for a hand-out that was not known: its shard may have been taken up since.
+func (h *Hub) isLeased(taskID string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.find(taskID) != nil
+}
+
 // gaveOut tells whether a task that no lease knows was one of this server's, and so is to be
 // stopped. A worker lists to each of its orchestrators the tasks of all of them, and those
 // of the others are none of our business.
 func (h *Hub) gaveOut(ctx context.Context, taskID string) bool {
 	k, ok := parseFence(taskID)
-	if !ok || !h.desk.Mine(k.job) { // what another node gave out is for that one to say
+	if !ok || !h.desk.Open(k.job) || h.isLeased(taskID) { // what another node gave out is for that one to say
 		return false
 	}
 	_, err := h.desk.Task(ctx, k.job, k.n)

@@ -82,13 +82,18 @@ func (h *Hub) outcomeOf(r *protocol.Result, worker string) engine.Outcome {
 // written wait for it and are then answered the same.
 func (h *Hub) finish(ctx context.Context, taskID string, o engine.Outcome) (protocol.Outcome, error) {
 	for {
+		k, ours := parseFence(taskID)
+		opening := ours && !h.desk.Open(k.job) // asked first: when it is open, its leases are known
 		h.mu.Lock()
 		e := h.find(taskID)
 		if e == nil {
 			known := h.accepted.has(taskID)
 			h.mu.Unlock()
-			if known {
+			switch {
+			case known:
 				return protocol.Outcome{}, nil
+			case opening: // or of another node
+				return protocol.Outcome{}, fmt.Errorf("%w (%w)", ErrStoreFull, engine.ErrElsewhere)
 			}
 			return h.absent(ctx, taskID, o)
 		}
@@ -186,9 +191,6 @@ func (h *Hub) absent(ctx context.Context, taskID string, o engine.Outcome) (prot
 	k, ok := parseFence(taskID)
 	if !ok {
 		return protocol.Outcome{Ignored: protocol.ReasonJobNotFound, Message: "this server gives out no such task id"}, nil
-	}
-	if !h.desk.Mine(k.job) {
-		return protocol.Outcome{}, fmt.Errorf("%w (%w)", ErrStoreFull, engine.ErrElsewhere)
 	}
 	row, err := h.desk.Task(ctx, k.job, k.n)
 	switch {

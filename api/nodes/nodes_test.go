@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -382,15 +383,40 @@ func (s *server) tryCreate(ctx context.Context) (id string, ok bool) {
 }
 
 // work polls one node and sends results to another until ctx ends, again and again what was
-// not taken.
+// not taken. Heartbeats list its task: a node may die after it wrote that it handed out a task,
+// and before anybody had it.
 func (s *server) work(ctx context.Context, worker string, results *server) {
+	var current atomic.Pointer[string]
+	var beating sync.WaitGroup
+	defer beating.Wait()
+	beating.Go(func() {
+		for ctx.Err() == nil {
+			tasks := []string{}
+			if id := current.Load(); id != nil {
+				tasks = append(tasks, *id)
+			}
+			if _, _, err := s.try(ctx, "PATCH", "/_worker/workers/"+worker, map[string]any{"worker_id": worker, "status": "idle", "current_tasks": tasks, "available_skills": []string{"echo"}},
+				append([]string{"X-Worker-Token", workerToken, "X-Worker-ID", worker}, ageC...)...); err != nil && ctx.Err() == nil {
+				s.t.Errorf("a heartbeat of %s: %v", worker, err)
+			}
+			select {
+			case <-ctx.Done():
+			case <-time.After(time.Second):
+			}
+		}
+	})
 	for ctx.Err() == nil {
+		current.Store(nil)
 		one, ok, err := s.tryPoll(ctx, worker)
 		if err != nil || !ok {
 			continue
 		}
+		current.Store(&one.ID)
 		for ctx.Err() == nil {
-			if status, _, err := results.tryAnswer(ctx, worker, one); err == nil && status < 500 {
+			if status, said, err := results.tryAnswer(ctx, worker, one); err == nil && status < 500 {
+				if said != "accepted" {
+					s.t.Logf("the result of %s is answered with %d %s", one.ID, status, said)
+				}
 				break
 			}
 		}

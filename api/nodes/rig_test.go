@@ -320,7 +320,15 @@ func (s *server) view(id string) (v view) {
 // is waits for a job's status, as the node shows it.
 func (s *server) is(id string, want job.Status) {
 	s.t.Helper()
-	s.until(fmt.Sprintf("job %s is %s at %s", id, want, s.id), func() bool { return s.view(id).Status == want })
+	what := fmt.Sprintf("job %s is %s at %s", id, want, s.id)
+	defer func() {
+		if s.t.Failed() {
+			_, now := s.call("GET", "/api/v1/jobs/"+id, nil)
+			_, past := s.call("GET", "/api/v1/jobs/"+id+"/history", nil)
+			s.t.Logf("%s: now %s\nits history: %s", what, now, past)
+		}
+	}()
+	s.until(what, func() bool { return s.view(id).Status == want })
 }
 
 // owner is the node that has the job now.
