@@ -33,7 +33,7 @@ func (s *Server) tellAll(c *fiber.Ctx) []*peers.Answer {
 	if s.peers == nil || sealed(c) != nil {
 		return nil
 	}
-	return s.peers.RelayAll(c.UserContext(), asItCame(c))
+	return s.peers.RelayAll(c.UserContext(), s.asItCame(c))
 }
 
 // beat is the reply to a heartbeat, as protocol.HeartbeatReply writes it.
@@ -125,7 +125,7 @@ func (s *Server) asker(c *fiber.Ctx) (ask workers.Ask, arrived func(task []byte)
 func (s *Server) askForTask(c *fiber.Ctx, to node.Peer) (*peers.Answer, error) {
 	ctx, cancel := context.WithTimeout(c.UserContext(), abroadAnswer)
 	defer cancel()
-	r := asItCame(c)
+	r := s.asItCame(c)
 	r.Header.Set(arrivesHeader, "1")
 	return s.peers.Relay(ctx, to, r)
 }

@@ -74,7 +74,7 @@ func (s *Server) fileFault(c *fiber.Ctx, err error) error {
 	case errors.As(err, &size), errors.As(err, &many):
 		return problem(codeBadRequest, err.Error())
 	}
-	s.log.Error("a job's file could not be reached", "path", c.Path(), "request_id", requestID(c), "error", err)
+	s.log.Error("a job's file could not be reached", "path", c.Path(), "request_id", s.requestID(c), "error", err)
 	return problem(codeFilesAway, "the place of the files can not be used just now; the same request may work later")
 }
 

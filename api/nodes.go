@@ -157,17 +157,17 @@ func (s *Server) pauseFor(ctx context.Context, news <-chan struct{}, d time.Dura
 
 // asItCame gives a request for another node. What it answers is unpacked; this server packs it
 // as the caller wants.
-func asItCame(c *fiber.Ctx) peers.Request {
+func (s *Server) asItCame(c *fiber.Ctx) peers.Request {
 	header := http.Header(c.GetReqHeaders())
 	header.Del(fiber.HeaderAcceptEncoding)
-	header.Set(fiber.HeaderXRequestID, requestID(c))
+	header.Set(fiber.HeaderXRequestID, s.requestID(c))
 	return peers.Request{Method: c.Method(), Target: string(c.Request().Header.RequestURI()), Header: header, Body: c.Request().Body(), Certificate: certificateOf(c)}
 }
 
 func (s *Server) relay(c *fiber.Ctx, to node.Peer, most time.Duration) (*peers.Answer, error) {
 	ctx, cancel := context.WithTimeout(c.UserContext(), most)
 	defer cancel()
-	return s.peers.Relay(ctx, to, asItCame(c))
+	return s.peers.Relay(ctx, to, s.asItCame(c))
 }
 
 // passed are the headers of another node's answer that the caller gets.

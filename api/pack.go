@@ -41,7 +41,9 @@ func pack(c *fiber.Ctx, need access) {
 	if need&page != 0 || answer.IsBodyStream() || len(answer.Body()) == 0 || len(answer.Header.ContentEncoding()) > 0 || !packable(string(answer.Header.ContentType())) {
 		return
 	}
-	c.Vary(fiber.HeaderAcceptEncoding)
+	if need&worker == 0 && c.Method() != fiber.MethodPost { // caches keep no other answers
+		c.Vary(fiber.HeaderAcceptEncoding)
+	}
 	if len(answer.Body()) < packFrom || c.Method() == fiber.MethodHead {
 		return
 	}

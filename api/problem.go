@@ -153,10 +153,7 @@ func (s *Server) fail(c *fiber.Ctx, err error) error {
 	}
 	p, known := problemOf(err)
 	status := p.status()
-	if requestID(c) == "" { // refused by the framework before any route was found
-		s.label(c)
-	}
-	id := requestID(c)
+	id := s.requestID(c)
 	if !known {
 		s.log.Error("request failed", "method", c.Method(), "path", c.Path(), "request_id", id, "error", err)
 	}

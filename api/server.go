@@ -223,7 +223,9 @@ func (s *Server) straighten(c *fiber.Ctx) error {
 // guard wraps a route: request id, rights, panics, access log.
 func (s *Server) guard(r route) fiber.Handler {
 	return func(c *fiber.Ctx) (err error) {
-		s.label(c)
+		if r.need&worker == 0 { // a worker's request has an id when somebody wants to know it
+			s.label(c)
+		}
 		if s.log.Enabled(context.Background(), slog.LevelDebug) {
 			began := time.Now()
 			defer func() { s.access(c, began) }()
@@ -326,7 +328,10 @@ func (s *Server) label(c *fiber.Ctx) {
 	c.Set(fiber.HeaderXContentTypeOptions, "nosniff")
 }
 
-func requestID(c *fiber.Ctx) string {
+func (s *Server) requestID(c *fiber.Ctx) string {
+	if len(c.Response().Header.Peek(fiber.HeaderXRequestID)) == 0 {
+		s.label(c)
+	}
 	return string(c.Response().Header.Peek(fiber.HeaderXRequestID))
 }
 
@@ -348,7 +353,7 @@ func plainWord(s string, most int) bool {
 // approval's token.
 func (s *Server) access(c *fiber.Ctx, began time.Time) {
 	s.log.Debug("request", "method", c.Method(), "path", c.Path(), "status", c.Response().StatusCode(),
-		"ms", float64(time.Since(began).Microseconds())/1000, "ip", c.IP(), "request_id", requestID(c))
+		"ms", float64(time.Since(began).Microseconds())/1000, "ip", c.IP(), "request_id", s.requestID(c))
 }
 
 // noRoute is what the paths outside the table get.
