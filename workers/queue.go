@@ -1,7 +1,6 @@
 package workers
 
 import (
-	"cmp"
 	"container/heap"
 	"strconv"
 	"time"
@@ -39,7 +38,13 @@ func (e *entry) before(o *entry) bool {
 	if e.rank != o.rank {
 		return e.rank > o.rank
 	}
-	return cmp.Or(cmp.Compare(e.queued, o.queued), cmp.Compare(e.key.job, o.key.job), cmp.Compare(e.key.n, o.key.n)) < 0
+	if e.queued != o.queued {
+		return e.queued < o.queued
+	}
+	if e.key.job != o.key.job {
+		return e.key.job < o.key.job
+	}
+	return e.key.n < o.key.n
 }
 
 // class is the tasks of one type with equal requirements; all of them fit the same workers.
