@@ -55,6 +55,9 @@ func (w *writer) afterBatch() {
 	if w.s.syncer.isBroken() {
 		w.mend()
 	}
+	if w.wrote { // else room on the disk is wanted for the redo log first
+		w.lengthen()
+	}
 	w.settleFresh()
 	if w.fold.open && w.foldIsNear() && len(w.fresh.jobs) <= freshFew {
 		w.lookFolded() // before it must be
@@ -94,7 +97,15 @@ func (w *writer) afterFold() {
 		w.bring("PASSIVE")
 		killpoint.At("sqlite.after-checkpoint")
 	}
-	if err := w.log.lengthen(w.s.opts.CheckpointBytes / 4 * 3); err != nil {
+	w.lengthen()
+}
+
+// lengthen keeps room in the log for what is to be folded.
+func (w *writer) lengthen() {
+	if w.log.file == nil {
+		return
+	}
+	if err := w.log.lengthen(2*w.foldBytes(), w.s.opts.CheckpointBytes/4*3); err != nil {
 		w.complain("lengthen the log", err)
 	}
 }
@@ -140,11 +151,11 @@ func (l *walLog) count() error {
 // ahead gives the bytes of the file behind what is in it.
 func (l *walLog) ahead() int64 { return max(0, l.size-int64(l.pages)*pageBytes) }
 
-// lengthen keeps the file at least half a step longer than what is in it, and four times what is
-// in it up to reserve: of that room there must be enough for all batches since the last fold.
-// The index is lengthened with it.
-func (l *walLog) lengthen(reserve int64) error {
-	need := max(aheadStep/2, min(4*int64(l.pages)*pageBytes, reserve))
+// lengthen keeps the file longer than what is in it: at least half a step, and up to reserve
+// so much as is wanted, or four times what is in it. Of that room there must be enough for all
+// batches since the last fold. The index is lengthened with it.
+func (l *walLog) lengthen(want, reserve int64) error {
+	need := max(aheadStep/2, min(max(want, 4*int64(l.pages)*pageBytes), reserve))
 	if l.ahead() > need {
 		return nil
 	}

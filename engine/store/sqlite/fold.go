@@ -35,13 +35,46 @@ const (
 // folding is what the writer knows of the transaction that is open.
 type folding struct {
 	open   bool
-	owed   int    // entries of the redo log since the last fold
-	from   int64  // where the first of them begins
-	named  int    // names that stood in the log before it
-	pages  int    // that they touch, at most, without those of fresh jobs
-	lost   bool   // a failed transaction took them away: they must be run again before anything else
-	counts counts // what they add
-	stale  bool   // the log lacks a batch that SQLite has: it must begin anew
+	owed   int                 // entries of the redo log since the last fold
+	from   int64               // where the first of them begins
+	named  int                 // names that stood in the log before it
+	grown  growth              // what they change in SQLite's file
+	names  map[string]struct{} // blueprints and clients of new jobs
+	lost   bool                // a failed transaction took them away: they must be run again before anything else
+	counts counts              // what they add
+	stale  bool                // the log lacks a batch that SQLite has: it must begin anew
+}
+
+// growth is what batches change in SQLite's file.
+type growth struct {
+	pages int // that statements touch, at most, beside those of new jobs
+	jobs  int // that are new, and were in memory for a while at least
+	bytes int // of their texts
+}
+
+// namePages are for an entry in each of the indexes by blueprint and client, and for a split.
+const namePages = 3
+
+// foldBytes bounds the bytes that a fold now would add to SQLite's log. The rows of new jobs
+// stand at the ends of their tables; measured were 0.1 to 0.2 pages a job beside its texts, and
+// one for each place in the indexes by name.
+func (w *writer) foldBytes() int64 {
+	g := &w.fold.grown
+	return int64(g.pages+(g.jobs+3)/4+g.bytes/pageSize+namePages*len(w.fold.names)) * pageBytes
+}
+
+// grow counts a new job, or what its texts have become longer.
+func (w *writer) grow(f *freshJob, jobs, bytes int) {
+	w.fresh.bytes += bytes
+	w.fold.grown.jobs += jobs
+	w.fold.grown.bytes += bytes
+	if jobs == 0 {
+		return
+	}
+	if w.fold.names == nil {
+		w.fold.names = map[string]struct{}{}
+	}
+	w.fold.names[f.blueprint], w.fold.names[f.client] = struct{}{}, struct{}{}
 }
 
 // begin opens the transaction, and makes good what an earlier one lost.
@@ -137,7 +170,7 @@ func (w *writer) keep(direct batchSum) error {
 	if w.redo.empty() {
 		return nil
 	}
-	w.fold.pages += direct.pages()
+	w.fold.grown.pages += direct.pages()
 	w.redo.seal()
 	from, named := w.redo.next(), w.redo.known
 	tight := w.foldBytes() > w.log.ahead()
@@ -163,9 +196,6 @@ func (w *writer) keep(direct batchSum) error {
 	w.fold.owed++
 	return nil
 }
-
-// foldBytes bounds the bytes that a fold now would add to SQLite's log.
-func (w *writer) foldBytes() int64 { return int64(w.fold.pages+w.fresh.pages()) * pageBytes }
 
 // batchSum adds up the writes of a batch that ran statements, and the bytes of their texts.
 type batchSum struct{ writes, bytes int }

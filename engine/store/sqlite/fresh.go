@@ -28,12 +28,12 @@ type freshJobs struct {
 }
 
 const (
-	freshTasks  = 32      // in a change; one with more is written at once
-	freshText   = 1 << 18 // bytes of a job; one with more is written at once
-	freshMost   = 4096    // jobs kept, about; from there on the oldest are written after each batch
-	freshBytes  = 8 << 20 // bytes kept, about
-	freshAtOnce = 16      // jobs written between two batches, when others wait in line
-	freshFew    = 64      // jobs that a fold may write without holding everybody up
+	freshTasks  = 32       // in a change; one with more is written at once
+	freshText   = 1 << 18  // bytes of a job; one with more is written at once
+	freshMost   = 8192     // jobs kept, about; from there on the oldest are written after each batch
+	freshBytes  = 16 << 20 // bytes kept, about
+	freshAtOnce = 16       // jobs written between two batches, when others wait in line
+	freshFew    = 64       // jobs that a fold may write without holding everybody up
 )
 
 // small says whether rows may stay in memory.
@@ -105,7 +105,7 @@ func (w *writer) create(r *rows) error {
 		}
 		w.fresh.jobs[r.id] = f
 		w.fresh.line = append(w.fresh.line, f)
-		w.fresh.bytes += f.bytes()
+		w.grow(f, 1, f.bytes())
 		return r.note(&w.redo, seq)
 	}
 	if err = r.insert(seq, w.exec); err == nil {
@@ -126,9 +126,9 @@ func (w *writer) renewFresh(f *freshJob, next *rows) error {
 	if err := next.note(&w.redo, f.seq); err != nil {
 		return err
 	}
-	w.fresh.bytes -= f.bytes()
+	before := f.bytes()
 	f.take(next)
-	w.fresh.bytes += f.bytes()
+	w.grow(f, 0, f.bytes()-before)
 	if !f.small() {
 		return w.write(f)
 	}
@@ -140,7 +140,7 @@ func (w *writer) handOutFresh(f *freshJob, next taskRow, args []driver.Value) er
 	for i := range f.tasks {
 		if t := &f.tasks[i]; t.n == next.n && t.state == codeQueued && t.handOut == next.handOut-1 {
 			w.touched = append(w.touched, f.id)
-			w.fresh.bytes += len(next.text) - len(t.text)
+			w.grow(f, 0, len(next.text)-len(t.text))
 			*t = next
 			return w.redo.note(handOutText, args)
 		}
@@ -148,32 +148,25 @@ func (w *writer) handOutFresh(f *freshJob, next taskRow, args []driver.Value) er
 	return nil
 }
 
-// freshPages bounds the pages of new jobs that are written together: measured were 0.7 for one
-// of 1,000 bytes, for new rows stand at the ends of their tables and indexes.
-func freshPages(jobs, bytes int) int { return jobs + bytes/pageSize }
-
-func (f *freshJobs) pages() int { return freshPages(len(f.jobs), f.bytes) }
-
-// write brings the rows of a fresh job into SQLite.
-func (w *writer) write(f *freshJob) error {
-	delete(w.fresh.jobs, f.id)
-	w.fresh.bytes -= f.bytes()
-	w.fold.pages += freshPages(1, f.bytes())
-	err := f.insert(f.seq, w.c.exec)
-	if err == nil {
-		err = f.putParts(f.seq, w.c.exec)
+// write brings the rows of fresh jobs into SQLite.
+func (w *writer) write(all ...*freshJob) error {
+	for _, f := range all {
+		delete(w.fresh.jobs, f.id)
+		w.fresh.bytes -= f.bytes()
 	}
-	if err != nil {
-		return fmt.Errorf("job %s: %w", uuid(f.id[:]), err)
+	if err := w.writeNew(all); err != nil {
+		return err
 	}
-	w.known.put(f.id, known{f.seq, f.status})
+	for _, f := range all {
+		w.known.put(f.id, known{f.seq, f.status})
+	}
 	return nil
 }
 
 // writeAll writes all fresh jobs.
 func (w *writer) writeAll() error {
-	for f := w.fresh.oldest(); f != nil; f = w.fresh.oldest() {
-		if err := w.write(f); err != nil {
+	for len(w.fresh.jobs) > 0 {
+		if err := w.writeOldest(); err != nil {
 			return err
 		}
 	}
@@ -183,7 +176,7 @@ func (w *writer) writeAll() error {
 // settleFresh writes jobs that have ended, the oldest first, while nothing waits in line, and
 // some others when a fold comes near. A failure loses nothing: the redo log has all of it.
 func (w *writer) settleFresh() {
-	for n := 0; w.due() && (n < freshAtOnce || len(w.s.queue) == 0); n++ {
+	for n := 0; w.due() && (n < freshAtOnce || len(w.s.queue) == 0); n += chunkJobs {
 		if err := w.writeOldest(); err != nil {
 			w.complain("write a job that is in the redo log", w.explain(errors.Join(err, w.rollback())))
 			return
@@ -191,14 +184,29 @@ func (w *writer) settleFresh() {
 	}
 }
 
-// due says that the oldest fresh job should be written: it has ended, or the next fold would
-// hold up everybody while it writes very many.
+// due says that the oldest fresh jobs should be written: as many as one statement takes have
+// ended, or the next fold would hold up everybody while it writes very many.
 func (w *writer) due() bool {
-	f := w.fresh.oldest()
-	if f == nil {
+	if len(w.fresh.jobs) == 0 {
 		return false
 	}
-	return f.ended == 1 || len(w.fresh.jobs) > freshMost || w.fresh.bytes > freshBytes || w.foldIsNear()
+	return w.fresh.endedFirst() || len(w.fresh.jobs) > freshMost || w.fresh.bytes > freshBytes || w.foldIsNear()
+}
+
+// endedFirst says that the first in line, as many as one statement takes, have ended.
+func (f *freshJobs) endedFirst() bool {
+	ended := 0
+	for i := f.written; i < len(f.line) && ended < chunkJobs; i++ {
+		first := f.line[i]
+		if first == nil || f.jobs[first.id] != first {
+			continue
+		}
+		if first.ended == 0 {
+			return false
+		}
+		ended++
+	}
+	return ended == chunkJobs
 }
 
 // foldIsNear says that little room is left in SQLite's log or in the redo log.
@@ -209,7 +217,7 @@ func (w *writer) foldIsNear() bool {
 // oldest gives the first in line that is still fresh; nil: none is.
 func (f *freshJobs) oldest() *freshJob {
 	for f.written < len(f.line) {
-		if first := f.line[f.written]; f.jobs[first.id] == first {
+		if first := f.line[f.written]; first != nil && f.jobs[first.id] == first {
 			return first
 		}
 		f.line[f.written] = nil
@@ -219,14 +227,21 @@ func (f *freshJobs) oldest() *freshJob {
 	return nil
 }
 
-// writeOldest brings the oldest fresh job into SQLite.
+// writeOldest brings the oldest fresh jobs into SQLite, as many as one statement takes.
 func (w *writer) writeOldest() error {
 	if n := w.fresh.written; n > 1024 && n > len(w.fresh.line)/2 { // the line moves up, now and then
 		m := copy(w.fresh.line, w.fresh.line[n:])
 		clear(w.fresh.line[m:])
 		w.fresh.line, w.fresh.written = w.fresh.line[:m], 0
 	}
-	return w.write(w.fresh.oldest())
+	var some [chunkJobs]*freshJob
+	all := some[:0]
+	for f := w.fresh.oldest(); f != nil && len(all) < chunkJobs; f = w.fresh.oldest() {
+		all = append(all, f)
+		w.fresh.line[w.fresh.written] = nil
+		w.fresh.written++
+	}
+	return w.write(all...)
 }
 
 // putAgain runs what the redo log has for a job's rows.

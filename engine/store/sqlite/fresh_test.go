@@ -69,13 +69,16 @@ func TestAJobOfShortTasksIsWrittenOnce(t *testing.T) {
 			t.Fatalf("change %d: %v", i, err)
 		}
 	}
-	if w.settleFresh(); rowsIn(t, w, "jobs") != before+1 || len(w.fresh.line) != 0 {
-		t.Fatalf("after it has ended, %d rows are in SQLite and %d jobs in memory", rowsIn(t, w, "jobs")-before, len(w.fresh.line))
+	if w.settleFresh(); rowsIn(t, w, "jobs") != before || len(w.fresh.jobs) != 1 {
+		t.Fatalf("after it has ended alone, %d rows are in SQLite and %d jobs in memory", rowsIn(t, w, "jobs")-before, len(w.fresh.jobs))
+	}
+	w.lookFolded()
+	if rowsIn(t, w, "jobs") != before+1 || len(w.fresh.line) != 0 {
+		t.Fatalf("after a fold, %d rows are in SQLite and %d jobs in memory", rowsIn(t, w, "jobs")-before, len(w.fresh.line))
 	}
 	if n := rowsIn(t, w, "parts"); n != 1 {
 		t.Errorf("it has %d rows beside its own, want one for all records", n)
 	}
-	w.lookFolded()
 	j, d, err := s.Load(ctx, c.Job.ID)
 	if err != nil || j.Version != 3 || string(d.Initial) != `{"a":1}` || string(d.History) != `{"version":3}` {
 		t.Errorf("it loads as version %d with %s and %s (%v)", j.Version, d.Initial, d.History, err)
@@ -89,6 +92,60 @@ func TestAJobOfShortTasksIsWrittenOnce(t *testing.T) {
 	all := rowsIn(t, w, "numbers WHERE k=9 AND n=1")
 	if all != 1 {
 		t.Error("the file does not count the job that has ended")
+	}
+}
+
+// endsAtOnce is a job with a task that ends with its second change; text is its initial data.
+func endsAtOnce(i int, text string) (first, last *job.Change) {
+	first = newJob(i)
+	first.InitialData = []byte(text)
+	first.Job.LastTask = 1
+	first.Tasks = []job.Task{{JobID: first.Job.ID, N: 1, Type: "echo", State: job.TaskQueued, Queued: start}}
+	last = step(first.Job, job.Finished)
+	last.Tasks = []job.Task{{JobID: first.Job.ID, N: 1, ID: "x", Type: "echo", State: job.TaskDone, HandOut: 1, Attempt: 1, Queued: start}}
+	last.Results = []job.Result{{Group: 1, TaskID: "x", Data: []byte(`{"i":1}`)}}
+	return first, last
+}
+
+func TestEndedJobsAreWrittenTogether(t *testing.T) {
+	const jobs = 2*chunkJobs + 3
+	s, w := roomy(t)
+	before := rowsIn(t, w, "jobs")
+	var ids, texts []string
+	var lasts []*job.Change
+	for i := range jobs {
+		text := fmt.Sprintf(`{"i":%d,"fill":"%s"}`, i, strings.Repeat("x", i%3*inlineMost))
+		first, last := endsAtOnce(i+1, text)
+		if err := errors.Join(apply(t, w, first)...); err != nil {
+			t.Fatal(err)
+		}
+		ids, texts, lasts = append(ids, first.Job.ID), append(texts, text), append(lasts, last)
+	}
+	w.lengthen()
+	if w.settleFresh(); rowsIn(t, w, "jobs") != before {
+		t.Fatal("jobs under way are in SQLite")
+	}
+	if err := errors.Join(apply(t, w, lasts...)...); err != nil {
+		t.Fatal(err)
+	}
+	if w.settleFresh(); rowsIn(t, w, "jobs") != before+2*chunkJobs || len(w.fresh.jobs) != 3 {
+		t.Errorf("%d jobs are in SQLite and %d in memory, want full statements only", rowsIn(t, w, "jobs")-before, len(w.fresh.jobs))
+	}
+	w.lookFolded()
+	for i, id := range ids {
+		j, d, err := s.Load(ctx, id)
+		if err != nil || j.Status != job.Finished || j.Version != 2 || string(d.Initial) != texts[i] || string(d.History) != `{"version":2}` {
+			t.Errorf("job %d loads as %+v with %.40s and %s (%v)", i, j, d.Initial, d.History, err)
+		}
+		if row, err := s.Task(ctx, id, 1); err != nil || row.State != job.TaskDone || row.ID != "x" {
+			t.Errorf("its task is %+v (%v)", row, err)
+		}
+		if recs, err := s.Records(ctx, id, 0, 10); err != nil || len(recs) != 1 {
+			t.Errorf("its records are %v (%v)", recs, err)
+		}
+		if got, err := s.Results(ctx, id, 1); err != nil || len(got) != 1 || got[0].TaskID != "x" {
+			t.Errorf("its results are %v (%v)", got, err)
+		}
 	}
 }
 

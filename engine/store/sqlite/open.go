@@ -40,7 +40,7 @@ type Options struct {
 	MaxBatch        int           // writes in one commit; default 512
 	MaxBatchBytes   int           // text in one commit, about; default 4 MiB
 	CheckpointBytes int64         // size of the log that starts a checkpoint; default 32 MiB
-	RedoBytes       int64         // size of the redo log that lets it begin anew; default 8 MiB
+	RedoBytes       int64         // size of the redo log that lets it begin anew; default 32 MiB
 	Idle            time.Duration // quiet time after which the log goes into the file; default 2 s
 	Log             *slog.Logger  // for what nobody waits for; default slog.Default()
 }

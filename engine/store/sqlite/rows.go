@@ -86,10 +86,7 @@ func inline(text driver.Value) (driver.Value, bool) {
 
 // insert writes a new job's row.
 func (r *rows) insert(seq int64, exec run) error {
-	initial, _ := inline(r.initial)
-	history, _ := inline(r.history)
-	_, err := exec("INSERT INTO jobs(seq, id, version, status, ended, ready, due, parent, blueprint, client, f, body, initial, history) VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
-		seq, r.id[:], r.version, r.status, r.ended, r.ready, r.due, r.parent, r.blueprint, r.client, int64(store.Format), r.body, initial, history)
+	_, err := exec(oneJob, r.jobArgs(make([]driver.Value, 0, jobWidth), seq)...)
 	return err
 }
 
@@ -160,6 +157,10 @@ func (r *rows) putTasks(seq int64, exec run) error {
 			return fmt.Errorf("task %d of job %s: %w", t.n, uuid(r.id[:]), err)
 		}
 	}
+	return r.putResults(seq, exec)
+}
+
+func (r *rows) putResults(seq int64, exec run) error {
 	for i := range r.results {
 		_, err := exec("INSERT INTO results(job, grp, task_id, f, body) VALUES(?,?,?,?,?) ON CONFLICT DO UPDATE SET f=excluded.f, body=excluded.body",
 			seq, r.results[i].group, r.results[i].task, int64(store.Format), r.results[i].text)

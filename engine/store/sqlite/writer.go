@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"runtime"
@@ -42,8 +43,10 @@ type writer struct {
 	redo  redo
 	fold  folding
 	fresh freshJobs
-	seq   int64 // of the newest job; 0: not read yet
+	args  []driver.Value // of a statement, used again
+	seq   int64          // of the newest job; 0: not read yet
 
+	wrote   bool       // the last batch
 	touched [][16]byte // jobs, by the batch under way
 	ran     int        // statements, by batches
 
@@ -242,7 +245,7 @@ func (w *writer) commit(batch []*write) {
 			w.s.opts.Log.Warn("not written", "store", w.s.path, "error", verdicts[i])
 		}
 	}
-	if written {
+	if w.wrote = written; written {
 		w.s.syncer.commits(acks, w.touched, w.added, !w.fold.open)
 		return
 	}
@@ -259,8 +262,10 @@ func (w *writer) transact(batch *[]*write, verdicts *[]error, sync <-chan struct
 	if err := w.freshen(); err != nil {
 		return err
 	}
+	grown := w.fold.grown
 	defer func() {
 		if err != nil {
+			w.fold.grown = grown
 			err = errors.Join(err, w.rollback())
 		}
 	}()
