@@ -43,3 +43,39 @@ func TestASilentConnectionDoesNotHoldTheEnd(t *testing.T) {
 	}
 	<-served
 }
+
+// deadlines is a connection that notes the deadlines set.
+type deadlines struct {
+	net.Conn
+	set []time.Time
+}
+
+func (d *deadlines) SetReadDeadline(t time.Time) error {
+	d.set = append(d.set, t)
+	return nil
+}
+
+func TestADeadlineIsSetWhenTheLastOneWillNotDo(t *testing.T) {
+	below := &deadlines{}
+	c := &freshConn{Conn: below}
+	far := time.Now().Add(time.Minute)
+	near := time.Now().Add(deadlineStep)
+	for i, step := range []struct {
+		to  time.Time
+		set bool
+	}{
+		{far, true}, {far, false}, {far.Add(deadlineStep - 1), false}, {far.Add(deadlineStep), true}, // half a second later
+		{far, true},                                           // sooner
+		{time.Time{}, true}, {time.Time{}, true}, {far, true}, // none, and one again
+		{near, true}, {near.Add(1), true}, // soon: to the point
+		{time.Now().Add(-time.Second), true}, {far, true}, // it has passed
+	} {
+		before := len(below.set)
+		if err := c.SetReadDeadline(step.to); err != nil {
+			t.Fatal(err)
+		}
+		if got := len(below.set) > before; got != step.set || got && !below.set[before].Equal(step.to) {
+			t.Errorf("step %d: set %v, want %v", i, got, step.set)
+		}
+	}
+}

@@ -53,24 +53,36 @@ func (s *Scope) begin(thread *starlark.Thread, kind job.ActionKind) error {
 	if err := s.mayChange(string(kind)); err != nil {
 		return err
 	}
-	site := callSite(thread)
+	at := callSite(thread)
 	if s.out.Kind != job.NoAction && (s.out.Kind != kind || kind != job.Dispatch) {
-		return fmt.Errorf("%s at %s: this run has already called %s at %s; a handler takes one kind of action (add a return after the first)", kind, site, s.out.Kind, s.site)
+		return fmt.Errorf("%s at %s: this run has already called %s at %s; a handler takes one kind of action (add a return after the first)", kind, at, s.out.Kind, s.site)
 	}
 	if s.out.Kind == job.NoAction {
-		s.site = site
+		s.site = at
 	}
 	return nil
 }
 
-// callSite gives file:line of the script that called the builtin, however it was reached.
-func callSite(thread *starlark.Thread) string {
+// site is a place in a script, told as file:line when it is asked for: an action wants it
+// only for errors.
+type site syntax.Position
+
+func (s site) String() string {
+	pos := syntax.Position(s)
+	if !pos.IsValid() {
+		return "?"
+	}
+	return fmt.Sprintf("%s:%d", pos.Filename(), pos.Line)
+}
+
+// callSite is where the script called the builtin, however it was reached.
+func callSite(thread *starlark.Thread) site {
 	for depth := 1; depth < thread.CallStackDepth(); depth++ {
 		if pos := thread.CallFrame(depth).Pos; pos.Filename() != "<builtin>" {
-			return fmt.Sprintf("%s:%d", pos.Filename(), pos.Line)
+			return site(pos)
 		}
 	}
-	return "?"
+	return site{}
 }
 
 func transitionTo(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {

@@ -43,8 +43,8 @@ type Scope struct {
 	Stopped func() bool
 
 	out      job.Decision
-	site     string // where the first action was called
-	readOnly bool   // a condition looks; nothing may be changed
+	site     site // where the first action was called
+	readOnly bool // a condition looks; nothing may be changed
 
 	initial, history, results, client, trace, failure, looked starlark.Value
 	actions                                                   *actions

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -176,7 +177,7 @@ func (w *move) dispatch(d Decision) *Error {
 		}
 		w.c.Tasks = append(w.c.Tasks, t)
 	}
-	v := Wait{For: WaitingWorker, Task: j.LastTask, Detail: fmt.Sprintf("task %q is queued for a worker", d.Tasks[0].Type)}
+	v := Wait{For: WaitingWorker, Task: j.LastTask, Detail: "task " + strconv.Quote(d.Tasks[0].Type) + " is queued for a worker"}
 	if into != "" {
 		j.Group = j.Step
 		v = Wait{For: WaitingParallel, Into: into, Open: len(d.Tasks), Total: len(d.Tasks),
