@@ -50,6 +50,7 @@ type desk struct {
 	reads      int
 	elsewhere  map[byte]bool  // shards of other nodes
 	opening    bool           // shards are being taken up
+	asked      func()         // runs after each question whether a shard is open
 	during     func(job.Task) // runs, without the lock, while a result is being written
 }
 
@@ -68,7 +69,13 @@ func (d *desk) Mine(jobID string) bool {
 	return !d.elsewhere[job.ShardOf(jobID)]
 }
 
-func (d *desk) Open(jobID string) bool { return d.Mine(jobID) && !d.opening }
+func (d *desk) Open(jobID string) bool {
+	is := d.Mine(jobID) && !d.opening
+	if d.asked != nil {
+		d.asked()
+	}
+	return is
+}
 
 func (d *desk) write() error {
 	if d.fails > 0 {

@@ -41,9 +41,13 @@ func (h *Hub) Event(ctx context.Context, c Caller, body []byte) ([]byte, error) 
 func (h *Hub) hearEvent(ctx context.Context, workerID string, ev *protocol.Event) (stale bool) {
 	h.mu.Lock()
 	e := h.find(ev.TaskID)
-	if e == nil || e.lease.worker.id != workerID {
+	switch {
+	case e == nil:
 		h.mu.Unlock()
 		return h.gaveOut(ctx, ev.TaskID)
+	case e.lease.worker.id != workerID:
+		h.mu.Unlock()
+		return true
 	}
 	e.lease.confirmed, e.lease.misses = true, 0
 	id := e.lease.id

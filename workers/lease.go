@@ -300,9 +300,11 @@ func (h *Hub) Cancelled(taskID string) bool {
 	k, ours := parseFence(taskID)
 	opening := ours && !h.desk.Open(k.job) // asked first: when it is open, its leases are known
 	h.mu.Lock()
-	defer h.mu.Unlock()
-	if e := h.find(taskID); e != nil {
-		return e.lease.cancel
+	e := h.find(taskID)
+	asked := e != nil && e.lease.cancel
+	h.mu.Unlock()
+	if e != nil {
+		return asked
 	}
-	return !opening
+	return !opening && (!ours || h.desk.Open(k.job)) // it may have gone to another node since
 }

@@ -11,6 +11,8 @@ import (
 
 	"orrery/engine"
 	"orrery/engine/job"
+	"orrery/engine/store"
+	"orrery/workers/protocol"
 )
 
 // This file tests results and leases: what counts, what is lost and when.
@@ -133,6 +135,62 @@ func TestHandOutOfAShardThatIsBeingTakenUp(t *testing.T) {
 		if !next.Cancelled(g.TaskID) {
 			t.Error("a task that has ended is not to be stopped")
 		}
+	}
+}
+
+// A shard may go to another node right after it was found open.
+func TestHandOutOfAShardThatGoesMeanwhile(t *testing.T) {
+	for name, say := range map[string]func(r *rig, g got){
+		"result": func(r *rig, g got) {
+			if out, err := r.Result(r.ctx, callC, []byte(success(g, "w"))); !errors.Is(err, engine.ErrElsewhere) {
+				t.Errorf("the result is answered with %s %v, want to hear that it is to be sent again", out, err)
+			}
+		},
+		"question": func(r *rig, g got) {
+			if r.Cancelled(g.TaskID) {
+				t.Error("the task counts as cancelled")
+			}
+		},
+		"event": func(r *rig, g got) {
+			r.Drop(shardOf(g.JobID)) // nothing is leased here when it comes
+			if r.hearEvent(r.ctx, "w", &protocol.Event{TaskID: g.TaskID}) {
+				t.Error("the worker is to stop a task that another node knows")
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t)
+			r.register(callC, "w", "echo")
+			r.offer(1, "echo")
+			g := r.mustTake(callC, "w")
+			r.desk.asked = func() {
+				r.desk.asked = nil
+				r.desk.mu.Lock()
+				r.desk.elsewhere = map[byte]bool{job.ShardOf(g.JobID): true}
+				r.desk.mu.Unlock()
+				r.Drop(shardOf(g.JobID))
+			}
+			say(r, g)
+		})
+	}
+}
+
+func shardOf(jobID string) (set store.ShardSet) {
+	set.Add(job.ShardOf(jobID))
+	return set
+}
+
+func TestAReportOnAnothersTaskStopsWhoSendsIt(t *testing.T) {
+	r := newRig(t)
+	r.register(callB7, "w", "echo")
+	r.register(callB7, "thief", "echo")
+	r.offer(1, "echo")
+	g := r.mustTake(callB7, "w")
+	if !r.hearEvent(r.ctx, "thief", &protocol.Event{TaskID: g.TaskID}) {
+		t.Error("a worker that speaks of another's task is not told to stop")
+	}
+	if r.hearEvent(r.ctx, "w", &protocol.Event{TaskID: g.TaskID}) {
+		t.Error("the worker that has the task is told to stop")
 	}
 }
 

@@ -296,7 +296,7 @@ func (h *Hub) gaveOut(ctx context.Context, taskID string) bool {
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		h.log.Warn("a task that a worker speaks of could not be looked up; it is asked for again", "task_id", taskID, "error", err)
 	}
-	return err == nil
+	return err == nil && h.desk.Open(k.job) // else its shard has gone to another node since
 }
 
 // save writes a worker's row. A failure is logged and left to the next sweep.

@@ -193,6 +193,9 @@ func (h *Hub) absent(ctx context.Context, taskID string, o engine.Outcome) (prot
 		return protocol.Outcome{Ignored: protocol.ReasonJobNotFound, Message: "this server gives out no such task id"}, nil
 	}
 	row, err := h.desk.Task(ctx, k.job, k.n)
+	if !h.desk.Open(k.job) { // its shard has gone to another node since the lease was looked for
+		return protocol.Outcome{}, fmt.Errorf("%w (%w)", ErrStoreFull, engine.ErrElsewhere)
+	}
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		return protocol.Outcome{Ignored: protocol.ReasonJobNotFound, Message: "the job or task is not known"}, nil

@@ -69,7 +69,11 @@ func (p *plan) encode() (err error) {
 			return err
 		}
 	}
-	p.tasks = make([]taskRow, len(c.Tasks))
+	p.tasks = make([]taskRow, 0, len(c.Tasks))
+	var place map[int]int // of the task in tasks: the last of two in one change stands
+	if len(c.Tasks) > 1 {
+		place = make(map[int]int, len(c.Tasks))
+	}
 	for i := range c.Tasks {
 		t := &c.Tasks[i]
 		if taskCodes[t.State] == 0 || t.N > maxPart {
@@ -80,7 +84,15 @@ func (p *plan) encode() (err error) {
 			return err
 		}
 		open, due := taskWakes(t)
-		p.tasks[i] = taskRow{int64(t.N), open, taskCodes[t.State], int64(t.HandOut), due, text}
+		row := taskRow{int64(t.N), open, taskCodes[t.State], int64(t.HandOut), due, text}
+		if at, twice := place[t.N]; twice {
+			p.tasks[at] = row
+			continue
+		}
+		if place != nil {
+			place[t.N] = len(p.tasks)
+		}
+		p.tasks = append(p.tasks, row)
 	}
 	p.results = make([]resultRow, len(c.Results))
 	for i := range c.Results {

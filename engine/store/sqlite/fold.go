@@ -47,34 +47,56 @@ type folding struct {
 
 // growth is what batches change in SQLite's file.
 type growth struct {
-	pages int // that statements touch, at most, beside those of new jobs
-	jobs  int // that are new, and were in memory for a while at least
-	bytes int // of their texts
+	pages int   // that statements touch, at most, beside those of new jobs
+	jobs  int   // that are new, and were in memory for a while at least
+	bytes int   // of their texts
+	apart int   // entries of indexes that do not stand at their ends
+	due   int64 // the latest of those that were counted
 }
 
 // namePages are for an entry in each of the indexes by blueprint and client, and for a split.
 const namePages = 3
 
 // foldBytes bounds the bytes that a fold now would add to SQLite's log. The rows of new jobs
-// stand at the ends of their tables; measured were 0.1 to 0.2 pages a job beside its texts, and
-// one for each place in the indexes by name.
+// stand at the ends of their tables; measured were 0.1 to 0.2 pages a job beside its texts. A
+// page that is just over half full with one row takes no other.
 func (w *writer) foldBytes() int64 {
 	g := &w.fold.grown
-	return int64(g.pages+(g.jobs+3)/4+g.bytes/pageSize+namePages*len(w.fold.names)) * pageBytes
+	return int64(g.pages+(g.jobs+3)/4+2*g.bytes/pageSize+g.apart+namePages*len(w.fold.names)) * pageBytes
 }
 
-// grow counts a new job, or what its texts have become longer.
-func (w *writer) grow(f *freshJob, jobs, bytes int) {
+// grow counts a new job, or what its texts have become longer, and what its change adds to the
+// indexes.
+func (w *writer) grow(f *freshJob, r *rows, jobs, bytes int) {
+	g := &w.fold.grown
 	w.fresh.bytes += bytes
-	w.fold.grown.jobs += jobs
-	w.fold.grown.bytes += bytes
+	g.jobs += jobs
+	g.bytes += bytes
+	g.dates(r.due)
+	for i := range r.tasks {
+		g.dates(r.tasks[i].due)
+	}
 	if jobs == 0 {
 		return
+	}
+	if f.parent != nil {
+		g.apart++
 	}
 	if w.fold.names == nil {
 		w.fold.names = map[string]struct{}{}
 	}
 	w.fold.names[f.blueprint], w.fold.names[f.client] = struct{}{}, struct{}{}
+}
+
+// dates counts an entry in an index of dates. They come in order for the most part.
+func (g *growth) dates(due driver.Value) {
+	if at, ok := due.(int64); !ok {
+		return
+	} else if at >= g.due {
+		g.due = at
+	} else {
+		g.apart++
+	}
 }
 
 // begin opens the transaction, and makes good what an earlier one lost.
@@ -124,8 +146,9 @@ func (w *writer) rerun(all []statement) error {
 
 // exec runs a statement of a batch and notes it for the redo log when it changed something.
 func (w *writer) exec(text string, args ...driver.Value) (int64, error) {
-	w.ran++
 	n, err := w.c.exec(text, args...)
+	w.ran++
+	w.rows += int(n)
 	if err != nil || n == 0 {
 		return n, err
 	}
@@ -200,7 +223,12 @@ func (w *writer) keep(direct batchSum) error {
 // batchSum adds up the writes of a batch that ran statements, and the bytes of their texts.
 type batchSum struct{ writes, bytes int }
 
-func (b *batchSum) add(bytes int) { b.writes, b.bytes = b.writes+1, b.bytes+bytes }
+// usualRows are those that a write changes; one with more counts as several.
+const usualRows = 4
+
+func (b *batchSum) add(rows, bytes int) {
+	b.writes, b.bytes = b.writes+max(1, rows/usualRows), b.bytes+bytes
+}
 
 // pages bounds the pages that they change: measured were 0.4 a write of jobs under way, and
 // 1.3 a write with some for the indexes of scattered ones; a long text has pages of its own.
@@ -228,6 +256,12 @@ func (w *writer) commitFold(newest uint64) error {
 	}
 	killpoint.At("sqlite.after-fold")
 	w.fold = folding{stale: w.fold.stale}
+	if w.log.file == nil {
+		return nil
+	}
+	if err := w.log.count(); err != nil { // SQLite has the batches
+		w.complain("measure the log", err)
+	}
 	return nil
 }
 

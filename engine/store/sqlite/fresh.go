@@ -43,7 +43,7 @@ func (r *rows) small() bool {
 
 // bytes gives the length of all texts.
 func (r *rows) bytes() int {
-	size := len(r.body) + len(r.records)
+	size := len(r.body) + len(r.records) + 2*(len(r.blueprint)+len(r.client)) // in an index, too
 	for _, v := range []driver.Value{r.initial, r.history} {
 		if text, ok := v.(string); ok {
 			size += len(text)
@@ -105,7 +105,7 @@ func (w *writer) create(r *rows) error {
 		}
 		w.fresh.jobs[r.id] = f
 		w.fresh.line = append(w.fresh.line, f)
-		w.grow(f, 1, f.bytes())
+		w.grow(f, &f.rows, 1, f.bytes())
 		return r.note(&w.redo, seq)
 	}
 	if err = r.insert(seq, w.exec); err == nil {
@@ -128,7 +128,7 @@ func (w *writer) renewFresh(f *freshJob, next *rows) error {
 	}
 	before := f.bytes()
 	f.take(next)
-	w.grow(f, 0, f.bytes()-before)
+	w.grow(f, next, 0, f.bytes()-before)
 	if !f.small() {
 		return w.write(f)
 	}
@@ -140,7 +140,7 @@ func (w *writer) handOutFresh(f *freshJob, next taskRow, args []driver.Value) er
 	for i := range f.tasks {
 		if t := &f.tasks[i]; t.n == next.n && t.state == codeQueued && t.handOut == next.handOut-1 {
 			w.touched = append(w.touched, f.id)
-			w.grow(f, 0, len(next.text)-len(t.text))
+			w.grow(f, &rows{tasks: []taskRow{next}}, 0, len(next.text)-len(t.text))
 			*t = next
 			return w.redo.note(handOutText, args)
 		}
@@ -187,7 +187,7 @@ func (w *writer) settleFresh() {
 // due says that the oldest fresh jobs should be written: as many as one statement takes have
 // ended, or the next fold would hold up everybody while it writes very many.
 func (w *writer) due() bool {
-	if len(w.fresh.jobs) == 0 {
+	if w.fresh.oldest() == nil {
 		return false
 	}
 	return w.fresh.endedFirst() || len(w.fresh.jobs) > freshMost || w.fresh.bytes > freshBytes || w.foldIsNear()

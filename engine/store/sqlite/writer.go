@@ -49,6 +49,7 @@ type writer struct {
 	wrote   bool       // the last batch
 	touched [][16]byte // jobs, by the batch under way
 	ran     int        // statements, by batches
+	rows    int        // that those changed
 
 	told time.Time // when the log last named a failure of the disk
 }
@@ -285,10 +286,10 @@ func (w *writer) transact(batch *[]*write, verdicts *[]error, sync <-chan struct
 		b := (*batch)[i]
 		w.doing = b.nth
 		size += b.size
-		ran := w.ran
+		ran, rows := w.ran, w.rows
 		err := b.do(w)
 		if w.ran > ran {
-			direct.add(b.size)
+			direct.add(w.rows-rows, b.size)
 		}
 		if errors.Is(err, store.ErrConflict) || errors.Is(err, store.ErrExists) {
 			(*verdicts)[i] = err
