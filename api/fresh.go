@@ -87,8 +87,9 @@ func (f *first) read(c net.Conn, n int, err error) (int, error) {
 	return n, err
 }
 
-// deadline is what was set last. The framework sets one for each request, which costs more
-// than to see that the last one will do: it may come half a second early when it is far off.
+// deadline is what was set last, by the one goroutine that reads. The framework sets one for
+// each request, which costs more than to see that the last one will do: it may come half a second
+// early when it is far off.
 type deadline struct{ at time.Time }
 
 const deadlineStep = 500 * time.Millisecond
@@ -105,7 +106,7 @@ func (d *deadline) stands(t time.Time) bool {
 type freshConn struct {
 	net.Conn
 	first
-	reading, writing deadline
+	reading deadline
 }
 
 // Read implements net.Conn.
@@ -125,9 +126,6 @@ func (c *freshConn) SetReadDeadline(t time.Time) error {
 
 // SetWriteDeadline implements net.Conn, likewise.
 func (c *freshConn) SetWriteDeadline(t time.Time) error {
-	if c.writing.stands(t) {
-		return nil
-	}
 	return unlessClosed(c.Conn.SetWriteDeadline(t))
 }
 
@@ -141,7 +139,7 @@ func unlessClosed(err error) error {
 type freshTLS struct {
 	*tls.Conn
 	first
-	reading, writing deadline
+	reading deadline
 }
 
 // Read implements net.Conn.
@@ -160,8 +158,5 @@ func (c *freshTLS) SetReadDeadline(t time.Time) error {
 
 // SetWriteDeadline implements net.Conn, as that of freshConn.
 func (c *freshTLS) SetWriteDeadline(t time.Time) error {
-	if c.writing.stands(t) {
-		return nil
-	}
 	return unlessClosed(c.Conn.SetWriteDeadline(t))
 }

@@ -9,7 +9,7 @@ import (
 )
 
 // This file keeps new jobs in memory for a moment. Their changes are durable by the redo log;
-// their rows go into SQLite when the job has ended, when readers want to see them, or when
+// their rows go into SQLite when eight jobs have ended, when readers want to see them, or when
 // something else is written about them. A job of a few short tasks is then written once, with
 // its last rows, and never enters the indexes of what is ready or under way.
 
