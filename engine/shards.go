@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -150,17 +151,17 @@ func (e *Engine) whileOwned(c *job.Change, f func()) bool {
 func (e *Engine) Mine(jobID string) bool { return e.isIn(jobID, opening, open) }
 
 // Open reports whether all hand-outs of a job are known here.
-func (e *Engine) Open(jobID string) bool { return e.isIn(jobID, open, open) }
+func (e *Engine) Open(jobID string) bool { return e.isIn(jobID, open) }
 
-// isIn reports whether a job's shard is in one of two phases, and this node's leases stand.
-func (e *Engine) isIn(jobID string, one, other phase) bool {
+// isIn reports whether a job's shard is in one of the phases, and this node's leases stand.
+func (e *Engine) isIn(jobID string, phases ...phase) bool {
 	if e.shards == nil {
 		return true
 	}
 	g := &e.shards.tenures[job.ShardOf(jobID)]
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return (g.phase == one || g.phase == other) && e.shards.nodes.Current()
+	return slices.Contains(phases, g.phase) && e.shards.nodes.Current()
 }
 
 // fenceOf gives the number that guards what is written of a job here; 0 without nodes. Of a

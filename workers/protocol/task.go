@@ -102,8 +102,7 @@ func encodeTask(t Task, sig string) ([]byte, error) {
 }
 
 // plain writes a task as encoding/json would, except that params keep their spaces, when it
-// has nothing but simple texts and params: at a tenth of the time, which was 2.5 % of that of
-// the whole server.
+// has nothing but simple texts and params: the long way was 2.5 % of the server's profile.
 func (w *wireTask) plain() (out []byte, ok bool) {
 	if len(w.Tracing) > 0 || len(w.Files) > 0 || w.Priority != math.Trunc(w.Priority) || math.Abs(w.Priority) > 1e9 || w.Sig != "" ||
 		!isSimple(w.JobID) || !isSimple(w.TaskID) || !isSimple(w.Type) || !json.Valid(w.Params) {

@@ -8,9 +8,9 @@ import (
 	"orrery/engine/store"
 )
 
-// This file writes the rows of several new jobs with one statement. A statement opens its table
-// and every index of it anew, which costs about as much as the row: the rows of eight jobs in
-// two statements took 0.6 of the processor time of as many single ones.
+// This file writes the rows of several new jobs with one statement, for a statement opens its
+// table and every index of it anew. Measured was 3 % of the server's processor time for a job,
+// between two servers under the same load at the same time.
 
 // chunkJobs are written by one statement, when there are as many.
 const chunkJobs = 8
