@@ -112,7 +112,7 @@ func transitionTo(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tu
 			return nil, fmt.Errorf("%s: after_seconds is %s; it must be from 0 to %d (366 days)", b.Name(), guard.Show(after, 80), MaxWait)
 		}
 	}
-	s.out.Kind, s.out.Target, s.out.ErrorMessage, s.out.After = job.Transition, state, text, wait
+	s.out.Kind, s.out.Target, s.out.ErrorMessage, s.out.After = job.Transition, state, job.Cut(text), wait
 	return starlark.None, nil
 }
 
@@ -131,11 +131,14 @@ func runBlueprint(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tu
 	if name == "" {
 		return nil, fmt.Errorf("%s: blueprint_name is empty", b.Name())
 	}
-	var err error
+	err := nameFault(b.Name(), "blueprint_name", name)
+	if err != nil {
+		return nil, err
+	}
 	if child.InitialData, err = s.object(b.Name(), "initial_data", data, s.Limits.DataBytes, CodeData); err != nil {
 		return nil, err
 	}
-	if child.Transitions, err = s.transitions(b.Name(), transitions, false); err != nil {
+	if child.Transitions, err = s.transitions(thread, b.Name(), transitions, false); err != nil {
 		return nil, err
 	}
 	if child.DispatchTimeout, err = seconds(b.Name(), "dispatch_timeout", dispatch); err != nil {
@@ -150,6 +153,10 @@ func runBlueprint(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tu
 
 // awaitHumanApproval takes further keywords as they are, for the integration.
 func awaitHumanApproval(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	s := b.Receiver().(*actions).s
+	if err := s.charge(thread, len(kwargs), len(kwargs)*outcomeBytes); err != nil {
+		return nil, err
+	}
 	known := []starlark.Tuple{}
 	extra := new(starlark.Dict)
 	for _, kv := range kwargs {
@@ -168,12 +175,15 @@ func awaitHumanApproval(thread *starlark.Thread, b *starlark.Builtin, args starl
 		"transitions?", &transitions, "timeout_seconds?", &timeout); err != nil {
 		return nil, err
 	}
-	s := b.Receiver().(*actions).s
 	if err := s.begin(thread, job.AskApproval); err != nil {
 		return nil, err
 	}
-	var err error
-	if ask.Transitions, err = s.transitions(b.Name(), transitions, false); err != nil {
+	err := nameFault(b.Name(), "integration", ask.Integration)
+	if err != nil {
+		return nil, err
+	}
+	ask.Message = job.Cut(ask.Message)
+	if ask.Transitions, err = s.transitions(thread, b.Name(), transitions, false); err != nil {
 		return nil, err
 	}
 	if len(ask.Transitions) == 0 {
@@ -196,6 +206,7 @@ func (s *Scope) target(state string, aggregator bool) error {
 	place, ok := s.Chart.Place(state)
 	if !ok {
 		hint := ""
+		state = job.Clip(state, MaxName)
 		if near := s.Chart.Suggest(state); near != "" {
 			hint = fmt.Sprintf("; did you mean %q?", near)
 		}
@@ -209,7 +220,7 @@ func (s *Scope) target(state string, aggregator bool) error {
 
 // transitions reads a dict of text to states; None is an empty one. tasks allows an
 // aggregator for success.
-func (s *Scope) transitions(call string, v starlark.Value, tasks bool) (map[string]string, error) {
+func (s *Scope) transitions(thread *starlark.Thread, call string, v starlark.Value, tasks bool) (map[string]string, error) {
 	if v == starlark.None {
 		return nil, nil
 	}
@@ -217,12 +228,24 @@ func (s *Scope) transitions(call string, v starlark.Value, tasks bool) (map[stri
 	if !ok {
 		return nil, fmt.Errorf("%s: transitions is %s; it must be a dict of text to states", call, v.Type())
 	}
+	if err := countFault(CodeOutcomes, call, "transitions", maxOutcomes, d.Len()); err != nil {
+		return nil, err
+	}
+	if err := s.charge(thread, d.Len(), outcomesBytes); err != nil {
+		return nil, err
+	}
 	out := make(map[string]string, d.Len())
 	for k, x := range d.Entries() {
 		key, okKey := starlark.AsString(k)
 		state, okState := starlark.AsString(x)
 		if !okKey || !okState || key == "" {
 			return nil, fmt.Errorf("%s: transitions has %s: %s; both must be text", call, guard.Show(k, 80), guard.Show(x, 80))
+		}
+		if err := nameFault(call, "a key of transitions", key); err != nil {
+			return nil, err
+		}
+		if err := s.charge(thread, 0, outcomeBytes+len(key)+len(state)); err != nil {
+			return nil, err
 		}
 		if err := s.target(state, tasks && key == "success"); err != nil {
 			return nil, fmt.Errorf("%s: transitions[%s]: %w", call, guard.Show(k, 80), err)
@@ -232,7 +255,8 @@ func (s *Scope) transitions(call string, v starlark.Value, tasks bool) (map[stri
 	return out, nil
 }
 
-// object writes a dict as JSON; None is {}. initial_data handed on is not written again.
+// object writes a dict as JSON; None is {}. initial_data handed on is not written again, but
+// every row that it goes into holds it.
 func (s *Scope) object(call, name string, v starlark.Value, limit int, code string) (json.RawMessage, error) {
 	d, ok := v.(*starlark.Dict)
 	if v == starlark.None {
@@ -242,7 +266,7 @@ func (s *Scope) object(call, name string, v starlark.Value, limit int, code stri
 		return nil, fmt.Errorf("%s: %s is %s; it must be a dict", call, name, v.Type())
 	}
 	if s.initial == starlark.Value(d) && len(s.Initial) > 0 && len(s.Initial) <= limit {
-		return s.Initial, nil
+		return s.Initial, s.keep(s.Initial)
 	}
 	text, err := s.encode(d, name, limit, code)
 	if err != nil {

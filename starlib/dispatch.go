@@ -33,16 +33,19 @@ func (a *taskArgs) unpack(call string, args starlark.Tuple, kwargs []starlark.Tu
 }
 
 // spec checks the keywords and makes the task.
-func (a *taskArgs) spec(s *Scope, call string) (job.TaskSpec, error) {
+func (a *taskArgs) spec(s *Scope, thread *starlark.Thread, call string) (job.TaskSpec, error) {
 	t := job.TaskSpec{Type: a.kind}
 	if a.kind == "" {
 		return t, fmt.Errorf("%s: task_type is empty", call)
 	}
-	var err error
+	err := nameFault(call, "task_type", a.kind)
+	if err != nil {
+		return t, err
+	}
 	if t.Params, err = s.object(call, "params", a.params, s.Limits.ParamsBytes, CodeParams); err != nil {
 		return t, err
 	}
-	if t.Transitions, err = s.transitions(call, a.transitions, true); err != nil {
+	if t.Transitions, err = s.transitions(thread, call, a.transitions, true); err != nil {
 		return t, err
 	}
 	if t.Strategy, err = strategy(call, a.strategy); err != nil {
@@ -77,7 +80,7 @@ func (a *taskArgs) spec(s *Scope, call string) (job.TaskSpec, error) {
 	if t.ResultTimeout, err = seconds(call, "result_timeout_seconds", a.result); err != nil {
 		return t, err
 	}
-	t.Retry, err = s.retry(call, a.retry)
+	t.Retry, err = s.retry(thread, call, a.retry)
 	return t, err
 }
 
@@ -97,7 +100,7 @@ func strategy(call string, v starlark.Value) (string, error) {
 }
 
 // retry reads a number of tries after the first, or a dict.
-func (s *Scope) retry(call string, v starlark.Value) (*job.RetryPolicy, error) {
+func (s *Scope) retry(thread *starlark.Thread, call string, v starlark.Value) (*job.RetryPolicy, error) {
 	p := job.DefaultRetry
 	if s.Retries > 0 {
 		p.Max = s.Retries
@@ -112,7 +115,7 @@ func (s *Scope) retry(call string, v starlark.Value) (*job.RetryPolicy, error) {
 		return &p, err
 	case *starlark.Dict:
 		for k, x := range v.Entries() {
-			if err := retryKey(call, &p, k, x); err != nil {
+			if err := s.retryKey(thread, call, &p, k, x); err != nil {
 				return nil, err
 			}
 		}
@@ -121,7 +124,7 @@ func (s *Scope) retry(call string, v starlark.Value) (*job.RetryPolicy, error) {
 	return nil, fmt.Errorf("%s: retry is %s; it must be a number of retries or a dict with max, initial_seconds, factor, max_seconds, only", call, v.Type())
 }
 
-func retryKey(call string, p *job.RetryPolicy, k, v starlark.Value) (err error) {
+func (s *Scope) retryKey(thread *starlark.Thread, call string, p *job.RetryPolicy, k, v starlark.Value) (err error) {
 	switch name, _ := starlark.AsString(k); name {
 	case "max":
 		p.Max, err = tries(call, "retry max", v)
@@ -135,21 +138,36 @@ func retryKey(call string, p *job.RetryPolicy, k, v starlark.Value) (err error) 
 			err = fmt.Errorf("%s: retry factor is %s; it must be from 1 to 1000", call, guard.Show(v, 80))
 		}
 	case "only":
-		list, ok := v.(starlark.Iterable)
-		if !ok {
-			return fmt.Errorf("%s: retry only is %s; it must be a list of error codes", call, v.Type())
-		}
-		for x := range starlark.Elements(list) {
-			code, ok := starlark.AsString(x)
-			if !ok {
-				return fmt.Errorf("%s: retry only has %s; error codes are text", call, guard.Show(x, 80))
-			}
-			p.Only = append(p.Only, code)
-		}
+		p.Only, err = s.retryCodes(thread, call, v)
 	default:
 		return fmt.Errorf("%s: retry has no key %s; it has max, initial_seconds, factor, max_seconds, only", call, guard.Show(k, 80))
 	}
 	return err
+}
+
+// retryCodes reads the error codes of retry's only.
+func (s *Scope) retryCodes(thread *starlark.Thread, call string, v starlark.Value) (codes []string, err error) {
+	list, ok := v.(starlark.Iterable)
+	if !ok {
+		return nil, fmt.Errorf("%s: retry only is %s; it must be a list of error codes", call, v.Type())
+	}
+	for x := range starlark.Elements(list) {
+		code, ok := starlark.AsString(x)
+		if !ok {
+			return nil, fmt.Errorf("%s: retry only has %s; error codes are text", call, guard.Show(x, 80))
+		}
+		if err := countFault(CodeRetryCodes, call, "retry only", maxRetryCodes, len(codes)+1); err != nil {
+			return nil, err
+		}
+		if err := nameFault(call, "an error code of retry only", code); err != nil {
+			return nil, err
+		}
+		if err := s.charge(thread, 1, outcomeBytes+len(code)); err != nil {
+			return nil, err
+		}
+		codes = append(codes, code)
+	}
+	return codes, nil
 }
 
 func tries(call, name string, v starlark.Value) (int, error) {
@@ -169,7 +187,7 @@ func dispatchTask(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tu
 	if err := s.begin(thread, job.Dispatch); err != nil {
 		return nil, err
 	}
-	t, err := a.spec(s, b.Name())
+	t, err := a.spec(s, thread, b.Name())
 	if err != nil {
 		return nil, err
 	}
@@ -235,7 +253,7 @@ func dispatchParallel(thread *starlark.Thread, b *starlark.Builtin, args starlar
 		if len(list) >= s.Limits.Dispatches {
 			return nil, &LimitError{Code: CodeDispatches, Text: fmt.Sprintf("%s: a step dispatches at most %d tasks, and this list has more", b.Name(), s.Limits.Dispatches)}
 		}
-		t, err := s.branch(fmt.Sprintf("%s: tasks[%d]", b.Name(), len(list)), x, usual)
+		t, err := s.branch(thread, fmt.Sprintf("%s: tasks[%d]", b.Name(), len(list)), x, usual)
 		if err != nil {
 			return nil, err
 		}
@@ -246,16 +264,19 @@ func dispatchParallel(thread *starlark.Thread, b *starlark.Builtin, args starlar
 }
 
 // branch reads one entry of dispatch_parallel: a dict with the keywords of dispatch_task.
-func (s *Scope) branch(call string, v starlark.Value, usual map[string]string) (job.TaskSpec, error) {
+func (s *Scope) branch(thread *starlark.Thread, call string, v starlark.Value, usual map[string]string) (job.TaskSpec, error) {
 	d, ok := v.(*starlark.Dict)
 	if !ok {
 		return job.TaskSpec{}, fmt.Errorf("%s is %s; it must be a dict with the keywords of dispatch_task", call, v.Type())
+	}
+	if err := s.charge(thread, d.Len(), d.Len()*keywordBytes); err != nil {
+		return job.TaskSpec{}, err
 	}
 	kwargs := make([]starlark.Tuple, 0, d.Len())
 	for k, x := range d.Entries() {
 		key, ok := k.(starlark.String)
 		if !ok {
-			return job.TaskSpec{}, fmt.Errorf("%s: the key %s is of type %s; keys must be text", call, k, k.Type())
+			return job.TaskSpec{}, fmt.Errorf("%s: the key %s is of type %s; keys must be text", call, guard.Show(k, 80), k.Type())
 		}
 		if key == "type" {
 			key = "task_type"
@@ -266,19 +287,21 @@ func (s *Scope) branch(call string, v starlark.Value, usual map[string]string) (
 	if err := a.unpack(call, nil, kwargs); err != nil {
 		return job.TaskSpec{}, err
 	}
-	t, err := a.spec(s, call)
+	t, err := a.spec(s, thread, call)
 	if err != nil {
 		return t, err
 	}
 	if own, ok := t.Transitions["success"]; ok && own != usual["success"] {
 		return t, fmt.Errorf("%s: success leads to %q, but the tasks are gathered by %q", call, own, usual["success"])
 	}
-	all := make(map[string]string, len(usual)+len(t.Transitions))
-	for _, m := range []map[string]string{usual, t.Transitions} {
-		for k, x := range m {
-			all[k] = x
+	if t.Transitions == nil { // nobody changes them any more
+		t.Transitions = usual
+		return t, nil
+	}
+	for key, state := range usual {
+		if _, own := t.Transitions[key]; !own {
+			t.Transitions[key] = state
 		}
 	}
-	t.Transitions = all
 	return t, nil
 }

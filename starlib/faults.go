@@ -30,6 +30,9 @@ const (
 	CodeLog        = "LOG_LIMIT"
 	CodeCalls      = "CALL_LIMIT"
 	CodeDispatches = "DISPATCH_LIMIT"
+	CodeOutcomes   = "OUTCOMES_LIMIT"   // keys of one transitions
+	CodeRetryCodes = "RETRY_ONLY_LIMIT" // codes of one retry's only
+	CodeName       = "NAME_LIMIT"       // bytes of a name that rows hold
 	CodeInitial    = "INITIAL_DATA_LIMIT"
 	CodeParams     = "PARAMS_LIMIT"
 	CodeData       = "DATA_LIMIT"

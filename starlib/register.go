@@ -77,6 +77,9 @@ func newBlueprint(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tu
 	if d.Name == "" {
 		return nil, fmt.Errorf("%s: name is empty", b.Name())
 	}
+	if err := nameFault(b.Name(), "name", d.Name); err != nil {
+		return nil, err
+	}
 	for _, x := range []struct {
 		name string
 		v    starlark.Value
@@ -261,6 +264,9 @@ func decorate(b *starlark.Builtin, r *Registration) (starlark.Value, error) {
 	}
 	if r.State == "" {
 		return nil, fmt.Errorf("%s: state is empty", b.Name())
+	}
+	if err := nameFault(b.Name(), "state", r.State); err != nil {
+		return nil, err
 	}
 	d.Open = append(d.Open, r)
 	return &decorator{of: d, r: r}, nil

@@ -34,6 +34,11 @@ func TestTheOperatorsLimitsHold(t *testing.T) {
 	if o.Error.Details != "left out: 7 bytes; the limit error_details_kib is 5 bytes" {
 		t.Errorf("details %v", o.Error.Details)
 	}
+	long := strings.Repeat("x", 100_000) // which would stand in the job's row
+	o = h.outcomeOf(&protocol.Result{Status: long, Error: &protocol.TaskError{Code: long, Message: long}}, "w")
+	if len(o.Status) != longestWord || len(o.Error.Code) != longestWord || len(o.Error.Message) > job.MaxText+100 || !strings.HasSuffix(o.Error.Message, "(100000 bytes in all)") {
+		t.Errorf("a status of %d bytes, a code of %d, a message of %d", len(o.Status), len(o.Error.Code), len(o.Error.Message))
+	}
 
 	e := &entry{lease: &lease{id: "fence", worker: &worker{id: "w"}}}
 	for i, want := range []bool{true, true, false, false} {

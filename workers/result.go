@@ -58,10 +58,14 @@ func (h *Hub) holder(taskID string) string {
 	return ""
 }
 
+// longestWord is how much is kept of a status or an error code, in bytes. It is longer than
+// any name that a script can give to a transition or a retry, so a part matches none.
+const longestWord = 300
+
 func (h *Hub) outcomeOf(r *protocol.Result, worker string) engine.Outcome {
-	o := engine.Outcome{Status: r.Status, Data: r.Data, Worker: worker, Metadata: r.DataMetadata}
+	o := engine.Outcome{Status: job.Clip(r.Status, longestWord), Data: r.Data, Worker: worker, Metadata: r.DataMetadata}
 	if r.Error != nil {
-		o.Error = &job.Error{Code: r.Error.Code, Message: r.Error.Message}
+		o.Error = &job.Error{Code: job.Clip(r.Error.Code, longestWord), Message: job.Cut(r.Error.Message)}
 		switch n := len(r.Error.Details); {
 		case n > h.limits.Details:
 			o.Error.Details = fmt.Sprintf("left out: %d bytes; the limit %s is %d bytes", n, LimitDetails, h.limits.Details)

@@ -1,5 +1,10 @@
 package job
 
+import (
+	"strconv"
+	"strings"
+)
+
 // This file holds the failure of a job, step or task, and which failures are tried again.
 
 // Codes of worker failures (worker-protocol.md part 4) and of Orrery's own.
@@ -72,4 +77,24 @@ func judge(code string) verdict {
 		return invalid
 	}
 	return tryAgain
+}
+
+// MaxText is how much of a text for people a job's row keeps, in bytes: lists read rows by
+// the thousand, and a script or a worker may say anything.
+const MaxText = 8 << 10
+
+// Cut gives a text as a row keeps it: what is too long ends with how long it was.
+func Cut(text string) string {
+	if len(text) <= MaxText {
+		return text
+	}
+	return Clip(text, MaxText) + "… (" + strconv.Itoa(len(text)) + " bytes in all)"
+}
+
+// Clip gives the whole characters that begin a text, at most so many bytes.
+func Clip(text string, bytes int) string {
+	if len(text) <= bytes {
+		return text
+	}
+	return strings.ToValidUTF8(text[:bytes], "")
 }

@@ -1,9 +1,9 @@
 package sandbox
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 
 	"go.starlark.net/starlark"
@@ -47,9 +47,12 @@ func (r *run) failure(err error) *job.Error {
 	case errors.As(err, &host):
 		e.Code, e.Message = job.CodeTransient, host.Error()
 	case errors.As(err, &raised):
-		e.Details = map[string]any{"kind": raised.Kind, "details": raised.Details}
+		if len(raised.Kind) > starlib.MaxName { // before all of the message is cut
+			e.Message = clip(raised.Kind, starlib.MaxName) + ": " + raised.Message
+		}
+		e.Details = map[string]any{"kind": clip(raised.Kind, starlib.MaxName), "details": shortDetails(raised.Details)}
 	}
-	e.Message = cut(explain(e.Message))
+	e.Message = job.Cut(explain(e.Message))
 	switch {
 	case eval != nil:
 		r.place(e, innermost(eval.CallStack, r.step.Blueprint.Program))
@@ -60,7 +63,7 @@ func (r *run) failure(err error) *job.Error {
 			pos = own.at.Pos
 		}
 		r.place(e, pos)
-		e.Trace = fmt.Sprintf("%s: in %s\nError: %s\n%s", pos, own.h.Name, e.Message, caret(e, r.step.Blueprint.Program))
+		e.Trace = fmt.Sprintf("%s: in %s\nError: %s\n%s", pos, clip(own.h.Name, starlib.MaxName), e.Message, caret(e, r.step.Blueprint.Program))
 	}
 	return e
 }
@@ -99,28 +102,47 @@ func trace(eval *starlark.EvalError, e *job.Error, p *blueprint.Program) string 
 	if frames := eval.CallStack; len(frames) > maxFrames { // the outermost and the innermost say most
 		shown.CallStack = append(append(starlark.CallStack{}, frames[:maxFrames/2]...), frames[len(frames)-maxFrames/2:]...)
 	}
-	return shown.Backtrace() + "\n" + caret(e, p)
+	return clip(shown.Backtrace(), maxTrace) + "\n" + caret(e, p)
 }
 
-// What a job's error keeps: a script may put anything into a message.
+// What a job's error keeps: a script may put anything into a message, and a name of its own
+// or a line of its source may be as long as a file.
 const (
-	maxMessage = 8 << 10
 	maxFrames  = 50
+	maxTrace   = 16 << 10
+	maxDetails = 8 << 10 // of fail_with, as JSON
+	maxLine    = 400     // of the source line above a caret
 )
 
-func cut(message string) string {
-	if len(message) <= maxMessage {
-		return message
+// clip is job.Clip that shows where something is missing.
+func clip(text string, bytes int) string {
+	if len(text) <= bytes {
+		return text
 	}
-	return strings.ToValidUTF8(message[:maxMessage], "") + "… (" + strconv.Itoa(len(message)) + " bytes in all)"
+	return job.Clip(text, bytes) + "…"
 }
 
+// shortDetails gives fail_with's details as the job keeps them. catch in the script itself
+// gives them whole.
+func shortDetails(details json.RawMessage) any {
+	if len(details) <= maxDetails {
+		return details
+	}
+	return fmt.Sprintf("left out: %d bytes; a job's error keeps at most %d of details", len(details), maxDetails)
+}
+
+// caret shows the line of an error with a mark below its place, or the part around it.
 func caret(e *job.Error, p *blueprint.Program) string {
 	line := p.Line(e.File, e.Line)
 	if line == "" {
 		return ""
 	}
-	return blueprint.Caret(line, e.Col)
+	col := e.Col
+	if runes := []rune(line); len(runes) > maxLine {
+		from := min(max(0, col-1-maxLine/2), len(runes)-maxLine)
+		line, col = string(runes[from:from+maxLine]), col-from
+	}
+	return blueprint.Caret(line, col)
 }
 
 // explain adds what to do where the interpreter's own words do not say it.
