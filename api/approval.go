@@ -57,13 +57,17 @@ func (s *Server) askedBy(c *fiber.Ctx, id, token string) (Approval, error) {
 func (s *Server) approvalDecide(c *fiber.Ctx, _ *Client) error {
 	id := c.Params("id")
 	// curl names every body a form; ours has no brace in front.
-	form := strings.HasPrefix(c.Get(fiber.HeaderContentType), fiber.MIMEApplicationForm) && !bytes.HasPrefix(bytes.TrimSpace(c.Request().Body()), []byte("{"))
+	isForm := strings.HasPrefix(c.Get(fiber.HeaderContentType), fiber.MIMEApplicationForm) && !bytes.HasPrefix(bytes.TrimSpace(c.Request().Body()), []byte("{"))
 	var in struct {
 		Decision string `json:"decision"`
 		Token    string `json:"token"`
 	}
-	if form {
-		in.Decision, in.Token = c.FormValue("decision"), c.FormValue("token")
+	if isForm {
+		fields, err := form(c)
+		if err != nil {
+			return s.pageFault(c, err)
+		}
+		in.Decision, in.Token = fields.Get("decision"), fields.Get("token")
 	} else {
 		raw, err := s.jsonBody(c)
 		if err != nil {
@@ -89,11 +93,11 @@ func (s *Server) approvalDecide(c *fiber.Ctx, _ *Client) error {
 		err = badToken() // whether a job exists is nobody's business without a token
 	}
 	switch {
-	case err == nil && form:
+	case err == nil && isForm:
 		return s.render(c, fiber.StatusOK, "message", message{Title: "Thank you", Text: "The decision " + in.Decision + " was taken."})
 	case err == nil:
 		return c.JSON(fiber.Map{"status": "approval_received", "job_id": id, "decision": in.Decision})
-	case form:
+	case isForm:
 		if p, known := problemOf(err); known {
 			return s.render(c, p.status(), "message", message{Title: "The decision was not taken", Text: p.Detail})
 		}

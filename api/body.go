@@ -2,65 +2,26 @@ package api
 
 import (
 	"bytes"
-	"compress/gzip"
 	"encoding/json"
 	"fmt"
-	"io"
+	"net/url"
 	"strconv"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/gofiber/fiber/v2"
-	"github.com/klauspost/compress/zstd"
 
 	"orrery/workers/protocol"
 )
 
-// This file reads request bodies: unpacked within a limit, valid JSON, not too deep.
-
-// body gives the unpacked body. receive read it into memory of its own, so it may be kept.
-// The framework's own unpacking knows no limit.
-func (s *Server) body(c *fiber.Ctx) ([]byte, error) {
-	raw, most := c.Request().Body(), s.cfg.Limits.Body
-	var from io.Reader
-	switch coding := strings.ToLower(strings.TrimSpace(c.Get(fiber.HeaderContentEncoding))); coding {
-	case "", "identity":
-		return raw, nil
-	case "gzip", "x-gzip":
-		z, err := gzip.NewReader(bytes.NewReader(raw))
-		if err != nil {
-			return nil, problem(codeBadRequest, "the body is not gzip, though Content-Encoding says so")
-		}
-		from = z
-	case "zstd":
-		// The window is bounded too: a few bytes may ask for gigabytes of it.
-		z, err := zstd.NewReader(bytes.NewReader(raw), zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(window(most)))
-		if err != nil {
-			return nil, problem(codeBadRequest, "the body is not zstd, though Content-Encoding says so")
-		}
-		defer z.Close()
-		from = z
-	default:
-		return nil, problem(codeEncoding, fmt.Sprintf("Content-Encoding %q is not known; send gzip, zstd or no coding", coding))
-	}
-	out, err := io.ReadAll(io.LimitReader(from, int64(most)+1))
-	if err != nil {
-		return nil, problem(codeBadRequest, "the packed body is damaged or cut off")
-	}
-	if len(out) > most {
-		return nil, broken(codeTooLarge, LimitBody, int64(most), 0, "the body has more bytes than it may when it is unpacked", "send less, or put large data into files")
-	}
-	return out, nil
-}
-
-// window is the memory that unpacking may take beside its output: what the format asks for at least.
-func window(most int) uint64 { return uint64(max(most, zstd.MinWindowSize)) }
+// This file reads request bodies, which receive and unpack have brought into memory of their
+// own, so that they may be kept: valid JSON, not too deep; or a form.
 
 // jsonBody gives the body as one checked JSON value; empty is allowed and gives nil.
 func (s *Server) jsonBody(c *fiber.Ctx) ([]byte, error) {
-	raw, err := s.body(c)
-	if err != nil || len(bytes.TrimSpace(raw)) == 0 {
-		return nil, err
+	raw := c.Request().Body()
+	if len(bytes.TrimSpace(raw)) == 0 {
+		return nil, nil
 	}
 	return raw, checkJSON(raw, s.cfg.Limits.Depth)
 }
@@ -77,6 +38,20 @@ func (s *Server) decode(c *fiber.Ctx, v any) error {
 		return problem(codeBadRequest, "the body does not fit: "+strings.TrimPrefix(err.Error(), "json: "))
 	}
 	return nil
+}
+
+// form reads the fields of a page's form. The framework's own reading would take other kinds of
+// forms as well, unpack them without a limit, and take fields from the address.
+func form(c *fiber.Ctx) (url.Values, error) {
+	body := c.Request().Body()
+	if len(body) > 0 && !strings.HasPrefix(c.Get(fiber.HeaderContentType), fiber.MIMEApplicationForm) {
+		return nil, problem(codeBadRequest, "a form must come as "+fiber.MIMEApplicationForm)
+	}
+	fields, err := url.ParseQuery(string(body))
+	if err != nil {
+		return nil, problem(codeBadRequest, "the form is not well formed")
+	}
+	return fields, nil
 }
 
 // checkJSON refuses what would fail later and less clearly: bytes that are no UTF-8, deep
@@ -99,11 +74,11 @@ func checkJSON(raw []byte, most int) error {
 
 // message gives the body of a worker, which is read with more tolerance than a client's.
 func (s *Server) message(c *fiber.Ctx) ([]byte, error) {
-	raw, err := s.body(c)
-	if err == nil && protocol.Deeper(raw, s.cfg.Limits.Depth) {
+	raw := c.Request().Body()
+	if protocol.Deeper(raw, s.cfg.Limits.Depth) {
 		return nil, tooDeep(s.cfg.Limits.Depth)
 	}
-	return raw, err
+	return raw, nil
 }
 
 // checkNumbers looks at every number outside of texts.

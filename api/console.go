@@ -271,7 +271,11 @@ func (s *Server) pageLogin(c *fiber.Ctx, _ *Client) error {
 	if err := ownForm(c); err != nil {
 		return s.pageFault(c, err)
 	}
-	who := s.client(c.FormValue("token"))
+	fields, err := form(c)
+	if err != nil {
+		return s.pageFault(c, err)
+	}
+	who := s.client(fields.Get("token"))
 	if who == nil || !s.cfg.ClientAPI {
 		return s.render(c, fiber.StatusUnauthorized, "signin", "This token is not known here.")
 	}
@@ -303,7 +307,11 @@ func (s *Server) pageStart(c *fiber.Ctx, _ *Client) error {
 	if !slices.ContainsFunc(s.prints.List(), func(b Blueprint) bool { return b.Name == name && b.Endpoint != "" }) {
 		return s.pageFault(c, problem(codeUnknown, "there is no blueprint "+strconv.Quote(name)+" that can be started from outside"))
 	}
-	r, err := readCreate([]byte(c.FormValue("data")), s.cfg.Limits.Depth)
+	fields, err := form(c)
+	if err != nil {
+		return s.pageFault(c, err)
+	}
+	r, err := readCreate([]byte(fields.Get("data")), s.cfg.Limits.Depth)
 	if err != nil {
 		return s.pageFault(c, err)
 	}
@@ -352,13 +360,17 @@ func (s *Server) pageAct(c *fiber.Ctx, _ *Client) error {
 	if err != nil {
 		return s.pageFault(c, err)
 	}
+	fields, err := form(c)
+	if err != nil {
+		return s.pageFault(c, err)
+	}
 	switch action {
 	case "cancel":
 		err = s.jobs.Cancel(c.UserContext(), j.ID, who.Name)
 	case "decide":
-		err = s.jobs.Decide(c.UserContext(), j.ID, c.FormValue("decision"), who.Name)
+		err = s.jobs.Decide(c.UserContext(), j.ID, fields.Get("decision"), who.Name)
 	case "retry":
-		err = s.jobs.Retry(c.UserContext(), j.ID, nil, c.FormValue("revision") == "latest", who.Name)
+		err = s.jobs.Retry(c.UserContext(), j.ID, nil, fields.Get("revision") == "latest", who.Name)
 	case "close":
 		err = s.jobs.Close(c.UserContext(), j.ID, who.Name)
 	}

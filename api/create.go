@@ -35,10 +35,7 @@ func (s *Server) createJob(c *fiber.Ctx, who *Client) error {
 	if err != nil {
 		return err
 	}
-	raw, err := s.body(c)
-	if err != nil {
-		return err
-	}
+	raw := c.Request().Body()
 	r, err := readCreate(raw, s.cfg.Limits.Depth)
 	if err != nil {
 		return err

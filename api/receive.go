@@ -46,36 +46,68 @@ func (s *Server) receive(c *fiber.Ctx, need access, who *Client) (held int64, er
 		s.discard(c)
 		return 0, err
 	}
-	counted := who != nil // a result is never refused for load, and strangers bring little
-	limit, most := LimitBody, s.cfg.Limits.Body
-	if !s.proved(c, length, need, who) {
-		limit, most = LimitStrange, s.cfg.Limits.Strange
+	in := s.intake(c, length, need, who)
+	buf, err := in.read(from, firstRoom(length))
+	var p *Problem
+	switch {
+	case err == nil:
+		c.Request().SetBodyRaw(buf)
+		return in.held, nil
+	case errors.Is(err, errTooMuch):
+		s.discard(c)
+		return in.held, tooLarge(in.limit, in.most, 0)
+	case errors.As(err, &p):
+		s.discard(c)
+		return in.held, err
 	}
-	buf := make([]byte, 0, firstRoom(length))
+	c.Context().SetConnectionClose() // where the next request begins is not known
+	return in.held, brokenBody(err)
+}
+
+// intake is how much of a body may come in.
+type intake struct {
+	bodies  *gate
+	counted bool   // by the gate
+	limit   string // its name
+	most    int    // bytes
+	held    int64  // bytes that were counted
+}
+
+// errTooMuch says that a body has more bytes than it may.
+var errTooMuch = errors.New("more bytes than a body may have")
+
+// intake gives what a request may bring; length -1: that is not known.
+func (s *Server) intake(c *fiber.Ctx, length int, need access, who *Client) *intake {
+	in := &intake{bodies: &s.bodies, counted: who != nil, limit: LimitBody, most: s.cfg.Limits.Body} // a result is never refused for load, and strangers bring little
+	if !s.proved(c, length, need, who) {
+		in.limit, in.most = LimitStrange, s.cfg.Limits.Strange
+	}
+	return in
+}
+
+// read reads to the end into memory that grows with what has come.
+func (in *intake) read(from io.Reader, first int) ([]byte, error) {
+	buf := make([]byte, 0, first)
 	for {
 		n, err := from.Read(buf[len(buf):cap(buf)])
 		buf = buf[:len(buf)+n]
 		switch {
+		case len(buf) > in.most:
+			return nil, errTooMuch
 		case err == io.EOF:
-			c.Request().SetBodyRaw(buf)
-			return held, nil
+			return buf, nil
 		case err != nil:
-			c.Context().SetConnectionClose() // where the next request begins is not known
-			return held, brokenBody(err)
-		case len(buf) > most:
-			s.discard(c)
-			return held, tooLarge(limit, most, 0)
+			return nil, err
 		case len(buf) < cap(buf):
 			continue
 		}
-		room := int64(min(2*cap(buf), most+1))
-		if counted && room > freeBody {
-			if more := room - held; s.bodies.enter(more) {
-				held += more
-			} else {
-				s.discard(c)
-				return held, overloaded(LimitBodies, "large bodies are being read", s.bodies.most)
+		room := int64(min(2*cap(buf), in.most+1))
+		if in.counted && room > freeBody {
+			more := room - in.held
+			if !in.bodies.enter(more) {
+				return nil, overloaded(LimitBodies, "large bodies are being read", in.bodies.most)
 			}
+			in.held += more
 		}
 		buf = append(make([]byte, 0, room), buf...)
 	}

@@ -266,6 +266,11 @@ func (s *Server) guard(r route) fiber.Handler {
 		if err != nil {
 			return err
 		}
+		held, err = s.unpack(c, r.need, who)
+		defer s.bodies.leave(held)
+		if err != nil {
+			return err
+		}
 		if err := s.handle(c, r, who); err != nil {
 			return err
 		}

@@ -21,6 +21,9 @@ const servedRecord = ".served"
 // maxServed bounds that list: the row has at most 256 KiB.
 const maxServed = 2000
 
+// skillBytes bounds the names of skills that heartbeats add, so that the worker's row fits.
+const skillBytes = 128 << 10
+
 // record is a worker's row in the store.
 type record struct {
 	Registration   protocol.Registration `json:"registration"`
@@ -202,7 +205,7 @@ func (h *Hub) apply(w *worker, hb *protocol.Heartbeat) {
 		cache = hb.HotCache
 	}
 	w.setHot(skills, cache)
-	if reg, changed := merged(w, hb); changed {
+	if reg, changed := h.merged(w, hb); changed {
 		h.describe(w, reg)
 		w.setHot(skills, cache)
 		w.dirty = true
@@ -211,15 +214,13 @@ func (h *Hub) apply(w *worker, hb *protocol.Heartbeat) {
 
 // merged gives the registration after a heartbeat: the catalogue of C, skills that A and B
 // show for the first time, prices.
-func merged(w *worker, hb *protocol.Heartbeat) (protocol.Registration, bool) {
+func (h *Hub) merged(w *worker, hb *protocol.Heartbeat) (protocol.Registration, bool) {
 	reg, changed := w.reg, false
 	if skills, said := hb.Catalogue(w.age); said && !slices.Equal(skills, reg.Skills) {
 		reg.Skills, changed = skills, true
 	} else if !w.age.ReRegisters() && hb.HasSkills {
-		for _, s := range hb.Skills { // their list shrinks while they are busy, so it only adds
-			if !slices.Contains(reg.Skills, s) {
-				reg.Skills, changed = append(slices.Clip(reg.Skills), s), true
-			}
+		if more := h.newSkills(w, hb.Skills); len(more) > 0 { // their list shrinks while they are busy, so it only adds
+			reg.Skills, changed = append(slices.Clip(reg.Skills), more...), true
 		}
 	}
 	if hb.MaxConcurrent > 0 && hb.MaxConcurrent != reg.MaxConcurrent {
@@ -229,6 +230,33 @@ func merged(w *worker, hb *protocol.Heartbeat) (protocol.Registration, bool) {
 		reg.Costs, changed = c, true
 	}
 	return reg, changed
+}
+
+// newSkills gives those that the worker has not got yet, as far as it may have more: a list
+// that only grows must end somewhere.
+func (h *Hub) newSkills(w *worker, skills []string) (more []string) {
+	for _, s := range skills { // without repetitions
+		if _, has := h.skilled[s][w]; !has {
+			more = append(more, s)
+		}
+	}
+	if len(more) == 0 {
+		return nil
+	}
+	room := skillBytes
+	for _, s := range w.reg.Skills {
+		room -= len(s)
+	}
+	for i, s := range more {
+		if room -= len(s); room < 0 || len(w.reg.Skills)+i >= protocol.MaxNames {
+			if !w.crowded {
+				w.crowded = true
+				h.log.Warn("a worker shows ever more skills; from here on new ones are left out", "worker", w.id, "skills", len(w.reg.Skills)+i)
+			}
+			return more[:i]
+		}
+	}
+	return more
 }
 
 func sameCosts(a, b protocol.Costs) bool {
@@ -311,7 +339,10 @@ func (h *Hub) save(ctx context.Context, w *worker) {
 	if err == nil {
 		err = h.records.PutWorker(ctx, w.id, body, r.Seen)
 	}
-	if err != nil {
+	switch {
+	case errors.Is(err, store.ErrTooLarge):
+		h.log.Warn("a worker says so much about itself that it is kept in memory only; after a restart it must register again", "worker", w.id, "error", err)
+	case err != nil:
 		h.log.Warn("a worker could not be written to the registry and is tried again", "worker", w.id, "error", err)
 		h.mu.Lock()
 		w.dirty = true

@@ -28,6 +28,7 @@ type worker struct {
 	registered time.Time // in the life of this process
 	saved      time.Time // when seen was stored last
 	dirty      bool      // to be stored by the next sweep
+	crowded    bool      // it showed more skills than are kept, and the log says so
 
 	available      []string
 	namesAvailable bool // it has sent available_skills at least once

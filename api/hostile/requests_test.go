@@ -206,6 +206,7 @@ func TestBombs(t *testing.T) {
 			t.Errorf("%s: %s", name, a)
 		}
 	}
+	s.strangersUnpack()
 	good.end(t)
 	now, peak := s.memory()
 	t.Logf("memory: %d MiB, peak %d MiB, %d MiB before", now, peak, before)
@@ -213,6 +214,30 @@ func TestBombs(t *testing.T) {
 		t.Errorf("the bombs cost %d MiB", peak-before)
 	}
 	s.runsThrough()
+}
+
+// strangersUnpack sends, from many who have no token at once, the most that they may send, packed.
+func (s *server) strangersUnpack() {
+	s.t.Helper()
+	bomb := packed(s.t, func(w io.Writer) (io.WriteCloser, error) { return gzip.NewWriter(w), nil }, 60)
+	parts := "multipart/form-data; boundary=b"
+	var senders sync.WaitGroup
+	defer senders.Wait()
+	for i := range 100 {
+		path, kind := "/login", parts
+		switch i % 3 {
+		case 1:
+			path, kind = "/_public/webhooks/approval/01a20a6b-ee7a-7000-84d9-1e49c13776ba", "application/json"
+		case 2:
+			path, kind = "/_worker/workers/register", "application/json"
+		}
+		senders.Go(func() {
+			a := ask("http://"+s.addr, "POST", path, bomb, "Content-Encoding", "gzip", "Content-Type", kind, "Origin", "http://"+s.addr)
+			if a.status != http.StatusRequestEntityTooLarge {
+				s.t.Errorf("%s, packed: %s; want 413", path, a)
+			}
+		})
+	}
 }
 
 // TestBrokenRequests sends what is no HTTP, or could be read in two ways. Each gets one

@@ -2,6 +2,7 @@ package store
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"sync"
 
@@ -110,13 +111,16 @@ func (q Query) PageSize() int {
 // workerBytes is the most that a worker's registration may take.
 const workerBytes = 256 << 10
 
+// ErrTooLarge refuses what would never fit.
+var ErrTooLarge = errors.New("too large to be kept")
+
 // CheckWorker refuses a registration that is too large or nameless.
 func CheckWorker(id string, body json.RawMessage) error {
 	if id == "" {
 		return fmt.Errorf("keep worker: the worker has no id")
 	}
 	if len(body) > workerBytes {
-		return fmt.Errorf("keep worker %s: its registration has %d bytes, at most %d are kept", id, len(body), workerBytes)
+		return fmt.Errorf("keep worker %s: its registration has %d bytes, at most %d are kept: %w", id, len(body), workerBytes, ErrTooLarge)
 	}
 	return nil
 }
