@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -192,5 +193,36 @@ func TestATaskThatComesTwiceInAChangeIsItsLast(t *testing.T) {
 		if row, err := s.Task(ctx, c.Job.ID, n); err != nil || row.Type != want {
 			t.Errorf("task %d is %+v (%v), want %q", n, row, err, want)
 		}
+	}
+}
+
+// The logs are bounded by the disk, so that a small one is not full of them.
+func TestLogsTakeAShareOfTheDiskOnly(t *testing.T) {
+	for disk, want := range map[int64]int64{0: 32 << 20, 1 << 20: 2 << 20, 64 << 20: 8 << 20, 1 << 40: 32 << 20} {
+		if got := logBytes(disk); got != want {
+			t.Errorf("on a disk of %d bytes a log may have %d, want %d", disk, got, want)
+		}
+	}
+	const disk = 24 << 20
+	s, w := byHand(t, Options{CheckpointBytes: logBytes(disk), RedoBytes: logBytes(disk)})
+	most := int64(0)
+	for i := range 60 {
+		batch := many(1+100*i, 100, func(i int) *job.Change { c := newJob(i); c.InitialData = textOf(2000); return c })
+		if err := errors.Join(apply(t, w, batch...)...); err != nil {
+			t.Fatal(err)
+		}
+		w.afterBatch()
+		both := int64(0)
+		for _, kind := range []string{"-wal", "-redo"} {
+			info, err := os.Stat(s.path + kind)
+			if err != nil {
+				t.Fatal(err)
+			}
+			both += info.Size()
+		}
+		most = max(most, both)
+	}
+	if most > disk/2 || most < 2<<20 {
+		t.Errorf("the logs took %d KiB of a disk of %d", most>>10, disk>>10)
 	}
 }

@@ -15,6 +15,15 @@ func freeBytes(folder string) (int64, bool) {
 	return int64(st.Bavail) * st.Bsize, true
 }
 
+// diskBytes gives the size of the folder's disk; 0: it is not known.
+func diskBytes(folder string) int64 {
+	var st syscall.Statfs_t
+	if err := syscall.Statfs(folder, &st); err != nil {
+		return 0
+	}
+	return int64(st.Blocks) * st.Bsize
+}
+
 // Kinds of file systems (statfs(2)) on which a store is not safe.
 const (
 	tmpfs = 0x01021994

@@ -9,6 +9,9 @@ import "os"
 // freeBytes does not know.
 func freeBytes(string) (int64, bool) { return 0, false }
 
+// diskBytes does not know.
+func diskBytes(string) int64 { return 0 }
+
 // volatileDisk does not know.
 func volatileDisk(string) (kind, remedy string) { return "", "" }
 

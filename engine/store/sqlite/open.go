@@ -39,13 +39,14 @@ type Options struct {
 	ReadConns       int           // connections for reading; default 4, or the number of CPUs
 	MaxBatch        int           // writes in one commit; default 512
 	MaxBatchBytes   int           // text in one commit, about; default 4 MiB
-	CheckpointBytes int64         // size of the log that starts a checkpoint; default 32 MiB
-	RedoBytes       int64         // size of the redo log that lets it begin anew; default 32 MiB
+	CheckpointBytes int64         // size of the log that starts a checkpoint; default 32 MiB, less on a small disk
+	RedoBytes       int64         // size of the redo log that lets it begin anew; the same
 	Idle            time.Duration // quiet time after which the log goes into the file; default 2 s
 	Log             *slog.Logger  // for what nobody waits for; default slog.Default()
 }
 
-func (o Options) withDefaults() Options {
+// withDefaults fills in what was left open, for a disk of so many bytes; 0: that is not known.
+func (o Options) withDefaults(disk int64) Options {
 	if o.ReadConns <= 0 {
 		o.ReadConns = max(4, runtime.NumCPU())
 	}
@@ -56,10 +57,10 @@ func (o Options) withDefaults() Options {
 		o.MaxBatchBytes = 4 << 20
 	}
 	if o.CheckpointBytes <= 0 {
-		o.CheckpointBytes = 32 << 20
+		o.CheckpointBytes = logBytes(disk)
 	}
 	if o.RedoBytes <= 0 {
-		o.RedoBytes = 32 << 20
+		o.RedoBytes = logBytes(disk)
 	}
 	if o.Idle <= 0 {
 		o.Idle = 2 * time.Second
@@ -68,6 +69,16 @@ func (o Options) withDefaults() Options {
 		o.Log = slog.Default()
 	}
 	return o
+}
+
+// logBytes is how long a log may get: the longer, the more often a job has ended before its
+// rows must be written. All logs together take at most a third of the disk.
+func logBytes(disk int64) int64 {
+	const most, least = 32 << 20, 2 << 20
+	if disk <= 0 {
+		return most
+	}
+	return min(max(disk/8, least), most)
 }
 
 // Store is an open file. Make it with Open.
@@ -93,7 +104,7 @@ var _ store.Store = (*Store)(nil)
 // process has the store open, when the file is something else, or when a newer Orrery
 // wrote it.
 func Open(path string, opts Options) (*Store, error) {
-	s, w, err := ready(path, opts.withDefaults())
+	s, w, err := ready(path, opts.withDefaults(diskBytes(existing(filepath.Dir(path)))))
 	if err != nil {
 		return nil, err
 	}

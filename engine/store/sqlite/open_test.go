@@ -45,7 +45,7 @@ func TestRefusesWhatIsNotOurs(t *testing.T) {
 
 func TestRefusesANewerSchema(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "o.db")
-	s, w, err := ready(path, Options{}.withDefaults())
+	s, w, err := ready(path, Options{}.withDefaults(0))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,7 +85,7 @@ func TestRefusesASecondOpener(t *testing.T) {
 
 func TestFileIsMadePrivateAndMarked(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "new", "odd name #1?&%20.db")
-	s, w, err := ready(path, Options{}.withDefaults())
+	s, w, err := ready(path, Options{}.withDefaults(0))
 	if err != nil {
 		t.Fatal(err)
 	}

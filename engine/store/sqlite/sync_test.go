@@ -14,7 +14,7 @@ import (
 func slowDisk(t *testing.T) (s *Store, begun chan struct{}, end chan error) {
 	t.Helper()
 	begun, end = make(chan struct{}), make(chan error)
-	s, w, err := ready(filepath.Join(t.TempDir(), "o.db"), Options{}.withDefaults())
+	s, w, err := ready(filepath.Join(t.TempDir(), "o.db"), Options{}.withDefaults(0))
 	if err != nil {
 		t.Fatal(err)
 	}

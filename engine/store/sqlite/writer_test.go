@@ -41,7 +41,7 @@ func step(j job.Job, status job.Status) *job.Change {
 // byHand opens a store whose writer the test drives; finish closes it.
 func byHand(t *testing.T, opts Options) (*Store, *writer) {
 	t.Helper()
-	s, w, err := ready(filepath.Join(t.TempDir(), "o.db"), opts.withDefaults())
+	s, w, err := ready(filepath.Join(t.TempDir(), "o.db"), opts.withDefaults(0))
 	if err != nil {
 		t.Fatal(err)
 	}
