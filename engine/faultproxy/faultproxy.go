@@ -29,11 +29,11 @@ const (
 
 // Proxy listens on a loopback port of its own. Make it with Start.
 type Proxy struct {
-	target   string
 	listener net.Listener
 	working  sync.WaitGroup
 
 	mu      sync.Mutex
+	target  string
 	links   map[*link]struct{}
 	set     setting
 	changed chan struct{} // closed, and made anew, at every change of set
@@ -89,6 +89,14 @@ func (p *Proxy) LoseAnswers(on bool) { p.change(func(now *setting) { now.lose = 
 // Tap has f called with all that is passed on from now on, from several goroutines, before it is;
 // nil ends it. f must not keep the text.
 func (p *Proxy) Tap(f func(Side, []byte)) { p.change(func(now *setting) { now.tap = f }) }
+
+// Lead passes connections that come from now on to another server, as a name does that leads
+// elsewhere; those that are there stay.
+func (p *Proxy) Lead(target string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.target = target
+}
 
 // Cut resets all links that are there.
 func (p *Proxy) Cut() {
@@ -153,7 +161,10 @@ func (p *Proxy) accept() {
 
 // serve makes a link of a client's connection and waits for its end.
 func (p *Proxy) serve(client net.Conn) {
-	server, err := net.Dial("tcp", p.target)
+	p.mu.Lock()
+	target := p.target
+	p.mu.Unlock()
+	server, err := net.Dial("tcp", target)
 	if err != nil {
 		reset(client) // as the server itself would
 		return

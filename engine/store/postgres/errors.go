@@ -50,13 +50,15 @@ func code(err error) string {
 	return ""
 }
 
-// isFatal tells what ends the connection. The server may have committed before it said so.
+// isFatal tells what ends the connection. The server may have committed before it said so. One
+// that takes no writes is of no use either: the next one may lead to the server that does.
 func isFatal(err error) bool {
 	var e *pgconn.PgError
+	var told *ours
 	if !errors.As(err, &e) {
-		return err != nil
+		return err != nil && !errors.As(err, &told)
 	}
-	return e.SeverityUnlocalized == "FATAL" || e.SeverityUnlocalized == "PANIC"
+	return e.Code == readOnly || e.SeverityUnlocalized == "FATAL" || e.SeverityUnlocalized == "PANIC"
 }
 
 // isGuard tells that something a batch was built on is no longer so. Nothing of it was written.
@@ -78,8 +80,8 @@ func isOwn(err error) bool {
 		return false
 	}
 	switch c := code(err); c {
-	case lockTimeout, queryCanceled, readOnly:
-		return c != readOnly
+	case lockTimeout, queryCanceled:
+		return true
 	default:
 		switch c[:2] {
 		case "53", "57", "58", "XX":
@@ -105,6 +107,10 @@ var remedies = map[string]string{
 	"53300": "the server has no connection left: raise its max_connections, or end other clients",
 }
 
+// errNoWrites is said of a server that is there and can only be read. What the driver says of it
+// is left out: it names the user and every address that was tried.
+var errNoWrites = errors.New("no server was found that takes writes: the one that answers is a replica, or has default_transaction_read_only on; name the primary, or all of them, as in postgres://user@host1,host2/database")
+
 // explain says what an error of the server or of the way to it means for the caller.
 func (s *Store) explain(err error) error {
 	var told *ours
@@ -116,8 +122,8 @@ func (s *Store) explain(err error) error {
 		return told.error
 	case c == diskFull || c == limitReached:
 		return fmt.Errorf("%w (%w); make room on the server's disk", store.ErrFull, err)
-	case c == readOnly:
-		return &unavailable{fmt.Errorf("%w; the server takes no writes: is it a replica?", err)}
+	case c == readOnly || errors.Is(err, pgconn.ErrReadOnlyConnection):
+		return &unavailable{errNoWrites}
 	case c == tooLong:
 		return fmt.Errorf("a key is too long for PostgreSQL's index: %w", err)
 	case c == "": // not wrapped: a time limit of this package must not look like one of the caller

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"orrery/engine/faultproxy"
 	"orrery/engine/job"
 	"orrery/engine/store"
 	"orrery/engine/store/postgres/pgtest"
@@ -77,6 +78,78 @@ func TestFailoverToAnAsynchronousStandby(t *testing.T) {
 				t.Errorf("%d jobs are lost, at least %d were acknowledged when the standby heard nothing", lost, unheard)
 			}
 		})
+	}
+}
+
+// A name can lead to a server that takes no writes: to the old primary, which came back as a
+// standby, until the name is set anew. Then the store must find the new one by itself, and not
+// keep what it got meanwhile. prefer-standby is a URL that takes such a connection.
+func TestANameThatLeadsToAStandby(t *testing.T) {
+	primary := pgtest.Start(t)
+	standby := primary.Follower()
+	for _, setting := range []string{"", "&target_session_attrs=prefer-standby"} {
+		t.Run(setting, func(t *testing.T) {
+			ctx := context.Background()
+			name, err := faultproxy.Start(primary.Addr)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer name.Close()
+			place := pgtest.FreshUnkept(t, primary.URL())
+			s := open(t, pgtest.With(place, name.Addr())+setting, Options{Writers: 1})
+			kept := newJob()
+			if err := s.Commit(ctx, kept); err != nil {
+				t.Fatal(err)
+			}
+			pgtest.Until(t, "the standby has the job", func() bool {
+				return pgtest.TryExec(pgtest.With(place, standby.Addr), "SELECT 1/count(*) FROM heads") == nil
+			})
+			name.Lead(standby.Addr)
+			name.Cut()
+			pgtest.Until(t, "the server is told to take no writes", func() bool {
+				err := s.Commit(ctx, newJob())
+				if !away(err) {
+					t.Fatalf("a commit at a standby gives %v", err)
+				}
+				return strings.Contains(err.Error(), "no server was found that takes writes")
+			})
+			if _, _, err := s.Claim(ctx, "k", nil, time.Minute, time.Now()); !away(err) {
+				t.Errorf("a claim at a standby gives %v", err)
+			}
+			if _, err := s.Job(ctx, kept.Job.ID); setting == "" && !away(err) {
+				t.Errorf("a read comes from the standby, which may be behind: %v", err)
+			}
+
+			name.Lead(primary.Addr) // what is connected stays
+			pgtest.Until(t, "commits work again", func() bool { return s.Commit(ctx, newJob()) == nil })
+			pgtest.Until(t, "claims work again", func() bool {
+				_, _, err := s.Claim(ctx, "k", nil, time.Minute, time.Now())
+				return err == nil
+			})
+			if _, err := s.Job(ctx, kept.Job.ID); err != nil {
+				t.Errorf("a read after that: %v", err)
+			}
+		})
+	}
+}
+
+// Of several servers the one that takes writes is found, whatever their order is and without a
+// word of it in the URL; when there is none, that is said.
+func TestSeveralServersWithoutASetting(t *testing.T) {
+	ctx := context.Background()
+	primary := pgtest.Start(t)
+	standby := primary.Follower()
+	place := pgtest.FreshUnkept(t, primary.URL())
+	s := open(t, pgtest.With(place, standby.Addr+","+primary.Addr), Options{})
+	if err := s.Commit(ctx, newJob()); err != nil {
+		t.Errorf("a commit: %v", err)
+	}
+	lone := pgtest.With(place, standby.Addr)
+	if _, err := Open(ctx, lone, Options{}); err == nil || !strings.Contains(err.Error(), "name the primary") {
+		t.Errorf("opening a standby gives %v", err)
+	}
+	if found := Inspect(ctx, lone); len(found) != 1 || found[0].Verdict != store.BadVerdict || !strings.Contains(found[0].Saw, "name the primary") {
+		t.Errorf("doctor finds %+v", found)
 	}
 }
 

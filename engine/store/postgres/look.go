@@ -104,7 +104,7 @@ func (f *facts) refusal() error {
 	case f.version < oldest:
 		return fmt.Errorf("the server is PostgreSQL %s, the store needs %d or newer: upgrade the server, or name another", f.shown, oldest/10000)
 	case f.replica:
-		return errors.New("the server is a replica, which can only be read: name the primary, or all of them with target_session_attrs=read-write")
+		return errors.New("the server is a replica, which can only be read: name the primary, or all of them, as in postgres://user@host1,host2/database")
 	}
 	return nil
 }

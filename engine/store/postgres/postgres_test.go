@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
@@ -52,6 +53,19 @@ func newJob() *job.Change {
 
 func TestSuite(t *testing.T) {
 	storetest.Run(t, func(t testing.TB) store.Store { return open(t, freshURL(t), Options{}) })
+}
+
+// An answer of the server is no fault of its connections.
+func TestAMissingJobCostsNoConnection(t *testing.T) {
+	s := open(t, freshURL(t), Options{})
+	for range 20 {
+		if _, err := s.Job(t.Context(), job.NewID(time.Now(), 1)); !errors.Is(err, store.ErrNotFound) {
+			t.Fatalf("a job that is not there gives %v", err)
+		}
+	}
+	if made := s.pool.Stat().NewConnsCount(); made > int64(s.opts.ReadConns) {
+		t.Errorf("%d connections were made for 20 reads", made)
+	}
 }
 
 func TestShared(t *testing.T) {

@@ -48,7 +48,11 @@ func (s *Store) once(ctx context.Context, fn func(ctx context.Context, p *pgxpoo
 	if err := s.begin(ctx); err != nil {
 		return err
 	}
-	return s.readFault(context.Background(), s.within(context.WithoutCancel(ctx), fn))
+	err := s.within(context.WithoutCancel(ctx), fn)
+	if code(err) == readOnly {
+		s.pool.Reset() // the others lead to the same server
+	}
+	return s.readFault(context.Background(), err)
 }
 
 func (s *Store) within(ctx context.Context, fn func(ctx context.Context, p *pgxpool.Pool) error) error {

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
@@ -36,8 +37,8 @@ type config struct {
 //
 //	postgres://USER:PASSWORD@HOST[:5432][,HOST...]/DATABASE
 //
-// with the parameters of PostgreSQL's own URLs (sslmode, sslrootcert, target_session_attrs),
-// search_path=SCHEMA for tables elsewhere than in the schema "orrery", and pool_max_conns=N for
+// with the parameters of PostgreSQL's own URLs (sslmode, sslrootcert, target_session_attrs, which
+// is read-write here unless it says more), search_path=SCHEMA for tables elsewhere than in the schema "orrery", and pool_max_conns=N for
 // the connections beside those of the writers. What it leaves out is taken from PGHOST,
 // PGUSER and their like, and from ~/.pgpass.
 func CheckURL(text string) (shown string, err error) {
@@ -82,6 +83,11 @@ func parse(text string, opts Options) (*config, error) {
 		schema = defaultSchema
 	}
 	conn.ConnectTimeout = opts.ConnectWait
+	// A store that only reads is none: a name that still leads to the old primary, or a host of
+	// several that came back as a standby, must not get a connection that is then kept.
+	if conn.ValidateConnect == nil {
+		conn.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
+	}
 	return &config{pool: pool, conn: conn, opts: opts, schema: schema, name: nameOf(conn, schema), extra: map[string]string{}}, nil
 }
 
