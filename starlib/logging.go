@@ -28,6 +28,7 @@ func SetPrinter(thread *starlark.Thread, p Printer) {
 func printLine(thread *starlark.Thread, message string) {
 	// A broken limit cannot be returned from here: the thread is stopped with it.
 	if err := logLine(thread, "info", message); err != nil {
+		guard.Of(thread).Stop(err)
 		thread.Cancel(err.Error())
 		if s, ok := thread.Local(scopeKey).(*Scope); ok {
 			s.printed = err

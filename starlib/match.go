@@ -17,7 +17,10 @@ type matchValue struct {
 	at    []int
 }
 
-var _ starlark.HasAttrs = (*matchValue)(nil)
+var (
+	_ starlark.HasAttrs = (*matchValue)(nil)
+	_ guard.Wordy       = (*matchValue)(nil)
+)
 
 var matchMethods = map[string]*starlark.Builtin{
 	"group":     starlark.NewBuiltin("group", matchGroup),
@@ -28,6 +31,7 @@ var matchMethods = map[string]*starlark.Builtin{
 }
 
 func (m *matchValue) String() string        { return fmt.Sprintf("<match %q>", m.text[m.at[0]:m.at[1]]) }
+func (m *matchValue) TextBound() int        { return 4*(m.at[1]-m.at[0]) + 16 }
 func (m *matchValue) Type() string          { return "re.match" }
 func (m *matchValue) Freeze()               {}
 func (m *matchValue) Truth() starlark.Bool  { return starlark.True }

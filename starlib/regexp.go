@@ -129,9 +129,13 @@ func escapePattern(thread *starlark.Thread, b *starlark.Builtin, args starlark.T
 // regexpValue is a compiled pattern.
 type regexpValue struct{ re *expression }
 
-var _ starlark.HasAttrs = regexpValue{}
+var (
+	_ starlark.HasAttrs = regexpValue{}
+	_ guard.Wordy       = regexpValue{}
+)
 
 func (p regexpValue) String() string        { return fmt.Sprintf("re.compile(%q)", p.re.String()) }
+func (p regexpValue) TextBound() int        { return 4*len(p.re.String()) + 16 }
 func (p regexpValue) Type() string          { return "re.pattern" }
 func (p regexpValue) Freeze()               {}
 func (p regexpValue) Truth() starlark.Bool  { return starlark.True }

@@ -217,6 +217,7 @@ func (l *loader) run(name string, p *Program) *starlib.Registry {
 	})
 	stop := time.AfterFunc(l.limits.Time, func() {
 		late.CompareAndSwap(nil, &guard.LimitError{Code: guard.CodeTime, Text: fmt.Sprintf("loading a file takes at most %s, and this took longer", l.limits.Time)})
+		l.account.Stop(late.Load())
 		thread.Cancel("time")
 	})
 	defer stop.Stop()

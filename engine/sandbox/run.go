@@ -116,6 +116,7 @@ func (r *run) do() (d job.Decision, err error) {
 		return d, nil
 	}
 	r.thread = &starlark.Thread{Name: r.step.Job.ID}
+	context := r.scope.Enter(r.thread)
 	r.watch = startWatch(r.ctx, r.thread, r.step.Limits)
 	defer r.watch.stop()
 	r.scope.Outside, r.scope.Stopped = r.watch.outside, r.watch.stopped
@@ -125,7 +126,6 @@ func (r *run) do() (d job.Decision, err error) {
 			return departed{}
 		}
 	}
-	context := r.scope.Enter(r.thread)
 	running.add(r)
 	defer running.remove(r)
 

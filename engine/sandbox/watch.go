@@ -9,6 +9,7 @@ import (
 	"go.starlark.net/starlark"
 
 	"orrery/starlib"
+	"orrery/starlib/guard"
 )
 
 // This file bounds a run from outside: its own time, its steps, and the caller's context.
@@ -18,6 +19,7 @@ import (
 type watch struct {
 	ctx    context.Context
 	thread *starlark.Thread
+	spent  *guard.Account // its own stop ends a loop inside of one builtin
 	limits starlib.Limits
 	left   time.Duration
 	since  time.Time
@@ -29,8 +31,9 @@ type watch struct {
 	call context.CancelCauseFunc // of the call of the Host under way, else nil
 }
 
+// startWatch watches a thread that has its account already.
 func startWatch(ctx context.Context, thread *starlark.Thread, limits starlib.Limits) *watch {
-	w := &watch{ctx: ctx, thread: thread, limits: limits, left: limits.Time, since: time.Now()}
+	w := &watch{ctx: ctx, thread: thread, spent: guard.Of(thread), limits: limits, left: limits.Time, since: time.Now()}
 	w.timer = time.AfterFunc(limits.Time, w.late)
 	if ctx.Done() != nil {
 		w.cancel = context.AfterFunc(ctx, func() { w.end(&interrupted{context.Cause(ctx)}) })
@@ -61,6 +64,7 @@ func (w *watch) end(why error) {
 		w.call(why)
 	}
 	w.mu.Unlock()
+	w.spent.Stop(why)
 	w.thread.Cancel(why.Error())
 }
 

@@ -215,7 +215,11 @@ func (s *suite) runCase(ctx context.Context, c testCase) CaseResult {
 	thread := newThread(c.name)
 	thread.SetLocal(runningKey, run)
 	thread.Print = func(_ *starlark.Thread, line string) { out.Output = append(out.Output, line) }
-	unhook := context.AfterFunc(ctx, func() { thread.Cancel(context.Cause(ctx).Error()) })
+	account := guard.Of(thread)
+	unhook := context.AfterFunc(ctx, func() {
+		account.Stop(context.Cause(ctx))
+		thread.Cancel(context.Cause(ctx).Error())
+	})
 	defer unhook()
 	_, err := call(thread, c.fn, nil, c.kwargs)
 	out.Took = time.Since(began)

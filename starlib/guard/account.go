@@ -24,6 +24,7 @@ const (
 type Account struct {
 	limits  Limits
 	used    atomic.Int64
+	stop    atomic.Pointer[stopping]
 	growing [4]*strings.Builder // texts that + lengthens, see concat
 	turn    int
 
@@ -61,8 +62,27 @@ func (a *Account) Used() int64 { return a.used.Load() }
 // Left gives the bytes that may still be charged.
 func (a *Account) Left() int { return a.limits.MemoryBytes - int(a.used.Load()) }
 
-// Alloc charges bytes before they are created. The error is a *LimitError.
+// stopping is why a run ends; a pointer to an interface cannot be swapped alone.
+type stopping struct{ why error }
+
+// Stop makes every later charge fail with why, so that a loop inside of one builtin ends as
+// well: cancelling a thread is heeded between two steps only. The first reason stays. Any
+// goroutine may call it.
+func (a *Account) Stop(why error) { a.stop.CompareAndSwap(nil, &stopping{why}) }
+
+// Stopped gives the reason of Stop, nil while the run may go on.
+func (a *Account) Stopped() error {
+	if s := a.stop.Load(); s != nil {
+		return s.why
+	}
+	return nil
+}
+
+// Alloc charges bytes before they are created. The error is a *LimitError, or that of Stop.
 func (a *Account) Alloc(bytes int) error {
+	if s := a.stop.Load(); s != nil {
+		return s.why
+	}
 	if used := a.used.Load(); bytes < 0 || int64(bytes) > int64(a.limits.MemoryBytes)-used {
 		return limitf(CodeMemory, "a run creates at most %s of values; it has created %d bytes, and %d more were asked for", Size(a.limits.MemoryBytes), used, bytes)
 	}
@@ -70,8 +90,12 @@ func (a *Account) Alloc(bytes int) error {
 	return nil
 }
 
-// Work counts what an operation does beyond its one step. The error is a *LimitError.
+// Work counts what an operation does beyond its one step. The error is a *LimitError, or
+// that of Stop. What loops over a script's data calls it inside of the loop.
 func (a *Account) Work(thread *starlark.Thread, n int) error {
+	if s := a.stop.Load(); s != nil {
+		return s.why
+	}
 	if n < 0 || uint64(n) > a.limits.Steps || thread.Steps+uint64(n) >= a.limits.Steps {
 		return limitf(CodeSteps, "a run has at most %d Starlark steps; it has used %d, and this operation counts as %d more", a.limits.Steps, thread.Steps, n)
 	}

@@ -6,6 +6,7 @@ import (
 	"sort"
 
 	"go.starlark.net/starlark"
+	"go.starlark.net/starlarkstruct"
 	"go.starlark.net/syntax"
 )
 
@@ -94,12 +95,8 @@ func function(thread *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple,
 }
 
 func mergeDict(thread *starlark.Thread, a *Account, d *starlark.Dict, from starlark.IterableMapping) error {
-	items := from.Items()
-	if err := a.Work(thread, len(items)); err != nil {
-		return err
-	}
 	var c Crowd
-	for _, kv := range items {
+	for _, kv := range from.Items() {
 		if err := a.setKey(thread, d, kv[0], kv[1], &c); err != nil {
 			return err
 		}
@@ -283,7 +280,7 @@ func sorted(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, k
 	if err != nil {
 		return nil, err
 	}
-	s := &sorting{thread: thread, op: syntax.LT, values: make([]starlark.Value, 0, n)}
+	s := &sorting{thread: thread, a: a, op: syntax.LT, values: make([]starlark.Value, 0, n)}
 	if reverse { // equal elements keep their order
 		s.op = syntax.GT
 	}
@@ -297,7 +294,7 @@ func sorted(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, k
 	if key != nil {
 		s.ranks = make([]starlark.Value, len(s.values))
 		for i, x := range s.values {
-			if s.ranks[i], err = ranked(thread, key, x); err != nil {
+			if s.ranks[i], err = ranked(thread, a, key, x); err != nil {
 				return nil, err
 			}
 		}
@@ -320,6 +317,7 @@ func bitsOf(n int) int {
 
 type sorting struct {
 	thread        *starlark.Thread
+	a             *Account
 	op            syntax.Token
 	values, ranks []starlark.Value // ranks nil: the values themselves
 }
@@ -349,6 +347,9 @@ func (s *sorting) Less(i, j int) bool {
 		by = s.values
 	}
 	ok, err := Compare(s.thread, s.op, by[i], by[j])
+	if err == nil {
+		err = s.a.Stopped()
+	}
 	if err != nil {
 		panic(sortFailed{err})
 	}
@@ -424,16 +425,27 @@ func looked(thread *starlark.Thread, a *Account, k starlark.Value) (starlark.Val
 		n = len(k)
 	case starlark.Bytes:
 		n = len(k)
-	case starlark.Tuple:
+	case starlark.Tuple, *starlarkstruct.Struct: // charged by the length of its text
 		var err error
 		if n, err = a.textLen(thread, k); err != nil {
 			return nil, err
 		}
+		return k, looking(n)
 	}
+	if n < 64 {
+		return k, nil
+	}
+	if err := looking(n); err != nil {
+		return nil, err
+	}
+	return k, a.Work(thread, n/64)
+}
+
+func looking(n int) error {
 	if n > maxKey {
-		return nil, limitf(CodeText, "a key that is looked up has at most %s of text, and this has %d bytes", Size(maxKey), n)
+		return limitf(CodeText, "a key that is looked up has at most %s of text, and this has %d bytes", Size(maxKey), n)
 	}
-	return k, nil
+	return nil
 }
 
 // dirOf is dir, absOf abs.

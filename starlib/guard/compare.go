@@ -19,8 +19,12 @@ func Compare(thread *starlark.Thread, op syntax.Token, x, y starlark.Value) (boo
 		if len(x) <= 4096 {
 			return starlark.Compare(op, x, y)
 		}
-	default:
+	case starlark.Int, starlark.Float:
 		return starlark.Compare(op, x, y)
+	default:
+		if textBytes(x) <= 4096 {
+			return starlark.Compare(op, x, y)
+		}
 	}
 	return compared(thread, Of(thread), op, x, y)
 }
@@ -30,8 +34,9 @@ func compared(thread *starlark.Thread, a *Account, op syntax.Token, x, y starlar
 	case *starlark.List, starlark.Tuple, *starlark.Dict, *starlarkstruct.Struct, *starlark.Set:
 		c := comparer{thread: thread, a: a}
 		return c.compare(op, x, y)
-	case starlark.String:
-		if n := len(x); n > 4096 {
+	case starlark.Int, starlark.Float:
+	default:
+		if n := textBytes(x); n > 4096 {
 			if err := a.Work(thread, n/64); err != nil {
 				return false, err
 			}
@@ -39,6 +44,29 @@ func compared(thread *starlark.Thread, a *Account, op syntax.Token, x, y starlar
 	}
 	return starlark.Compare(op, x, y)
 }
+
+// textBytes gives the length of a text, of bytes, and of what elems and the like make of
+// them: such values are compared byte by byte.
+func textBytes(x starlark.Value) int {
+	switch x := x.(type) {
+	case starlark.String:
+		return len(x)
+	case starlark.Bytes:
+		return len(x)
+	case starlark.Int, starlark.Float, starlark.Bool, starlark.NoneType, *starlark.Function, *starlark.Builtin:
+		return 0
+	}
+	if !partial(x) {
+		return 0
+	}
+	if n := starlark.Len(x); n >= 0 {
+		return n
+	}
+	return unknownBytes
+}
+
+// unknownBytes stands for the length of a text that could only be counted.
+const unknownBytes = 16 << 20
 
 type comparer struct {
 	thread *starlark.Thread
@@ -62,6 +90,9 @@ func (c *comparer) apply(op syntax.Token, x, y starlark.Value, depth int) (bool,
 	}
 	a, b, ok := sequences(x, y)
 	if !ok {
+		if err := c.ordered(x, y); err != nil {
+			return false, err
+		}
 		return starlark.CompareDepth(op, x, y, 2)
 	}
 	for i := range min(a.Len(), b.Len()) {
@@ -75,6 +106,26 @@ func (c *comparer) apply(op syntax.Token, x, y starlark.Value, depth int) (bool,
 		}
 	}
 	return starlark.Compare(op, starlark.MakeInt(a.Len()), starlark.MakeInt(b.Len()))
+}
+
+// ordered charges < and its like of two values without parts, or of two sets.
+func (c *comparer) ordered(x, y starlark.Value) error {
+	for _, v := range []starlark.Value{x, y} {
+		if set, ok := v.(*starlark.Set); ok {
+			if err := c.set(set); err != nil {
+				return err
+			}
+		}
+	}
+	return c.work(min(textBytes(x), textBytes(y)) / 64)
+}
+
+// set charges looking up all elements of a set.
+func (c *comparer) set(x *starlark.Set) error {
+	if err := c.work(x.Len()); err != nil {
+		return err
+	}
+	return c.a.keys(c.thread, x)
 }
 
 // sequences gives two lists or two tuples.
@@ -129,15 +180,25 @@ func (c *comparer) equal(x, y starlark.Value, depth int) (bool, error) {
 			return c.dicts(x, y, depth)
 		}
 		return false, nil
+	case starlark.Bytes:
+		if y, ok := y.(starlark.Bytes); ok && len(x) == len(y) {
+			return x == y, c.work(len(x) / 64)
+		}
+		return false, nil
 	case *starlark.Set:
-		if err := c.work(x.Len()); err != nil {
+		if err := c.set(x); err != nil {
 			return false, err
 		}
+	case starlark.Int, starlark.Float:
 	case *starlarkstruct.Struct:
 		if y, ok := y.(*starlarkstruct.Struct); ok {
 			return c.structs(x, y, depth)
 		}
 		return false, nil
+	default:
+		if err := c.work(textBytes(x) / 64); err != nil {
+			return false, err
+		}
 	}
 	return starlark.EqualDepth(x, y, 2)
 }
@@ -147,6 +208,9 @@ func (c *comparer) dicts(x, y *starlark.Dict, depth int) (bool, error) {
 		return false, nil
 	}
 	for k, u := range x.Entries() {
+		if err := c.a.key(c.thread, k); err != nil {
+			return false, err
+		}
 		v, found, err := y.Get(k)
 		if !found || err != nil {
 			return false, err
@@ -206,6 +270,14 @@ func contains(thread *starlark.Thread, a *Account, op syntax.Token, x, y starlar
 		if err := a.Work(thread, len(y)/64); err != nil {
 			return nil, err
 		}
+	case starlark.Bytes:
+		if err := a.Work(thread, len(y)/64); err != nil {
+			return nil, err
+		}
+	case *starlark.Dict, *starlark.Set:
+		if err := a.key(thread, x); err != nil {
+			return nil, err
+		}
 	}
 	return starlark.Binary(op, x, y)
 }
@@ -232,14 +304,13 @@ func extreme(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, 
 		return nil, fmt.Errorf("%s: %s value is not iterable", b.Name(), from.Type())
 	}
 	defer iter.Done()
-	if n := starlark.Len(from); n > 0 {
-		if err := Of(thread).Work(thread, n); err != nil {
-			return nil, err
-		}
-	}
+	a := Of(thread)
 	var best, bestRank, x starlark.Value
 	for iter.Next(&x) {
-		rank, err := ranked(thread, key, x)
+		if err := a.Work(thread, 1); err != nil {
+			return nil, err
+		}
+		rank, err := ranked(thread, a, key, x)
 		if err != nil {
 			return nil, err
 		}
@@ -259,9 +330,25 @@ func extreme(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, 
 	return best, nil
 }
 
-func ranked(thread *starlark.Thread, key starlark.Callable, x starlark.Value) (starlark.Value, error) {
+// ranked calls the key of a sort. What is no function of a script runs without any step of
+// its own, and may hash its argument or go through it.
+func ranked(thread *starlark.Thread, a *Account, key starlark.Callable, x starlark.Value) (starlark.Value, error) {
 	if key == nil {
 		return x, nil
+	}
+	if _, script := key.(*starlark.Function); !script {
+		n := 0
+		switch x.(type) {
+		case starlark.String, starlark.Bytes: // charged as keys
+		default:
+			n = max(starlark.Len(x), 0) / 8
+		}
+		if err := a.Work(thread, 1+n); err != nil {
+			return nil, err
+		}
+		if err := a.key(thread, x); err != nil {
+			return nil, err
+		}
 	}
 	return starlark.Call(thread, key, starlark.Tuple{x}, nil)
 }

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"go.starlark.net/starlark"
+	"go.starlark.net/starlarkstruct"
 )
 
 // This file puts entries into dicts and sets: each new one is charged, and keys whose
@@ -38,8 +39,68 @@ func (c *Crowd) Add(k starlark.Value) int {
 	return 0
 }
 
+// key charges what it takes to hash a key and to compare it, of one that is there already
+// as well: a long text, a tuple or a struct may be gone through for each of them.
+func (a *Account) key(thread *starlark.Thread, k starlark.Value) error {
+	n := 0
+	switch k := k.(type) {
+	case starlark.String:
+		n = len(k) / 64
+	case starlark.Bytes:
+		n = len(k) / 64
+	case *starlark.Function: // its name is hashed
+		n = len(k.Name()) / 64
+	case starlark.Tuple, *starlarkstruct.Struct:
+		w := weigher{limit: maxWeight, depth: a.limits.Depth}
+		if err := w.value(k, 1); err != nil {
+			return err
+		}
+		n = w.sum - lightKey
+	}
+	if n <= 0 {
+		return nil
+	}
+	return a.Work(thread, n)
+}
+
+// lightKey is the weight of a tuple that costs no more than its step, such as (x, y).
+const lightKey = 8
+
+// keys charges the hashing of all keys of a dict or a set, without the step of each.
+func (a *Account) keys(thread *starlark.Thread, x starlark.Value) error {
+	switch x := x.(type) {
+	case *starlark.Dict:
+		for k := range x.Entries() {
+			if err := a.key(thread, k); err != nil {
+				return err
+			}
+		}
+	case *starlark.Set:
+		for k := range x.Elements() {
+			if err := a.key(thread, k); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// enter charges a key that is about to be put into a dict or a set; one of many in one
+// operation counts as a step of its own.
+func (a *Account) enter(thread *starlark.Thread, k starlark.Value, c *Crowd) error {
+	if c != nil {
+		if err := a.Work(thread, 1); err != nil {
+			return err
+		}
+	}
+	return a.key(thread, k)
+}
+
 // setKey is d[k] = v. c is nil for a single assignment.
 func (a *Account) setKey(thread *starlark.Thread, d *starlark.Dict, k, v starlark.Value, c *Crowd) error {
+	if err := a.enter(thread, k, c); err != nil {
+		return err
+	}
 	before := d.Len()
 	if err := d.SetKey(k, v); err != nil || d.Len() == before {
 		return err
@@ -48,6 +109,9 @@ func (a *Account) setKey(thread *starlark.Thread, d *starlark.Dict, k, v starlar
 }
 
 func (a *Account) insert(thread *starlark.Thread, s *starlark.Set, x starlark.Value, c *Crowd) error {
+	if err := a.enter(thread, x, c); err != nil {
+		return err
+	}
 	before := s.Len()
 	if err := s.Insert(x); err != nil || s.Len() == before {
 		return err

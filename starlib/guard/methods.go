@@ -33,7 +33,7 @@ var methods = map[string]map[string]builtin{
 	"dict": {"update": updateMethod, "setdefault": setDefault, "popitem": popItem},
 	"set": {
 		"add": addSet, "update": updateSet, "union": combineSets, "difference": combineSets,
-		"intersection": combineSets, "symmetric_difference": combineSets,
+		"intersection": combineSets, "symmetric_difference": combineSets, "issubset": updateSet, "issuperset": updateSet,
 	},
 }
 
@@ -425,9 +425,15 @@ func withSets(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple,
 				made[i] = v
 			}
 			total += starlark.Len(made[i])
+			if err := a.keys(thread, made[i]); err != nil {
+				return nil, err
+			}
 		}
 	}
 	if err := a.Work(thread, total); err != nil {
+		return nil, err
+	}
+	if err := a.keys(thread, s); err != nil {
 		return nil, err
 	}
 	if err := a.Alloc(total * each); err != nil {
@@ -446,7 +452,7 @@ func withSets(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple,
 			return nil, err
 		}
 	}
-	if n := max(starlark.Len(v), s.Len()); n > a.limits.Elements {
+	if n := max(starlark.Len(v), s.Len()); n > a.limits.Elements { // a Boolean has no length
 		return nil, a.Elements(b.Name(), n, 0)
 	}
 	return v, nil

@@ -171,6 +171,9 @@ func joined(thread *starlark.Thread, a *Account, op syntax.Token, x, y starlark.
 	case *starlark.Dict, *starlark.Set:
 		// Common keys count once, which only the result tells; the work is bounded here.
 		if err = a.Work(thread, n); err == nil {
+			err = errors.Join(a.keys(thread, x), a.keys(thread, y))
+		}
+		if err == nil {
 			err = a.Elements(op.String(), max(starlark.Len(x), starlark.Len(y)), entryBytes)
 		}
 	case *starlarkstruct.Struct:

@@ -56,10 +56,10 @@ func Show(v starlark.Value, limit int) string {
 // textLen gives at least as many bytes as the text of v has. It stops at the limit.
 func (a *Account) textLen(thread *starlark.Thread, v starlark.Value) (int, error) {
 	switch v := v.(type) {
-	case starlark.Bool, starlark.NoneType, starlark.Float, *starlark.Function:
+	case starlark.Bool, starlark.NoneType, starlark.Float:
 		return 64, nil
 	case starlark.Int:
-		return bitLen(v)/3 + 2, nil
+		return bitLen(v)/3 + 4, nil
 	}
 	m := measure{a: a, left: a.limits.TextBytes + 1}
 	m.add(v, nil, 1)
@@ -79,7 +79,9 @@ type measure struct {
 func (m *measure) plus(n int) {
 	m.n += n
 	m.left -= n
-	m.steps++
+	if m.steps++; m.steps%4096 == 0 && m.err == nil {
+		m.err = m.a.Stopped()
+	}
 }
 
 // add goes the way that printing goes: lists and dicts on the path are not entered again,
@@ -135,9 +137,61 @@ func (m *measure) add(v starlark.Value, path []starlark.Value, depth int) {
 			m.add(x, nil, depth+1)
 		}
 	case *starlark.Function:
-		m.plus(13 + len(v.Name()))
-	default:
+		m.plus(64 + len(v.Name()))
+	case starlark.Bool, starlark.NoneType, starlark.Float:
 		m.plus(64)
+	case Wordy:
+		m.plus(v.TextBound())
+	default:
+		if partial(v) {
+			m.parts(v)
+			return
+		}
+		m.plus(len(v.String())) // a few words and at most a name
+	}
+}
+
+// Wordy is a value of another package whose text may be as long as a text of the script.
+type Wordy interface {
+	starlark.Value
+	// TextBound gives at least as many bytes as String will give, without making it.
+	TextBound() int
+}
+
+// partial tells whether a value is what the methods elems, elem_ords, codepoints and
+// codepoint_ords give: the interpreter has no names for their types, and they hold their
+// text or bytes whole.
+func partial(v starlark.Value) bool {
+	switch v.(type) {
+	case starlark.Iterable: // the types of a script's values are not the script's to name
+		switch v.Type() {
+		case "string.elems", "string.codepoints", "bytes.elems":
+			return true
+		}
+	}
+	return false
+}
+
+// parts adds the text of such a value, whose every byte may be written as four.
+func (m *measure) parts(v starlark.Value) {
+	m.plus(64)
+	if n := starlark.Len(v); n >= 0 {
+		m.plus(4 * n)
+		return
+	}
+	iter := starlark.Iterate(v) // it does not know its length
+	defer iter.Done()
+	for x := starlark.Value(nil); m.err == nil && m.left >= 0 && iter.Next(&x); {
+		n := 1
+		switch x := x.(type) {
+		case starlark.String:
+			n = len(x)
+		case starlark.Int:
+			if code, ok := x.Int64(); ok {
+				n = max(utf8.RuneLen(rune(code)), 1)
+			}
+		}
+		m.plus(4 * n)
 	}
 }
 
@@ -169,10 +223,18 @@ func quotedLen(s string) int {
 	return n
 }
 
-// argument gives the length of a value in a format; quoted as by %r.
+// argument gives the length of a value in a format; quoted as by %r. Other conversions than
+// %s write a number in full: 2**1023 has 342 octal digits.
 func (a *Account) argument(thread *starlark.Thread, v starlark.Value, quoted bool) (int, error) {
-	if s, ok := v.(starlark.String); ok && !quoted {
-		return len(s), nil
+	switch v := v.(type) {
+	case starlark.String:
+		if !quoted {
+			return len(v), nil
+		}
+	case starlark.Float:
+		return 352, nil
+	case starlark.Int: // %e writes a point, six digits and an exponent
+		return bitLen(v)/3 + 16, nil
 	}
 	return a.textLen(thread, v)
 }

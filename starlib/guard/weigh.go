@@ -21,6 +21,10 @@ func (a *Account) heavy(thread *starlark.Thread, t starlark.Tuple, times int) er
 		switch x := x.(type) {
 		case starlark.String:
 			w.sum += 1 + len(x)/16
+		case starlark.Bytes:
+			w.sum += 1 + len(x)/16
+		case *starlark.Function: // its name is hashed
+			w.sum += 1 + len(x.Name())/16
 		case starlark.Tuple, *starlarkstruct.Struct:
 			if err = w.value(x, 2); err != nil {
 				return err
@@ -56,6 +60,10 @@ func (w *weigher) value(v starlark.Value, depth int) error {
 	switch v := v.(type) {
 	case starlark.String:
 		w.sum += len(v) / 16
+	case starlark.Bytes:
+		w.sum += len(v) / 16
+	case *starlark.Function:
+		w.sum += len(v.Name()) / 16
 	case starlark.Tuple:
 		for _, x := range v {
 			if err := w.value(x, depth+1); err != nil {
