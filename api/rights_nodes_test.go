@@ -20,7 +20,7 @@ type alone struct{ node.Peer }
 
 func (a alone) Current() bool                { return true }
 func (a alone) Leads(string) bool            { return true }
-func (a alone) Fenced(byte)                  {}
+func (a alone) Fenced(byte, int64)           {}
 func (a alone) Refused() int64               { return 0 }
 func (a alone) Owner(byte) (node.Peer, bool) { return a.Peer, true }
 func (a alone) Peers() []node.Peer           { return nil }

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"runtime"
 	"slices"
@@ -44,14 +45,17 @@ func newCluster(t *testing.T, ids ...string) *cluster {
 	return c
 }
 
-func (c *cluster) join(id string) *place {
+func (c *cluster) join(id string) *place { return c.joinOn(id, c.rows) }
+
+// joinOn adds a node that has its own way to the store.
+func (c *cluster) joinOn(id string, rows store.Shared) *place {
 	c.t.Helper()
 	p := &place{in: c}
-	p.rig = newRig(c.t, func(cfg *Config) { cfg.Store, cfg.Clock, cfg.Nodes = c.rows, c.clock, p })
+	p.rig = newRig(c.t, func(cfg *Config) { cfg.Store, cfg.Clock, cfg.Nodes = rows, c.clock, p })
 	p.clock = c.clock
 	c.places[id] = p
 	var err error
-	p.node, err = node.New(node.Config{ID: id, Leases: c.rows, Shards: p.Engine, Clock: c.clock, Work: []string{WorkFiles}, Go: func(f func()) { f() }})
+	p.node, err = node.New(node.Config{ID: id, Leases: rows, Shards: p.Engine, Clock: c.clock, Work: []string{WorkFiles}, Go: func(f func()) { f() }})
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -93,9 +97,9 @@ func (c *cluster) settle() {
 	}
 }
 
-func (p *place) Current() bool          { return p.node.Current() }
-func (p *place) Leads(work string) bool { return p.node.Leads(work) }
-func (p *place) Fenced(shard byte)      { p.node.Fenced(shard) }
+func (p *place) Current() bool                  { return p.node.Current() }
+func (p *place) Leads(work string) bool         { return p.node.Leads(work) }
+func (p *place) Fenced(shard byte, fence int64) { p.node.Fenced(shard, fence) }
 func (p *place) owner(id string) *place {
 	if o, ok := p.node.Owner(job.ShardOf(id)); ok && !p.in.places[o.ID].dead {
 		return p.in.places[o.ID]
@@ -424,6 +428,12 @@ func (s *slowScan) ScanTasksIn(ctx context.Context, in store.ShardSet, state job
 }
 
 func TestAFailedTakingUpLeavesALaterOneAlone(t *testing.T) {
+	t.Run("under another fence", func(t *testing.T) { failLate(t, 3) })
+	t.Run("under the same fence", func(t *testing.T) { failLate(t, 1) }) // the lease had ended, and nobody took it
+}
+
+// failLate has a taking up under fence 1 fail after a later one.
+func failLate(t *testing.T, later int64) {
 	c := newCluster(t)
 	rows := &slowScan{Shared: c.rows}
 	p := &place{in: c}
@@ -434,19 +444,79 @@ func TestAFailedTakingUpLeavesALaterOneAlone(t *testing.T) {
 		now, cancel := context.WithCancel(t.Context())
 		cancel()
 		p.Lose(now, lost)
-		if err := p.Gain(t.Context(), map[byte]int64{7: 3}); err != nil {
+		if err := p.Gain(t.Context(), map[byte]int64{7: later}); err != nil {
 			t.Error(err)
 		}
 	}
 	if err := p.Gain(t.Context(), map[byte]int64{7: 1, 8: 1}); err == nil {
 		t.Fatal("shards were taken up from a store that fails")
 	}
-	if g := &p.shards.tenures[7]; g.phase != open || g.fence != 3 {
+	if g := &p.shards.tenures[7]; g.phase != open || g.fence != later || !p.Opened().Has(7) {
 		t.Errorf("the shard that was taken up later is in phase %d under fence %d", g.phase, g.fence)
 	}
 	if g := &p.shards.tenures[8]; g.phase != foreign {
 		t.Errorf("the shard that was not taken up is in phase %d", g.phase)
 	}
+}
+
+// lateNotes is a way to the store on which hand-outs wait until somebody has them written, and
+// which can be cut.
+type lateNotes struct {
+	memory.Shared
+	noted []job.Task
+	cut   bool
+}
+
+func (s *lateNotes) HandOut(t job.Task) { s.noted = append(s.noted, t) }
+
+func (s *lateNotes) Sync(ctx context.Context) error {
+	if s.cut {
+		return errors.New("the store is away")
+	}
+	for _, t := range s.noted {
+		s.Shared.HandOut(t)
+	}
+	s.noted = nil
+	return s.Shared.Sync(ctx)
+}
+
+func (s *lateNotes) Hold(ctx context.Context, holder string, info json.RawMessage, ttl time.Duration, names ...string) ([]store.Lease, error) {
+	if s.cut {
+		return nil, errors.New("the store is away")
+	}
+	return s.Shared.Hold(ctx, holder, info, ttl, names...)
+}
+
+// What was handed out at the beginning of an outage that is longer than the leases is at its worker
+// still when these come back.
+func TestAHandOutOutlivesTheLeases(t *testing.T) {
+	c := newCluster(t)
+	rows := &lateNotes{Shared: c.rows}
+	a := c.joinOn("a", rows)
+	id := a.own("work", `{}`)
+	c.settle()
+	before := a.node.Fences()[job.ShardOf(id)]
+	rows.cut = true
+	task, ok := a.line.take(a.Engine)
+	if !ok {
+		t.Fatal("no task is queued")
+	}
+	c.clock.Advance(node.DefaultTTL)
+	if err := a.node.Tick(t.Context()); err == nil || a.Opened().Len() > 0 {
+		t.Fatalf("a keeps %d shards without the store: %v", a.Opened().Len(), err)
+	}
+	rows.cut = false
+	c.agree()
+	if now := a.node.Fences()[job.ShardOf(id)]; now != before {
+		t.Fatalf("the shard is back under fence %d, it was %d: this test is about one number", now, before)
+	}
+	if queued, held := a.line.size(); queued != 0 || held != 1 {
+		t.Errorf("%d tasks are queued and %d at workers: it is offered again", queued, held)
+	}
+	if taken := a.answer(task, success(`{}`)); !taken.Accepted {
+		t.Errorf("the worker's result does not count: %+v", taken)
+	}
+	a.is(id, job.Finished, "finished")
 }
 
 func TestASharedStoreIsNeeded(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -31,8 +32,8 @@ type Nodes interface {
 	Current() bool
 	// Leads reports whether this node does a work that there must be one of.
 	Leads(work string) bool
-	// Fenced says that a commit was refused: the shard is another node's by now.
-	Fenced(shard byte)
+	// Fenced says that a commit under this fence was refused: the shard was another node's since.
+	Fenced(shard byte, fence int64)
 	// Look tells the owner of a job that it was changed here; it returns at once, and may fail.
 	Look(jobID string)
 	// Cancel has the owner of a job cancel it: only there it is known what workers have.
@@ -65,6 +66,7 @@ type tenure struct {
 	mu    sync.Mutex
 	phase phase
 	fence int64
+	turn  int64 // counts the takings-up: a lease that had ended may come back under its fence
 	staying
 }
 
@@ -80,6 +82,7 @@ type shards struct {
 	reads   store.Sharded
 	tenures [job.Shards]tenure
 	open    atomic.Pointer[store.ShardSet]
+	counts  sync.Mutex   // one count of what is open at a time, so that the last one stands
 	last    atomic.Int64 // when the rows were looked through, in milliseconds since 1970
 }
 
@@ -182,22 +185,27 @@ func (e *Engine) fenceOf(jobID string) int64 {
 // Gain takes shards up, each with the fence number of its lease: tasks go to the dispatcher,
 // steps and dates are looked for. With an error nothing was taken up.
 func (e *Engine) Gain(ctx context.Context, fences map[byte]int64) error {
-	in := store.ShardSet{}
+	in, turns := store.ShardSet{}, map[byte]int64{}
 	for s, fence := range fences {
 		in.Add(s)
 		g := &e.shards.tenures[s]
 		g.mu.Lock()
-		g.phase, g.fence = opening, fence
+		g.turn++
+		g.phase, g.fence, turns[s] = opening, fence, g.turn
 		g.mu.Unlock()
 	}
-	if err := e.takeUp(ctx, in); err != nil {
-		e.drop(e.shards.under(fences))
+	err := e.flush(ctx)
+	if err == nil {
+		err = e.takeUp(ctx, in)
+	}
+	if err != nil {
+		e.drop(e.shards.since(turns))
 		return err
 	}
-	for s, fence := range fences {
+	for s, turn := range turns {
 		g := &e.shards.tenures[s]
 		g.mu.Lock()
-		if g.phase == opening && g.fence == fence {
+		if g.phase == opening && g.turn == turn {
 			g.phase = open
 		}
 		g.mu.Unlock()
@@ -207,13 +215,36 @@ func (e *Engine) Gain(ctx context.Context, fences map[byte]int64) error {
 	return nil
 }
 
-// under gives those shards that still stand under the given fences: one that was lost and has
-// come back while it was being taken up is not of that taking up any more.
-func (o *shards) under(fences map[byte]int64) (set store.ShardSet) {
-	for s, fence := range fences {
+// flushTime is how long what is to be written may take before shards are taken up. While the store
+// can not be written, they are tried again and again, and the log says so.
+const flushTime = 10 * time.Second
+
+// flush has what was noted before written: tasks may have been handed out just before the leases
+// ended, and when these come back under their old fences, the rows must say so before they are
+// read, or the tasks would be handed out twice and the first results thrown away.
+func (e *Engine) flush(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, flushTime)
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- e.store.Sync(ctx) }() // a store may wait for its line longer than ctx
+	select {
+	case err := <-done:
+		if err != nil {
+			return fmt.Errorf("write the hand-outs of before: %w", err)
+		}
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("the hand-outs of before could not be written: %w", context.Cause(ctx))
+	}
+}
+
+// since gives those shards that were not taken up again since the given turns: one that was lost
+// and has come back while it was being taken up is not of that taking up any more.
+func (o *shards) since(turns map[byte]int64) (set store.ShardSet) {
+	for s, turn := range turns {
 		g := &o.tenures[s]
 		g.mu.Lock()
-		if g.fence == fence {
+		if g.turn == turn {
 			set.Add(s)
 		}
 		g.mu.Unlock()
@@ -279,6 +310,8 @@ func (e *Engine) drop(lost store.ShardSet) {
 
 // recount brings the set of open shards up to date.
 func (o *shards) recount() {
+	o.counts.Lock()
+	defer o.counts.Unlock()
 	set := store.ShardSet{}
 	for s := range o.tenures {
 		g := &o.tenures[s]
@@ -289,6 +322,14 @@ func (o *shards) recount() {
 		g.mu.Unlock()
 	}
 	o.open.Store(&set)
+}
+
+// Opened gives the shards that were taken up and not let go of.
+func (e *Engine) Opened() store.ShardSet {
+	if e.shards == nil {
+		return store.AllShards()
+	}
+	return *e.shards.open.Load()
 }
 
 // Look takes notice of a job that another node has changed.
@@ -340,7 +381,7 @@ func (e *Engine) refused(c *job.Change, err error) error {
 	if e.shards == nil || !errors.Is(err, store.ErrFenced) {
 		return err
 	}
-	e.shards.nodes.Fenced(job.ShardOf(c.Job.ID))
+	e.shards.nodes.Fenced(job.ShardOf(c.Job.ID), c.Fence)
 	return errors.Join(ErrElsewhere, err)
 }
 

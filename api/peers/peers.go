@@ -24,7 +24,7 @@ import (
 type Membership interface {
 	Current() bool
 	Leads(work string) bool
-	Fenced(shard byte)
+	Fenced(shard byte, fence int64)
 	Refused() int64
 	Owner(shard byte) (p node.Peer, ok bool)
 	Peers() []node.Peer
@@ -160,7 +160,7 @@ func (p *Peers) Current() bool { return p.self.Current() }
 func (p *Peers) Leads(work string) bool { return p.self.Leads(work) }
 
 // Fenced implements engine.Nodes.
-func (p *Peers) Fenced(shard byte) { p.self.Fenced(shard) }
+func (p *Peers) Fenced(shard byte, fence int64) { p.self.Fenced(shard, fence) }
 
 // Refused counts the commits of this process that came when another node had taken over.
 func (p *Peers) Refused() int64 { return p.self.Refused() }

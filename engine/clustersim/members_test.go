@@ -82,6 +82,16 @@ func (m *member) Lose(_ context.Context, lost store.ShardSet) {
 	}
 }
 
+// Opened gives the shards that the member has.
+func (m *member) Opened() (set store.ShardSet) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for s := range m.has {
+		set.Add(s)
+	}
+	return set
+}
+
 // fault draws what becomes of a call for leases. It takes no time: the node holds a lock.
 func (m *member) fault() (before, after error) {
 	m.mu.Lock()

@@ -90,9 +90,13 @@ func (w *world) unshared() string {
 		if s == nil {
 			return n.name + " is down"
 		}
-		for shard := range s.self.Fences() {
+		fences, opened := s.self.Fences(), s.engine.Opened()
+		for shard := range fences {
 			owners[shard] = n.name
 			owned++
+			if !opened.Has(shard) {
+				return n.name + " owns a shard that it has not opened"
+			}
 		}
 	}
 	if owned != job.Shards || len(owners) != job.Shards {

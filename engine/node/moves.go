@@ -21,17 +21,16 @@ func (n *Node) move(f func()) {
 
 // takeUp opens shards whose leases are ours. What fails is tried again at the next look, for
 // the lease still stands.
-func (n *Node) takeUp(fences map[byte]int64) {
-	err := n.cfg.Shards.Gain(n.moves, fences)
-	stale := store.ShardSet{}
+func (n *Node) takeUp(ctx context.Context, fences map[byte]int64) {
+	err := n.cfg.Shards.Gain(ctx, fences)
+	stale, lost := store.ShardSet{}, false
 	n.mu.Lock()
 	for s, fence := range fences {
 		h := &n.shards[s]
 		switch {
-		case *h != (holding{opening, fence}): // lost meanwhile
-			if h.phase != opening && h.phase != open { // else it was taken up anew
-				stale.Add(s)
-			}
+		case *h != (holding{opening, fence}):
+			lost = true
+			stale.Add(s)
 		case err != nil:
 			*h = holding{}
 			stale.Add(s)
@@ -42,11 +41,18 @@ func (n *Node) takeUp(fences map[byte]int64) {
 	n.announce()
 	n.mu.Unlock()
 	n.drop(stale)
-	if err != nil && n.moves.Err() == nil {
+	n.mu.Lock()
+	for s := range fences {
+		n.underway[s]--
+	}
+	n.mu.Unlock()
+	if err != nil && ctx.Err() == nil {
 		n.cfg.Log.Error("shards could not be taken up; it is tried again", "shards", len(fences), "error", err)
 	} else if err == nil {
 		n.cfg.Log.Info("shards were taken up", "shards", len(fences))
-		n.Look() // some may be another's by now
+	}
+	if err == nil || lost { // some may be another's by now, or this node's again
+		n.Look()
 	}
 }
 
@@ -57,6 +63,7 @@ func (n *Node) release() bool {
 	for s, id := range n.targets() {
 		if n.shards[s].phase == open && id != n.cfg.ID {
 			n.shards[s].phase = closing
+			n.underway[s]++
 			given = append(given, byte(s))
 		}
 	}
@@ -86,6 +93,7 @@ func (n *Node) giveAway(given []byte) {
 	}
 	n.mu.Lock()
 	for _, s := range given {
+		n.underway[s]--
 		if n.shards[s].phase == closing {
 			n.shards[s] = holding{}
 		}
@@ -106,6 +114,8 @@ func (n *Node) expire() {
 	if n.Current() {
 		return
 	}
+	n.endTerm() // what is being read would come too late
+	n.term, n.endTerm = context.WithCancel(n.moves)
 	lost := store.ShardSet{}
 	n.mu.Lock()
 	for s := range n.shards {
@@ -119,6 +129,25 @@ func (n *Node) expire() {
 	n.mu.Unlock()
 	if lost.Len() > 0 {
 		n.cfg.Log.Error("the leases of this node have ended, and could not be renewed: it lets go of its shards", "shards", lost.Len())
+	}
+	n.drop(lost)
+}
+
+// compare finds shards that this node takes for open and that were not taken up all the same:
+// nobody would work in them for ever, for their leases stand. They are gained anew.
+func (n *Node) compare() {
+	lost := store.ShardSet{}
+	n.mu.Lock()
+	opened := n.cfg.Shards.Opened() // under the lock: it opens first there and then here, and closes here first
+	for s := range n.shards {
+		if n.shards[s].phase == open && !opened.Has(byte(s)) {
+			lost.Add(byte(s))
+			n.shards[s] = holding{}
+		}
+	}
+	n.mu.Unlock()
+	if lost.Len() > 0 {
+		n.cfg.Log.Error("shards of this node stood still; they are taken up anew", "shards", lost.Len())
 	}
 	n.drop(lost)
 }

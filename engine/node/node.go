@@ -41,6 +41,8 @@ type Shards interface {
 	// Lose lets go of shards: nothing new begins in them, what runs may end until ctx does,
 	// and then all that memory has of them is dropped. Shards that were not there do not matter.
 	Lose(ctx context.Context, lost store.ShardSet)
+	// Opened gives what was taken up and not let go of. It waits for nobody.
+	Opened() store.ShardSet
 }
 
 // Config is what a node is made of. ID, Leases and Shards are needed.
@@ -118,9 +120,16 @@ type Node struct {
 	moving  sync.WaitGroup
 	moves   context.Context // of Gain and Lose; ends with Leave
 	stop    context.CancelFunc
+	term    context.Context // of Gain; ends with the leases, and with moves. Only looks have it
+	endTerm context.CancelFunc
 
-	mu      sync.Mutex
-	shards  [job.Shards]holding
+	mu     sync.Mutex
+	shards [job.Shards]holding
+	// underway counts the calls of Gain and Lose for a shard that have not ended, so that none is
+	// gained under them: a lease that had ended may come back under its old number, and then
+	// nothing tells what an earlier call does late from what is to be.
+	underway [job.Shards]int
+
 	owners  [job.Shards]string // holders of the other shards' leases, at the last look
 	peers   map[string]Peer    // alive at the last look, this node too; nil before the first
 	leads   map[string]bool
@@ -156,6 +165,7 @@ func New(cfg Config) (*Node, error) {
 		ticking: make(turn, 1), leasing: make(turn, 1),
 	}
 	n.moves, n.stop = context.WithCancel(context.Background())
+	n.term, n.endTerm = context.WithCancel(n.moves)
 	return n, nil
 }
 
@@ -214,18 +224,25 @@ func (n *Node) Look() {
 	}
 }
 
-// Fenced says that a commit with the shard's fence number was refused: this node does not
-// know yet that another has taken the shard over.
-func (n *Node) Fenced(shard byte) {
+// Fenced says that a commit with this fence number of the shard was refused: this node does not
+// know yet that another has taken the shard over. When it has the shard under another number by
+// now, the commit was only late.
+func (n *Node) Fenced(shard byte, fence int64) {
 	n.late.Add(1)
 	n.mu.Lock()
-	was := n.shards[shard].phase
-	n.shards[shard] = holding{}
-	n.mu.Unlock()
-	if was != foreign {
-		n.cfg.Log.Warn("another node has taken a shard over while this one was not looking", "shard", shard)
-		n.drop(setOf(shard))
+	h := &n.shards[shard]
+	if h.phase == foreign || h.fence != fence {
+		n.mu.Unlock()
+		return
 	}
+	*h = holding{}
+	n.underway[shard]++
+	n.mu.Unlock()
+	n.cfg.Log.Warn("another node has taken a shard over while this one was not looking", "shard", shard)
+	n.drop(setOf(shard))
+	n.mu.Lock()
+	n.underway[shard]--
+	n.mu.Unlock()
 	n.Look()
 }
 

@@ -27,11 +27,24 @@ type holder struct {
 	fail    error
 	gains   int
 	patient bool // the last Lose had time
+
+	slowGain func(ctx context.Context) error // what the next Gain does first, and how it ends; nil: at once, and well
+	slowLose func()                          // what the next Lose that has time does first
 }
 
-func (h *holder) Gain(_ context.Context, fences map[byte]int64) error {
+func (h *holder) Gain(ctx context.Context, fences map[byte]int64) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if f := h.slowGain; f != nil {
+		h.slowGain = nil
+		h.mu.Unlock()
+		err := f(ctx)
+		h.mu.Lock()
+		if err != nil {
+			maps.DeleteFunc(h.has, func(s byte, _ int64) bool { _, of := fences[s]; return of })
+			return err
+		}
+	}
 	if h.fail != nil {
 		return h.fail
 	}
@@ -40,8 +53,23 @@ func (h *holder) Gain(_ context.Context, fences map[byte]int64) error {
 	return nil
 }
 
+func (h *holder) Opened() (set store.ShardSet) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for s := range h.has {
+		set.Add(s)
+	}
+	return set
+}
+
 func (h *holder) Lose(ctx context.Context, lost store.ShardSet) {
 	h.mu.Lock()
+	if f := h.slowLose; f != nil && ctx.Err() == nil {
+		h.slowLose = nil
+		h.mu.Unlock()
+		f()
+		h.mu.Lock()
+	}
 	defer h.mu.Unlock()
 	h.patient = ctx.Err() == nil
 	for s := range lost.Each {
@@ -234,7 +262,7 @@ func TestANodeThatDiesIsReplacedWhenItsLeasesEnd(t *testing.T) {
 	if b.has[late] <= a.has[late] {
 		t.Errorf("the fence of shard %d did not grow: %d after %d", late, b.has[late], a.has[late])
 	}
-	a.Fenced(late) // a commit was refused
+	a.Fenced(late, a.has[late]) // a commit was refused
 	if _, has := a.has[late]; has {
 		t.Error("a kept a shard of which it was told that it is not its own")
 	}
@@ -247,6 +275,15 @@ func TestANodeThatDiesIsReplacedWhenItsLeasesEnd(t *testing.T) {
 		a.tick()
 	}
 	b.tick()
+	c.whole(a, b)
+
+	for again, fence := range a.has { // a commit from before comes last of all
+		a.Fenced(again, fence-1)
+		if a.has[again] != fence {
+			t.Errorf("a dropped shard %d, which it has under fence %d, for a commit under %d", again, fence, fence-1)
+		}
+		break
+	}
 	c.whole(a, b)
 }
 

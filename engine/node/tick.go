@@ -51,6 +51,7 @@ func (n *Node) Tick(ctx context.Context) error {
 	life := ctx
 	ctx, cancel := n.within(ctx, n.cfg.TTL/2)
 	defer cancel()
+	n.compare()
 	if err := n.renew(ctx, life, n.names); err != nil {
 		n.expire()
 		return err
@@ -130,7 +131,8 @@ func (n *Node) renew(ctx, life context.Context, which func() []string) error {
 	}
 	n.drop(lost)
 	if len(gained) > 0 {
-		n.move(func() { n.takeUp(gained) })
+		term := n.term
+		n.move(func() { n.takeUp(term, gained) })
 	}
 	return nil
 }
@@ -170,8 +172,9 @@ func (n *Node) accept(held []store.Lease) (gained map[byte]int64, lost store.Sha
 			lost.Add(byte(s))
 			*h = holding{}
 		}
-		if h.phase == foreign && fence != 0 {
+		if h.phase == foreign && fence != 0 && n.underway[s] == 0 { // else when that has ended
 			*h = holding{opening, fence}
+			n.underway[s]++
 			gained[byte(s)] = fence
 		}
 	}
@@ -248,7 +251,7 @@ func (n *Node) free() (names []string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for s, id := range n.targets() {
-		if id == n.cfg.ID && n.owners[s] == "" && n.shards[s].phase == foreign {
+		if id == n.cfg.ID && n.owners[s] == "" && n.shards[s].phase == foreign && n.underway[s] == 0 {
 			names = append(names, store.ShardLease(byte(s)))
 		}
 	}
