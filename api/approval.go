@@ -99,6 +99,7 @@ func (s *Server) approvalDecide(c *fiber.Ctx, _ *Client) error {
 		return c.JSON(fiber.Map{"status": "approval_received", "job_id": id, "decision": in.Decision})
 	case isForm:
 		if p, known := problemOf(err); known {
+			p.advise(c)
 			return s.render(c, p.status(), "message", message{Title: "The decision was not taken", Text: p.Detail})
 		}
 	}

@@ -264,6 +264,7 @@ func (s *Server) pageFault(c *fiber.Ctx, err error) error {
 	if !known {
 		return err
 	}
+	p.advise(c)
 	return s.render(c, p.status(), "message", message{Title: "This did not work", Text: p.Detail})
 }
 

@@ -176,6 +176,9 @@ func (f *fakeEngine) Decide(_ context.Context, id, decision, by string) error {
 func (f *fakeEngine) ApprovalToken(id string, _ int64) string { return "token-of-" + id }
 
 func (f *fakeEngine) CheckToken(_ context.Context, id, token string) error {
+	if f.fail != nil {
+		return f.fail
+	}
 	if token != "token-of-"+id {
 		return &engine.Fault{Code: engine.BadToken, Message: "the token does not belong to the job"}
 	}

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
 	"strings"
@@ -270,6 +271,32 @@ func TestMetrics(t *testing.T) {
 		}
 		if got := read(t, resp); got.status != c.status {
 			t.Errorf("%+v: %s", c, got)
+		}
+	}
+}
+
+// away is what stores answer while they can not be reached.
+type away struct{ error }
+
+func (away) Unavailable() bool { return true }
+
+func TestTheStoreIsAway(t *testing.T) {
+	b := newBench(t)
+	id := asking(b)
+	b.engine.fail = away{errors.New("dial 10.1.2.3: connection refused")}
+	link := "/_public/webhooks/approval/" + id + "?token=token-of-" + id
+	for name, got := range map[string]answer{
+		"a start":           b.as("client", "POST", "/api/v1/jobs/simple_linear", `{"x": 1}`),
+		"a job":             b.as("admin", "GET", "/api/v1/jobs/"+id, ""),
+		"a link":            b.do("GET", link, ""),
+		"a decision":        b.do("POST", link, `{"decision": "yes"}`),
+		"a decision's form": b.do("POST", link, "decision=yes", "Content-Type", "application/x-www-form-urlencoded"),
+	} {
+		if got.status != http.StatusServiceUnavailable || got.header.Get("Retry-After") == "" || strings.Contains(got.body, "10.1.2.3") {
+			t.Errorf("%s gives %s with Retry-After %q", name, got, got.header.Get("Retry-After"))
+		}
+		if strings.HasPrefix(got.header.Get("Content-Type"), "application/problem+json") {
+			got.want(t, http.StatusServiceUnavailable, "store_unavailable")
 		}
 	}
 }

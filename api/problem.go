@@ -165,6 +165,17 @@ func (s *Server) fail(c *fiber.Ctx, err error) error {
 	if err != nil { // Extra is made of texts, numbers, times and lists of texts
 		return err
 	}
+	p.advise(c)
+	c.Set(fiber.HeaderContentType, "application/problem+json")
+	if strings.HasPrefix(c.Path(), "/_worker/") || strings.HasPrefix(c.Path(), peers.Path) {
+		c.Set(fiber.HeaderContentType, fiber.MIMEApplicationJSON)
+	}
+	s.metrics.answered(status)
+	return c.Status(status).Send(raw)
+}
+
+// advise sets the headers that tell a client what to do, such as when to ask again.
+func (p *Problem) advise(c *fiber.Ctx) {
 	switch p.Code {
 	case codeUnauthorized:
 		c.Set(fiber.HeaderWWWAuthenticate, `Bearer realm="orrery"`)
@@ -178,10 +189,4 @@ func (s *Server) fail(c *fiber.Ctx, err error) error {
 	for name, value := range p.Headers {
 		c.Set(name, value)
 	}
-	c.Set(fiber.HeaderContentType, "application/problem+json")
-	if strings.HasPrefix(c.Path(), "/_worker/") || strings.HasPrefix(c.Path(), peers.Path) {
-		c.Set(fiber.HeaderContentType, fiber.MIMEApplicationJSON)
-	}
-	s.metrics.answered(status)
-	return c.Status(status).Send(raw)
 }

@@ -79,9 +79,13 @@ func (e *Engine) DecideByToken(ctx context.Context, id, decision, token string) 
 	return err
 }
 
-// CheckToken says whether a one-time link still counts. Fault: bad_token.
+// CheckToken says whether a one-time link still counts. Fault: bad_token, also for a job that
+// there is not; any other error says that the store could not be asked.
 func (e *Engine) CheckToken(ctx context.Context, id, token string) error {
 	j, err := e.store.Job(ctx, id)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return faultFrom(err, id)
+	}
 	if err != nil || !e.tokenFits(j, token) {
 		return e.badToken(ctx, id, token, faultf(BadToken, "the token does not belong to what job %s waits for now: it was used, has expired or is for another job", id))
 	}

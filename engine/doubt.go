@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"orrery/engine/job"
@@ -17,51 +16,6 @@ import (
 // tries of a first commit can begin alike and differ in how far they went.
 
 const lookTimeout = 5 * time.Second
-
-// doubts keeps what could not even be looked up, by job. It is read and written under the
-// job's lock, except for a job's first commit.
-type doubts struct {
-	mu   sync.Mutex
-	open map[string]doubt
-	jobs map[string]struct{} // that ever had one in this process
-}
-
-type doubt struct {
-	change *job.Change
-	before store.Data
-}
-
-func (d *doubts) add(c *job.Change, before store.Data) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.open == nil {
-		d.open, d.jobs = map[string]doubt{}, map[string]struct{}{}
-	}
-	d.jobs[c.Job.ID] = struct{}{}
-	if _, there := d.open[c.Job.ID]; !there { // a repeated first commit: the older one may have been done
-		d.open[c.Job.ID] = doubt{c, before}
-	}
-}
-
-func (d *doubts) of(id string) (x doubt, ok bool) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	x, ok = d.open[id]
-	return x, ok
-}
-
-func (d *doubts) end(id string) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	delete(d.open, id)
-}
-
-func (d *doubts) ever(id string) bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	_, ok := d.jobs[id]
-	return ok
-}
 
 // isDoubtful tells a failure that leaves the outcome open from those that promise that
 // nothing was written.
@@ -105,33 +59,128 @@ func (e *Engine) wasDone(ctx context.Context, c *job.Change) (bool, error) {
 
 // doubtful finds out what became of a commit that failed with err, and gives nil when it was
 // done. What can not be found out now is looked at before the job's next change.
-func (e *Engine) doubtful(ctx context.Context, c *job.Change, before store.Data, err error) error {
+func (e *Engine) doubtful(ctx context.Context, c *job.Change, err error) error {
 	done, look := e.wasDone(ctx, c)
+	if look != nil {
+		if isAway(look) || errors.Is(look, context.DeadlineExceeded) { // the time limit is that of the look
+			e.outage.began(e.cfg.Clock.Now())
+		}
+		e.doubts.add(c)
+		return err
+	}
+	e.outage.ended()
 	if done {
 		return nil
-	}
-	if look != nil {
-		e.doubts.add(c, before)
-		e.ready.push(c.Job.ID) // a runner clears it, and tries again until it can
 	}
 	return err
 }
 
 // clear settles what is in doubt about a job; the caller holds its lock.
 func (e *Engine) clear(ctx context.Context, id string) error {
-	d, ok := e.doubts.of(id)
-	if !ok {
+	c, open := e.doubts.of(id)
+	if !open {
 		return nil
 	}
-	done, err := e.wasDone(ctx, d.change)
+	var err error
+	if c == nil {
+		err = e.takeUpJob(ctx, id)
+	} else {
+		var done bool
+		if done, err = e.wasDone(ctx, c); done {
+			e.tell(c)
+		}
+	}
 	if err != nil {
 		return fmt.Errorf("find out whether the last commit was done: %w", err)
 	}
-	e.doubts.end(id)
-	if done {
-		e.follow(d.change, d.before)
-	}
+	e.outage.ended()
+	e.doubts.end(id, e.cfg.Clock.Now())
 	return nil
+}
+
+// takeUpJob starts what follows from a first commit that may have been done, or another one of
+// the same job: what stands in the store decides. The caller holds the job's lock.
+func (e *Engine) takeUpJob(ctx context.Context, id string) error {
+	s := e.enter(id)
+	defer s.leave()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookTimeout)
+	defer cancel()
+	j, err := e.store.Job(ctx, id)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	tasks, err := e.store.OpenTasks(ctx, id)
+	if err != nil {
+		return err
+	}
+	c := &job.Change{Job: *j, Fence: s.fence}
+	for _, t := range tasks {
+		if _, held := e.cfg.Dispatcher.Has(id, t.N); !held && j.CancelAsked == nil {
+			c.Tasks = append(c.Tasks, t)
+		}
+	}
+	e.tell(c)
+	nudge(e.outbox)
+	nudge(e.copies)
+	return nil
+}
+
+// runDoubts settles what is in doubt as soon as the store can be read, until ctx ends. The list
+// of ready jobs would not do: it leaves out what the store is sure to know, and of a job that
+// was never created the store knows nothing.
+func (e *Engine) runDoubts(ctx context.Context) {
+	for ctx.Err() == nil {
+		nap, open := e.doubts.fade(e.cfg.Clock.Now())
+		changed := e.doubts.changed
+		if open {
+			changed = nil // however many come, a round is made every second
+		}
+		t := e.cfg.Clock.NewTimer(nap)
+		select {
+		case <-t.C():
+			e.settleDoubts(ctx)
+		case <-changed:
+		case <-ctx.Done():
+		}
+		t.Stop()
+	}
+}
+
+// looksMissed ends a round: while a part of a shared store is away others may be there, and
+// while all of it is away each look may take a while.
+const looksMissed = 4
+
+// settleDoubts looks at each job in doubt once, and gives how many are not any more.
+func (e *Engine) settleDoubts(ctx context.Context) (settled int) {
+	var away store.ShardSet
+	for _, id := range e.doubts.round() {
+		if away.Has(job.ShardOf(id)) {
+			continue
+		}
+		err := e.settleDoubt(ctx, id)
+		if e.doubts.looked(id, err) {
+			e.cfg.Log.Error("a job's last change can not be looked up; it is tried again", "job", id, "error", err)
+		}
+		if err == nil {
+			settled++
+			continue
+		}
+		if isAway(err) || errors.Is(err, context.DeadlineExceeded) {
+			away.Add(job.ShardOf(id))
+		}
+		if away.Len() >= looksMissed || ctx.Err() != nil {
+			break
+		}
+	}
+	return settled
+}
+
+func (e *Engine) settleDoubt(ctx context.Context, id string) error {
+	defer e.locks.of(id)()
+	return e.clear(ctx, id)
 }
 
 // errTaken says that a result is in the store already.

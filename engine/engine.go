@@ -115,7 +115,8 @@ type Engine struct {
 	stuck   stuckList
 	callers stateSet // handlers that call the outside
 	loners  stateSet // of blueprints with data stores: handlers that read none
-	doubts  doubts
+	doubts  *doubts
+	outage  outage
 	ready   *readyList
 	aside   *asideLane
 	watch   watchers
@@ -143,7 +144,7 @@ func New(cfg Config) (*Engine, error) {
 	}
 	e := &Engine{
 		cfg: cfg.withDefaults(), store: cfg.Store, quota: quota.New(cfg.Store), local: !cfg.Store.Features().Shared, ready: newReadyList(), aside: newAsideLane(),
-		locks: newLocks(), submits: newLocks(),
+		locks: newLocks(), submits: newLocks(), doubts: newDoubts(),
 		timers: make(chan struct{}, 1), outbox: make(chan struct{}, 1), copies: make(chan struct{}, 1),
 	}
 	e.world = worldOf(e)
@@ -180,6 +181,7 @@ func (e *Engine) Start(ctx context.Context) error {
 		e.goes(func() { e.runAside(ctx) })
 	}
 	e.goes(func() { e.runTimers(ctx) })
+	e.goes(func() { e.runDoubts(ctx) })
 	e.goes(func() { e.runOutbox(ctx) })
 	if e.cfg.Files != nil {
 		e.goes(func() { e.runSweep(ctx) })

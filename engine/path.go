@@ -42,7 +42,8 @@ type Request struct {
 
 // Submit accepts a job: it is durable when Submit returns. repeated says that the
 // idempotency key was known and id is the job of the first time. Errors are Faults:
-// unknown_blueprint, too_large, idempotency_mismatch, quota_exceeded, store_full.
+// unknown_blueprint, too_large, idempotency_mismatch, quota_exceeded, store_full; an error with
+// Unavailable says that the store is away.
 func (e *Engine) Submit(ctx context.Context, r Request) (id string, repeated bool, err error) {
 	if err := e.acceptWebhook(r); err != nil {
 		return "", false, err
@@ -55,6 +56,9 @@ func (e *Engine) Submit(ctx context.Context, r Request) (id string, repeated boo
 		return "", false, err
 	}
 	id = job.NewID(e.cfg.Clock.Now(), e.shardFor(bp))
+	if err := e.admit(id); err != nil {
+		return "", false, err
+	}
 	if r.IdempotencyKey != "" {
 		if id, repeated, err = e.claim(ctx, r, id); err != nil {
 			return "", false, err
@@ -214,12 +218,17 @@ func after(d store.Data, c *job.Change) store.Data {
 
 // commit makes a change durable and starts what follows from it.
 func (e *Engine) commit(ctx context.Context, c *job.Change, before store.Data, t *turn) error {
+	if err := e.doubts.room(c.Job.ID, e.outage.on.Load()); err != nil {
+		return err
+	}
 	e.mark(c)
 	killpoint.At("engine.before-commit")
 	err := e.put(ctx, c, t)
 	killpoint.At("engine.after-commit")
 	if isDoubtful(err) {
-		err = e.doubtful(ctx, c, before, err)
+		err = e.doubtful(ctx, c, err)
+	} else if err == nil {
+		e.outage.ended()
 	}
 	if err != nil {
 		e.hot.forget(c.Job.ID)
@@ -229,18 +238,27 @@ func (e *Engine) commit(ctx context.Context, c *job.Change, before store.Data, t
 	return nil
 }
 
-// follow starts what follows from a change that is durable. Of another node's job only its
-// owner can do that.
+// follow keeps a job as a durable change leaves it in memory, and starts what follows.
 func (e *Engine) follow(c *job.Change, before store.Data) {
-	if !e.whileOwned(c, func() { e.begin(c, before) }) {
+	e.ifOwned(c, func() {
+		kept := c.Job // a copy: the change itself must not stay in memory
+		e.hot.keep(&kept, after(before, c))
+		e.begin(c)
+	})
+}
+
+// tell starts what follows from a change that turned out to be durable later.
+func (e *Engine) tell(c *job.Change) { e.ifOwned(c, func() { e.begin(c) }) }
+
+// ifOwned does what only the owner of a job can do; another's is told to look.
+func (e *Engine) ifOwned(c *job.Change, do func()) {
+	if !e.whileOwned(c, do) {
 		e.shards.nodes.Look(c.Job.ID)
 	}
 	e.watch.changed(c.Job.ID)
 }
 
-func (e *Engine) begin(c *job.Change, before store.Data) {
-	kept := c.Job // a copy: the change itself must not stay in memory
-	e.hot.keep(&kept, after(before, c))
+func (e *Engine) begin(c *job.Change) {
 	if c.CloseTasks {
 		e.cfg.Dispatcher.Withdraw(c.Job.ID, 0)
 	}

@@ -35,19 +35,21 @@ func newReadyList() *readyList {
 	return l
 }
 
-func (l *readyList) push(id string) {
+// push adds an id; without room for it (false) the store is asked later.
+func (l *readyList) push(id string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.known[id] {
-		return
+		return true
 	}
 	if len(l.ids) >= maxReady {
 		l.spilled = true
-		return
+		return false
 	}
 	l.known[id] = true
 	l.ids = append(l.ids, id)
 	l.wake.Signal()
+	return true
 }
 
 // overflow makes the next runner read the list from the store.
@@ -145,7 +147,7 @@ func (e *Engine) stepPure(ctx context.Context, id string) (aside bool, err error
 	s := e.enter(id)
 	defer s.leave()
 	if !s.owned {
-		return false, e.settleDoubt(ctx, id)
+		return false, nil
 	}
 	defer e.locks.of(id)()
 	for range conflictTries {
@@ -165,15 +167,6 @@ func (e *Engine) stepPure(ctx context.Context, id string) (aside bool, err error
 	}
 	e.ready.push(id) // others have changed what it reads again and again: let them go first
 	return false, nil
-}
-
-// settleDoubt finds out what became of a commit to a job that is not this engine's (any more).
-func (e *Engine) settleDoubt(ctx context.Context, id string) error {
-	if _, open := e.doubts.of(id); !open {
-		return nil
-	}
-	defer e.locks.of(id)()
-	return e.clear(ctx, id)
 }
 
 // oncePure runs a pure step and commits what it decided. What would have to wait for data
@@ -259,7 +252,7 @@ func (e *Engine) laterBy(ctx context.Context, d time.Duration, f func()) {
 // and tests, where the same input must give the same order.
 func (e *Engine) Settle(ctx context.Context) error {
 	for {
-		busy := false
+		busy := e.settleDoubts(ctx) > 0
 		for e.runOne(ctx, false) || e.oneAside(ctx, false) {
 			busy = true
 		}

@@ -100,7 +100,11 @@ func (e *Engine) retryStep(ctx context.Context, id string, err error) {
 	if tries&(tries-1) == 0 { // the 1st, 2nd, 4th, 8th ... time
 		e.cfg.Log.Error("a step could not be kept; it is tried again", "job", id, "in", wait, "tries", tries, "error", err)
 	}
-	e.laterBy(ctx, wait, func() { e.ready.push(id) })
+	e.laterBy(ctx, wait, func() {
+		if !e.ready.push(id) { // the store tells of it again, unless it was settled elsewhere
+			e.stuck.ended(id)
+		}
+	})
 }
 
 // isStuck tells of a step that could not be kept.
