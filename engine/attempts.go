@@ -16,15 +16,23 @@ import (
 // that a crash in between may cost one and never gives one away.
 func (e *Engine) createCounted(ctx context.Context, r Request, bp *blueprint.Blueprint, c job.Created) error {
 	if r.Attempts == nil {
-		return e.prepareAndCreate(ctx, r, bp, c)
+		if err := prepare(ctx, r, c.ID); err != nil {
+			return err
+		}
+		return e.create(ctx, bp, c)
 	}
 	attempt, err := e.quota.Take(ctx, r.Client.ID, *r.Attempts, e.cfg.Clock.Now())
 	if err != nil {
 		return err
 	}
-	err = e.prepareAndCreate(ctx, r, bp, c)
-	if _, open := e.doubts.of(c.ID); err == nil || open {
-		return err // with an open outcome the job may be there
+	err = prepare(ctx, r, c.ID)
+	if err == nil {
+		err = e.create(ctx, bp, c)
+		// With an open outcome the job may be there, or may come to be when what is still on its
+		// way arrives: a look that does not find it proves nothing.
+		if _, open := e.doubts.of(c.ID); err == nil || open || isOpen(err) {
+			return err
+		}
 	}
 	// Nothing was created: it is given back, also when the caller has gone meanwhile.
 	if lost := e.quota.GiveBack(context.WithoutCancel(ctx), attempt); lost != nil {
@@ -43,13 +51,18 @@ func (e *Engine) overtaken(ctx context.Context, id string, err error) bool {
 	return err == nil
 }
 
-func (e *Engine) prepareAndCreate(ctx context.Context, r Request, bp *blueprint.Blueprint, c job.Created) error {
-	if r.Prepare != nil {
-		if err := r.Prepare(ctx, c.ID); err != nil {
-			return err
-		}
+// isOpen tells the failures of which a store says that the write may have been done.
+func isOpen(err error) bool {
+	var store interface{ Unavailable() bool }
+	return errors.As(err, &store) && store.Unavailable()
+}
+
+// prepare makes ready what a job needs before it is there.
+func prepare(ctx context.Context, r Request, id string) error {
+	if r.Prepare == nil {
+		return nil
 	}
-	return e.create(ctx, bp, c)
+	return r.Prepare(ctx, id)
 }
 
 // AttemptsUsed tells how many attempts the client has used up in the present calendar month

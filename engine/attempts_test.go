@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"sync"
@@ -11,6 +12,7 @@ import (
 	"orrery/engine/faultstore"
 	"orrery/engine/job"
 	"orrery/engine/quota"
+	"orrery/engine/store"
 	"orrery/engine/store/memory"
 )
 
@@ -130,6 +132,51 @@ func TestWhatIsNotAcceptedIsNotCounted(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.used("ann", 1) // a client without a bound is not counted
+}
+
+// lateStore loses sight of the first commits of jobs: they are told as open, can not be found, and
+// are done when the test says so, as what is still on its way to a server after a partition.
+type lateStore struct {
+	store.Store
+	late []func() error
+}
+
+type outcomeOpen struct{}
+
+func (outcomeOpen) Error() string     { return "the way to the server broke" }
+func (outcomeOpen) Unavailable() bool { return true }
+
+func (s *lateStore) Commit(ctx context.Context, c *job.Change) error {
+	if c.Base > 0 {
+		return s.Store.Commit(ctx, c)
+	}
+	s.late = append(s.late, func() error { return s.Store.Commit(context.Background(), c) })
+	return fmt.Errorf("write: %w", outcomeOpen{})
+}
+
+// An attempt is given back only when its job can not come to be any more.
+func TestAnAttemptOfAJobThatComesLateIsKept(t *testing.T) {
+	late := &lateStore{Store: memory.New()}
+	r := newRig(t, func(c *Config) { c.Store = late })
+	if _, _, err := r.Submit(r.ctx, asAnn(1, "")); err == nil {
+		t.Fatal("accepted, though its outcome is open")
+	}
+	for _, arrives := range late.late {
+		if err := arrives(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, _, err := r.Submit(r.ctx, asAnn(1, "")); FaultCode(err) != QuotaExceeded {
+		t.Errorf("a second job of one attempt: %v", err)
+	}
+	r.used("ann", 1)
+	refused := errors.New("no")
+	ben := asAnn(1, "")
+	ben.Client.ID, ben.Prepare = "ben", func(context.Context, string) error { return refused }
+	if _, _, err := r.Submit(r.ctx, ben); !errors.Is(err, refused) {
+		t.Errorf("a start that is not prepared: %v", err)
+	}
+	r.used("ben", 0)
 }
 
 // A result that waited for the store must not count when its task was taken back meanwhile:

@@ -5,7 +5,8 @@
 // the process and is exact over many requests at once.
 //
 // An attempt is taken before its job is created and given back when the job was certainly not
-// created. A crash between the two may cost one attempt and never gives one away.
+// created. A crash between the two, or a creation whose outcome nobody knows, may cost one attempt
+// and never gives one away.
 package quota
 
 import (
