@@ -27,6 +27,11 @@ func sum(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwar
 		if !isNumber(x) {
 			return nil, fmt.Errorf("%s: element %d is %s; sum adds numbers", b.Name(), i, x.Type())
 		}
+		if i%64 == 63 { // a sum beyond 32 bits takes as long as four steps
+			if err := guard.Of(thread).Work(thread, 256); err != nil {
+				return nil, fmt.Errorf("%s: %w", b.Name(), err)
+			}
+		}
 		next, err := guard.Binary(thread, syntax.PLUS, total, x)
 		if err != nil {
 			return nil, fmt.Errorf("%s: element %d: %w", b.Name(), i, err)
@@ -38,11 +43,14 @@ func sum(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwar
 }
 
 // has tells whether a dict's key or an attribute exists; "a.b" goes down.
-func has(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+func has(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	var x starlark.Value
 	var path string
 	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "x", &x, "path", &path); err != nil {
 		return nil, err
+	}
+	if err := guard.Of(thread).Work(thread, len(path)); err != nil {
+		return nil, fmt.Errorf("%s: %w", b.Name(), err)
 	}
 	if d, ok := x.(*starlark.Dict); ok { // a key may have dots in it
 		if _, found, err := d.Get(starlark.String(path)); found || err != nil {

@@ -19,11 +19,13 @@ import (
 // compiled keeps patterns: scripts compile the same few again and again.
 var compiled = struct {
 	sync.Mutex
-	m map[string]*expression
+	m    map[string]*expression
+	size int // of all together, in instructions
 }{m: map[string]*expression{}}
 
 const (
 	maxPatterns     = 512
+	maxCompiled     = 20 * maxPatternSize // an instruction takes some hundred bytes
 	maxPatternBytes = 16 << 10
 )
 
@@ -43,13 +45,18 @@ func pattern(call, text string) (*expression, error) {
 	}
 	compiled.Lock()
 	defer compiled.Unlock()
-	if len(compiled.m) >= maxPatterns { // any one: the map is only a cache
-		for k := range compiled.m {
-			delete(compiled.m, k)
+	if other, ok := compiled.m[text]; ok { // another run was quicker
+		return other, nil
+	}
+	for k, old := range compiled.m { // any one: the map is only a cache
+		if len(compiled.m) < maxPatterns && compiled.size+re.size <= maxCompiled {
 			break
 		}
+		compiled.size -= old.size
+		delete(compiled.m, k)
 	}
 	compiled.m[text] = re
+	compiled.size += re.size
 	return re, nil
 }
 
@@ -58,22 +65,12 @@ type regexpCall func(thread *starlark.Thread, call string, re *expression, args 
 // regexpCalls are the functions of the module, with the pattern first, and the methods of
 // a compiled pattern.
 var regexpCalls = map[string]regexpCall{
-	"match": finder(func(re *expression, s string) []int { return anchored(re, `\A(?:`, `)`).FindStringSubmatchIndex(s) }),
-	"fullmatch": finder(func(re *expression, s string) []int {
-		return anchored(re, `\A(?:`, `)\z`).FindStringSubmatchIndex(s)
-	}),
-	"search":  finder(func(re *expression, s string) []int { return re.FindStringSubmatchIndex(s) }),
-	"findall": findAll,
-	"sub":     substitute,
-	"split":   splitText,
-}
-
-func anchored(re *expression, before, after string) *expression {
-	a, err := pattern("re", before+re.String()+after)
-	if err != nil {
-		return re // cannot be: the inner pattern compiled
-	}
-	return a
+	"match":     finder(`\A(?:`, `)`),
+	"fullmatch": finder(`\A(?:`, `)\z`),
+	"search":    finder("", ""),
+	"findall":   findAll,
+	"sub":       substitute,
+	"split":     splitText,
 }
 
 func reModule() *starlarkstruct.Module {
@@ -160,16 +157,26 @@ func (p regexpValue) Attr(name string) (starlark.Value, error) {
 	}), nil
 }
 
-func finder(find func(*expression, string) []int) regexpCall {
+// finder gives the first match of the pattern between two anchors.
+func finder(before, after string) regexpCall {
 	return func(thread *starlark.Thread, call string, re *expression, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 		var text string
 		if err := starlark.UnpackArgs(call, args, kwargs, "string", &text); err != nil {
 			return nil, err
 		}
+		if before != "" {
+			var err error
+			if re, err = pattern(call, before+re.String()+after); err != nil {
+				return nil, err
+			}
+		}
 		if err := re.search(thread, call, text); err != nil {
 			return nil, err
 		}
-		at := find(re, text)
+		at, err := re.first(guard.Of(thread), text)
+		if err != nil {
+			return nil, err
+		}
 		if at == nil {
 			return starlark.None, nil
 		}
@@ -223,6 +230,11 @@ func substitute(thread *starlark.Thread, call string, re *expression, args starl
 	if err := starlark.UnpackArgs(call, args, kwargs, "repl", &repl, "string", &text, "count?", &count); err != nil {
 		return nil, err
 	}
+	// A part that names a group is looked up once for the template and once for each match.
+	parts := strings.Count(repl, `\`)
+	if err := guard.Of(thread).Work(thread, 12*parts+len(repl)/16); err != nil {
+		return nil, fmt.Errorf("%s: %w", call, err)
+	}
 	template := pythonGroups.ReplaceAllString(strings.ReplaceAll(repl, "$", "$$"), "$${${1}${2}}")
 	if count <= 0 {
 		count = -1
@@ -238,6 +250,9 @@ func substitute(thread *starlark.Thread, call string, re *expression, args starl
 	var out []byte
 	last := 0
 	for _, at := range found {
+		if err := account.Work(thread, 2*parts+len(template)/64); err != nil { // also when it comes to nothing
+			return nil, fmt.Errorf("%s: %w", call, err)
+		}
 		out = append(out, text[last:at[0]]...)
 		out = re.ExpandString(out, template, text, at)
 		last = at[1]

@@ -24,6 +24,7 @@ const (
 type Account struct {
 	limits  Limits
 	used    atomic.Int64
+	scratch int // the most that Scratch has charged
 	stop    atomic.Pointer[stopping]
 	growing [4]*strings.Builder // texts that + lengthens, see concat
 	turn    int
@@ -129,6 +130,14 @@ func (a *Account) Integer(call string, bits int) error {
 		return nil
 	}
 	return a.Alloc(bits/8 + 64)
+}
+
+// Scratch charges memory that a builtin takes for a while and that the next such call uses
+// again: only what is more than ever before in the run.
+func (a *Account) Scratch(bytes int) error {
+	more := max(bytes-a.scratch, 0)
+	a.scratch += more
+	return a.Alloc(more)
 }
 
 // Dict charges an empty dict that Go code makes for a script.

@@ -21,7 +21,8 @@ var checks = map[string]map[string]check{
 		"join": joinText, "replace": replaceText, "format": formatText, "split": splitText, "rsplit": splitText,
 		"splitlines": splitText, "upper": changeText, "lower": changeText, "title": changeText, "capitalize": changeText,
 		"count": searchText, "find": searchText, "rfind": searchText, "index": searchText, "rindex": searchText,
-		"partition": partText, "rpartition": partText,
+		"partition": partText, "rpartition": partText, "startswith": beginText, "endswith": beginText,
+		"strip": stripText, "lstrip": stripText, "rstrip": stripText,
 	},
 	"list": {"append": appendList, "extend": extendList, "insert": insertList, "index": searchList, "remove": searchList},
 	"dict": {"items": copyDict, "keys": copyDict, "values": copyDict},
@@ -244,6 +245,42 @@ func searchText(thread *starlark.Thread, a *Account, b *starlark.Builtin, _ star
 
 func partText(_ *starlark.Thread, a *Account, _ *starlark.Builtin, _ starlark.Tuple, _ []starlark.Tuple) error {
 	return a.Alloc(2*tupleBytes + 4*slotBytes) // a tuple, three texts, and the garbage of both
+}
+
+// beginText is startswith and endswith: each of several beginnings may be as long as the text.
+func beginText(thread *starlark.Thread, a *Account, b *starlark.Builtin, args starlark.Tuple, _ []starlark.Tuple) error {
+	if len(args) == 0 {
+		return nil
+	}
+	n := len(self(b))
+	switch x := args[0].(type) {
+	case starlark.String:
+		if n = min(n, len(x)) / 64; n > 0 {
+			return a.Work(thread, n)
+		}
+	case starlark.Tuple:
+		for _, one := range x {
+			s, _ := one.(starlark.String) // the method says what is no text
+			if err := a.Work(thread, 1+min(n, len(s))/64); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// stripText looks for every character that may be cut off among all that shall be.
+func stripText(thread *starlark.Thread, a *Account, b *starlark.Builtin, args starlark.Tuple, _ []starlark.Tuple) error {
+	n := len(self(b)) / 16
+	if len(args) > 0 && n > 0 {
+		if set, ok := args[0].(starlark.String); ok {
+			n *= 1 + len(set)/64
+		}
+	}
+	if n == 0 {
+		return nil
+	}
+	return a.Work(thread, n)
 }
 
 // formatTime is a time's format. The receiver is the bound method; a layout's parts become

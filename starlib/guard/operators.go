@@ -19,6 +19,9 @@ func Binary(thread *starlark.Thread, op syntax.Token, x, y starlark.Value) (star
 	if op == syntax.IN || op == syntax.NOT_IN {
 		return contains(thread, Of(thread), op, x, y)
 	}
+	if z := smallArith(op, x, y); z != nil {
+		return z, nil
+	}
 	return binary(thread, Of(thread), op, x, y)
 }
 

@@ -299,6 +299,11 @@ func formatted(thread *starlark.Thread, a *Account, format string, args starlark
 		format = after
 		name, conv, _ := strings.Cut(field, "!")
 		name, _, _ = strings.Cut(name, ":")
+		if name != "" && len(kwargs) > 0 { // it is looked for here, and again by the method
+			if err := a.Work(thread, len(kwargs)/4*(1+len(name)/64)); err != nil {
+				return 0, err
+			}
+		}
 		arg := formatArg(name, &next, args, kwargs)
 		if arg == nil {
 			break
