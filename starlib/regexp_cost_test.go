@@ -72,7 +72,7 @@ func TestSearchesAreCharged(t *testing.T) {
 
 // TestLongSearches: read rune by rune, the first match is the same.
 func TestLongSearches(t *testing.T) {
-	long := strings.Repeat("x", 700_000)
+	long := strings.Repeat("x", 3000)
 	for _, text := range []string{long + "key=7 end", "key=7" + long, long + "\xff\xfekey=üb\n", long, long + " key=1 key=2", "\n" + long + "\nkey=3"} {
 		for _, p := range []string{`key=(\w+)`, `^key=(\w+)`, `(?m)^key=(\w+)`, `\Akey=(.)`, `\bkey=(.*)\b`, `(k)(e)(y)=(\S*)$`, `(?i)KEY=(.)`, `y=\B(.)`, `=`, `(?:)`, `nothing`} {
 			re := compile(t, p)
