@@ -236,10 +236,10 @@ func (s *Server) readJobPage(c *fiber.Ctx, who *Client) (*jobPage, error) {
 	if p.Why, err = s.jobs.Why(c.UserContext(), j.ID); err != nil {
 		return nil, err
 	}
-	p.Left = max(0, int(j.Records)-pageRecords)
-	if p.Records, err = s.jobs.Records(c.UserContext(), j.ID, int64(p.Left)); err != nil {
+	if p.Records, err = s.jobs.Newest(c.UserContext(), j, pageRecords); err != nil {
 		return nil, err
 	}
+	p.Left = int(j.Records) - len(p.Records)
 	p.Initial, p.History, p.Results = pretty(p.Job.InitialData), pretty(p.Job.StateHistory), pretty(p.Job.AggregationResults)
 	if !p.Ended {
 		p.Live = jobSeconds

@@ -60,7 +60,7 @@ func (s *Server) stream(ctx context.Context, w *bufio.Writer, id string, after i
 			return err
 		}
 		from := after
-		if after, err = s.writeRecords(ctx, w, id, after); err != nil {
+		if after, err = s.writeRecords(ctx, w, id, after, extend); err != nil {
 			return err
 		}
 		if j.Status.Terminal() {
@@ -95,8 +95,9 @@ func (s *Server) stream(ctx context.Context, w *bufio.Writer, id string, after i
 }
 
 // writeRecords sends all records after the given one and gives the number of the last.
-func (s *Server) writeRecords(ctx context.Context, w *bufio.Writer, id string, after int64) (int64, error) {
+func (s *Server) writeRecords(ctx context.Context, w *bufio.Writer, id string, after int64, extend func()) (int64, error) {
 	for {
+		extend()
 		records, err := s.jobs.Records(ctx, id, after)
 		if err != nil || len(records) == 0 {
 			return after, err

@@ -45,6 +45,8 @@ type fakeEngine struct {
 	retried  json.RawMessage
 	latest   bool
 	givenUp  []engine.Delivery
+	events   int   // in every history; with more than one each has 100 KiB
+	cut      error // where every history ends
 }
 
 var _ Engine = (*fakeEngine)(nil)
@@ -263,8 +265,26 @@ func (f *fakeEngine) List(ctx context.Context, q store.Query) ([]*engine.View, s
 	return out, next, nil
 }
 
-func (f *fakeEngine) History(_ context.Context, id string) ([]engine.HistoryEvent, error) {
-	return []engine.HistoryEvent{{EventID: "e1", JobID: id, State: "start", EventType: "state_started"}}, nil
+func (f *fakeEngine) History(_ context.Context, id string, take func([]engine.HistoryEvent) error) error {
+	for i := range max(f.events, 1) {
+		e := engine.HistoryEvent{EventID: fmt.Sprintf("e%d", i+1), JobID: id, State: "start", EventType: "state_started"}
+		if f.events > 1 {
+			e.Details = json.RawMessage(`"` + strings.Repeat("x", 100<<10) + `"`)
+		}
+		if err := take([]engine.HistoryEvent{e}); err != nil {
+			return err
+		}
+	}
+	return f.cut
+}
+
+func (f *fakeEngine) Ways(ctx context.Context, id string) ([]job.Record, error) {
+	return f.Records(ctx, id, 0)
+}
+
+func (f *fakeEngine) Newest(ctx context.Context, j *job.Job, most int) ([]job.Record, error) {
+	all, err := f.Records(ctx, j.ID, 0)
+	return all[max(0, len(all)-most):], err
 }
 
 func (f *fakeEngine) Records(_ context.Context, id string, after int64) ([]job.Record, error) {

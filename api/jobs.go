@@ -72,21 +72,6 @@ func (s *Server) getJob(c *fiber.Ctx, who *Client) error {
 	return c.JSON(v)
 }
 
-func (s *Server) jobHistory(c *fiber.Ctx, who *Client) error {
-	j, err := s.visibleJob(c.UserContext(), c.Params("id"), who)
-	if err != nil {
-		return err
-	}
-	events, err := s.jobs.History(c.UserContext(), j.ID)
-	if err != nil {
-		return err
-	}
-	if events == nil {
-		events = []engine.HistoryEvent{}
-	}
-	return c.JSON(events)
-}
-
 func (s *Server) jobWhy(c *fiber.Ctx, who *Client) error {
 	j, err := s.visibleJob(c.UserContext(), c.Params("id"), who)
 	if err != nil {
@@ -127,7 +112,7 @@ func lookOf(c *fiber.Ctx, format string) (GraphLook, error) {
 }
 
 func (s *Server) sendJobGraph(c *fiber.Ctx, j *job.Job, look GraphLook) error {
-	records, err := s.jobs.Records(c.UserContext(), j.ID, 0)
+	records, err := s.jobs.Ways(c.UserContext(), j.ID)
 	if err != nil {
 		return err
 	}

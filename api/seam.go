@@ -48,8 +48,10 @@ type Reader interface {
 	Job(ctx context.Context, id string) (*job.Job, error)
 	View(ctx context.Context, id string) (*engine.View, error)
 	List(ctx context.Context, q store.Query) (jobs []*engine.View, next string, err error)
-	History(ctx context.Context, id string) ([]engine.HistoryEvent, error)
+	History(ctx context.Context, id string, take func([]engine.HistoryEvent) error) error
 	Records(ctx context.Context, id string, after int64) ([]job.Record, error)
+	Ways(ctx context.Context, id string) ([]job.Record, error)
+	Newest(ctx context.Context, j *job.Job, most int) ([]job.Record, error)
 	Why(ctx context.Context, id string) (*engine.Why, error)
 	Watch(id string) (changed <-chan struct{}, stop func())
 	Counts(ctx context.Context) (map[job.Status]int64, error)

@@ -269,7 +269,9 @@ func (e *Engine) endWhere(ctx context.Context, id string, meant func(step int64)
 	if err != nil {
 		return nil, err
 	}
-	records, err := e.store.Records(ctx, id, max(0, j.Records-endsSeen), endsSeen)
+	records, err := e.newest(ctx, j, endsSeen, func(r *job.Record) job.Record {
+		return job.Record{N: r.N, At: r.At, Kind: r.Kind, Step: r.Step, By: r.By, Detail: job.Clip(r.Detail, job.MaxText)}
+	})
 	if err != nil {
 		return nil, err
 	}

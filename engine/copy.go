@@ -27,6 +27,7 @@ const (
 	marksTaken   = 512      // marks that one look at the outbox asks for
 	marksMost    = 1 << 16  // with so many other messages before them
 	eventsKept   = 500      // events that one transaction holds, about
+	bytesKept    = 8 << 20  // of events that one transaction holds, about
 	copyMemory   = 64 << 20 // bytes of builders that are remembered
 	copyPatience = 30 * time.Second
 	copyRetry    = time.Second
@@ -107,6 +108,22 @@ func (e *Engine) runCopy(ctx context.Context) {
 	}
 }
 
+// copyBatch is what the next transaction will hold.
+type copyBatch struct {
+	events []HistoryEvent
+	bytes  int // about
+}
+
+func (b *copyBatch) add(events []HistoryEvent, record int) {
+	b.events = append(b.events, events...)
+	b.bytes += record
+	for i := range events {
+		b.bytes += len(events[i].Snapshot)
+	}
+}
+
+func (b *copyBatch) full() bool { return len(b.events) >= eventsKept || b.bytes >= bytesKept }
+
 // CopyHistory takes the oldest marks and gives how many it dealt with; 0: none are left.
 func (e *Engine) CopyHistory(ctx context.Context) (int, error) {
 	if e.cfg.History == nil {
@@ -126,10 +143,10 @@ func (e *Engine) CopyHistory(ctx context.Context) (int, error) {
 		byJob[m.JobID] = append(byJob[m.JobID], m.ID)
 	}
 	var done []string
-	var events []HistoryEvent
+	var batch copyBatch
 	flush := func() error {
-		if len(events) > 0 {
-			if err := e.cfg.History.Keep(ctx, events); err != nil {
+		if len(batch.events) > 0 {
+			if err := e.cfg.History.Keep(ctx, batch.events); err != nil {
 				e.copier = copier{} // what the builders have passed may not be kept
 				return err
 			}
@@ -139,14 +156,14 @@ func (e *Engine) CopyHistory(ctx context.Context) (int, error) {
 				return err
 			}
 		}
-		events, done = nil, nil
+		batch, done = copyBatch{}, nil
 		return nil
 	}
 	for _, id := range order {
-		if err := e.copyJob(ctx, id, &events, flush); err != nil {
+		if err := e.copyJob(ctx, id, &batch, flush); err != nil {
 			return 0, err
 		}
-		if done = append(done, byJob[id]...); len(events) >= eventsKept {
+		if done = append(done, byJob[id]...); batch.full() {
 			if err := flush(); err != nil {
 				return 0, err
 			}
@@ -178,7 +195,7 @@ func (e *Engine) marks(ctx context.Context) ([]job.Message, error) {
 
 // copyJob adds the events of all records of a job that are not kept yet. The marks of the job
 // were read before its records, so a record that comes later has a mark of its own.
-func (e *Engine) copyJob(ctx context.Context, id string, events *[]HistoryEvent, flush func() error) error {
+func (e *Engine) copyJob(ctx context.Context, id string, kept *copyBatch, flush func() error) error {
 	b := e.copier.take(id)
 	after := int64(0)
 	if b == nil {
@@ -213,13 +230,13 @@ func (e *Engine) copyJob(ctx context.Context, id string, events *[]HistoryEvent,
 			if r.N <= after { // kept already; it was read for the state that it leaves
 				continue
 			}
-			if *events = append(*events, more...); len(*events) >= eventsKept {
+			if kept.add(more, recordBytes(r)); kept.full() {
 				if err := flush(); err != nil {
 					return err
 				}
 			}
 		}
-		if len(batch) < recordsBatch {
+		if len(batch) == 0 {
 			break
 		}
 	}

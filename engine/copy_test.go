@@ -85,7 +85,7 @@ func (r *rig) drain() {
 // sameCopy compares the sink with what the API gives.
 func sameCopy(t *testing.T, r *rig, sink *memorySink, id string) {
 	t.Helper()
-	want, err := r.History(r.ctx, id)
+	want, err := r.events(id)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -169,12 +169,12 @@ func TestHistoryTellsEverything(t *testing.T) {
 	r.clock.Advance(2 * time.Second)
 	r.answer(task, failure(job.CodeTransient))
 	r.pass(time.Minute)
-	running, err := r.History(r.ctx, id)
+	running, err := r.events(id)
 	if err != nil {
 		t.Fatal(err)
 	}
 	second := r.take()
-	atWorker, err := r.History(r.ctx, id)
+	atWorker, err := r.events(id)
 	if err != nil || len(atWorker) != len(running)+1 || atWorker[len(running)].EventType != "task_picked_up" || atWorker[len(running)].TaskID != second.ID {
 		t.Errorf("while a worker has the task the history is %s (%v)", names(atWorker), err)
 	}

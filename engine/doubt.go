@@ -33,8 +33,12 @@ func (e *Engine) wasDone(ctx context.Context, c *job.Change) (bool, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookTimeout)
 	defer cancel()
 	first := c.Records[0].N // every change has one
-	kept, err := e.store.Records(ctx, c.Job.ID, first-1, len(c.Records)+1)
-	if errors.Is(err, store.ErrNotFound) {
+	var kept []job.Record
+	err := e.eachRecord(ctx, c.Job.ID, first-1, func(r *job.Record) (bool, error) {
+		kept = append(kept, *r)
+		return len(kept) <= len(c.Records), nil
+	})
+	if FaultCode(err) == NotFound {
 		return false, nil
 	}
 	if err != nil || len(kept) < len(c.Records) {

@@ -36,60 +36,61 @@ type HistoryEvent struct {
 	RecordN int64 `json:"-"` // the number of the record that it comes from
 }
 
-// Records gives a job's history records with N > after, all of them. Fault: not_found.
+// Records gives the next history records of a job, those with N > after: as many as a page
+// of the store holds, and none when there are no more. Fault: not_found.
 func (e *Engine) Records(ctx context.Context, id string, after int64) ([]job.Record, error) {
-	if _, err := e.store.Job(ctx, id); err != nil {
-		return nil, faultFrom(err, id)
-	}
-	var all []job.Record
+	page, err := e.store.Records(ctx, id, after, recordsBatch)
+	return page, faultFrom(err, id)
+}
+
+// eachRecord calls fn for the records of a job after one of them, in order, with no more than
+// a page of them in memory; fn says whether to go on.
+func (e *Engine) eachRecord(ctx context.Context, id string, after int64, fn func(*job.Record) (more bool, err error)) error {
 	for {
-		batch, err := e.store.Records(ctx, id, after, recordsBatch)
-		if err != nil {
-			return nil, err
+		page, err := e.store.Records(ctx, id, after, recordsBatch)
+		if err != nil || len(page) == 0 {
+			return faultFrom(err, id)
 		}
-		all = append(all, batch...)
-		if len(batch) < recordsBatch {
-			return all, nil
+		for i := range page {
+			if more, err := fn(&page[i]); err != nil || !more {
+				return err
+			}
 		}
-		after = batch[len(batch)-1].N
+		after = page[len(page)-1].N
 	}
 }
 
-// History gives a job's history as events, in the order in which they became known. Fault:
-// not_found.
-func (e *Engine) History(ctx context.Context, id string) ([]HistoryEvent, error) {
+// History calls take with the events of a job's history, a record's at a time, in the order
+// in which they became known: a history may be larger than memory. Fault: not_found, before
+// the first call.
+func (e *Engine) History(ctx context.Context, id string, take func([]HistoryEvent) error) error {
 	b, err := e.historyBuilder(ctx, id)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	b.budget = historyBytes
-	var events []HistoryEvent
-	for {
-		batch, err := e.store.Records(ctx, id, b.last, recordsBatch)
-		if err != nil {
-			return nil, err
+	err = e.eachRecord(ctx, id, 0, func(r *job.Record) (bool, error) {
+		events, err := b.add(r)
+		if err == nil {
+			err = take(events)
 		}
-		for i := range batch {
-			more, err := b.add(&batch[i])
-			if err != nil {
-				return nil, err
-			}
-			events = append(events, more...)
-		}
-		if len(batch) < recordsBatch {
-			break
-		}
+		return true, err
+	})
+	if err != nil {
+		return err
 	}
 	open, err := e.store.OpenTasks(ctx, id)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	for i := range open { // what is at a worker now has no record yet
 		if t := &open[i]; t.State == job.TaskLeased {
-			events = append(events, b.pickedUp(b.last, b.state, noteOfLease(t)))
+			if err := take([]HistoryEvent{b.pickedUp(b.last, b.state, noteOfLease(t))}); err != nil {
+				return err
+			}
 		}
 	}
-	return events, nil
+	return nil
 }
 
 func noteOfLease(t *job.Task) *job.TaskNote {

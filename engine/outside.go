@@ -422,18 +422,12 @@ func (e *Engine) resultAt(ctx context.Context, j *job.Job, data store.Data, reco
 	if j.Records == record {
 		return e.withProgress(ctx, j.ID, orEmpty(data.History))
 	}
-	records, err := e.Records(ctx, j.ID, 0)
-	if err != nil {
-		return nil, err
-	}
 	b := historyBuilder{job: j.ID}
-	for i := range records {
-		if records[i].N > record {
-			break
+	err := e.eachRecord(ctx, j.ID, 0, func(r *job.Record) (bool, error) {
+		if r.N > record {
+			return false, nil
 		}
-		if err := b.fold(&records[i]); err != nil {
-			return nil, err
-		}
-	}
-	return orEmpty(b.history), nil
+		return true, b.fold(r)
+	})
+	return orEmpty(b.history), err
 }

@@ -229,9 +229,15 @@ func (r *rig) history(id, key string) string {
 	return ""
 }
 
+// events gives a job's history.
+func (r *rig) events(id string) (all []HistoryEvent, err error) {
+	err = r.History(r.ctx, id, func(some []HistoryEvent) error { all = append(all, some...); return nil })
+	return all, err
+}
+
 func (r *rig) records(id string) []job.Record {
 	r.t.Helper()
-	all, err := r.Records(r.ctx, id, 0)
+	all, err := r.Records(r.ctx, id, 0) // no test makes more than a page of them and looks here
 	if err != nil {
 		r.t.Fatal(err)
 	}

@@ -152,7 +152,7 @@ func TestHistoryFoldsToTheState(t *testing.T) {
 	playMixed(t, r, id)
 	r.is(id, job.Finished, "finished")
 	checkInvariants(t, r, id)
-	events, err := r.History(r.ctx, id)
+	events, err := r.events(id)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -181,7 +181,7 @@ func TestHistoryFoldsToTheState(t *testing.T) {
 	if err := json.Unmarshal(last.Snapshot, &snapshot); err != nil || snapshot.Status != job.Finished || !bytes.Contains(snapshot.History, []byte(`"joined":5`)) {
 		t.Errorf("the last snapshot is %s (%v)", last.Snapshot, err)
 	}
-	again, err := r.History(r.ctx, id)
+	again, err := r.events(id)
 	if err != nil || len(again) != len(events) {
 		t.Fatal(len(again), err)
 	}
@@ -198,7 +198,7 @@ func TestHistoryReadsTheSameEveryTime(t *testing.T) {
 	r.answer(r.take(), success(`{"a": 1, "b": 2, "c": 3, "d": 4, "e": 5}`))
 	var first []byte
 	for range 20 {
-		events, err := r.History(r.ctx, id)
+		events, err := r.events(id)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -39,6 +39,10 @@ func printLine(thread *starlark.Thread, message string) {
 // PrintFault gives the limit that a print broke, since print itself returns nothing.
 func (s *Scope) PrintFault() error { return s.printed }
 
+// leastLine is what a line of log counts as at least, in bytes: history keeps it with its
+// level and state.
+const leastLine = 16
+
 func logLine(thread *starlark.Thread, level, message string) error {
 	s, ok := thread.Local(scopeKey).(*Scope)
 	if !ok {
@@ -47,9 +51,9 @@ func logLine(thread *starlark.Thread, level, message string) error {
 		}
 		return nil
 	}
-	s.logBytes += len(message) + 1 // and the end of the line
+	s.logBytes += max(len(message)+1, leastLine) // with the end of the line
 	if s.logBytes > s.Limits.LogBytes {
-		return &LimitError{Code: CodeLog, Text: fmt.Sprintf("a handler writes at most %d bytes of log, and this makes %d", s.Limits.LogBytes, s.logBytes)}
+		return &LimitError{Code: CodeLog, Text: fmt.Sprintf("a handler writes at most %d bytes of log, and this makes %d (a line counts as %d at least)", s.Limits.LogBytes, s.logBytes, leastLine)}
 	}
 	s.out.Log = append(s.out.Log, job.LogLine{Level: level, Message: message, State: s.State})
 	if s.Logger != nil {

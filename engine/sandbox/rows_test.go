@@ -104,3 +104,11 @@ func TestOutcomesAreBounded(t *testing.T) {
 		}
 	}
 }
+
+func TestEmptyLinesOfLogCount(t *testing.T) {
+	lines := DefaultLimits().LogBytes / 16
+	ok(t, body(t, "context, actions", fmt.Sprintf("for i in range(%d): print('')", lines), `actions.transition_to("done")`))
+	if e := bad(t, body(t, "context, actions", fmt.Sprintf("for i in range(%d): print('')", lines+1)), "a line counts as 16 at least"); e.Code != starlib.CodeLog {
+		t.Errorf("%+v", e)
+	}
+}

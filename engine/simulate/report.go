@@ -177,10 +177,10 @@ func (s *sim) records(ctx context.Context, id string, after int64) ([]job.Record
 		if err != nil && !errors.Is(err, store.ErrNotFound) {
 			return nil, fmt.Errorf("the history of job %s: %w", id, err)
 		}
-		all = append(all, got...)
-		if len(got) < page {
+		if len(got) == 0 {
 			return all, nil
 		}
+		all = append(all, got...)
 		after = got[len(got)-1].N
 	}
 }

@@ -112,7 +112,8 @@ type Jobs interface {
 	List(ctx context.Context, q Query) (Page, error)
 	// Counts gives the number of jobs by status; statuses without jobs are absent.
 	Counts(ctx context.Context) (map[job.Status]int64, error)
-	// Records gives history records with N > after, in order, at most limit.
+	// Records gives history records with N > after, in order: at most limit, and no more
+	// after PageBytes of text. No records at all say that there are no more.
 	Records(ctx context.Context, id string, after int64, limit int) ([]job.Record, error)
 	// Results gives the results of one parallel group, by task id.
 	Results(ctx context.Context, id string, group int64) ([]job.Result, error)
@@ -256,7 +257,7 @@ type Values interface {
 	ValueStores(ctx context.Context) ([]ValueStore, error)
 }
 
-// PageBytes is how much text of values one page holds, about: the value that passes it is
+// PageBytes is how much text of values or records one page holds, about: what passes it is
 // the last.
 const PageBytes = 4 << 20
 

@@ -116,7 +116,9 @@ func (s *Store) Records(ctx context.Context, id string, after int64, limit int) 
 		return nil, err
 	}
 	var out []job.Record
-	for i := max(after, 0); i < int64(len(r.records)) && len(out) < limit; i++ {
+	bytes := 0
+	for i := max(after, 0); i < int64(len(r.records)) && len(out) < limit && bytes <= store.PageBytes; i++ {
+		bytes += len(r.records[i])
 		var rec job.Record
 		if err := store.Decode(store.Format, r.records[i], &rec); err != nil {
 			return nil, err

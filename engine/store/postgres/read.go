@@ -223,7 +223,10 @@ func (s *Store) Records(ctx context.Context, id string, after int64, limit int) 
 			}
 		}
 		return nil
-	}, "SELECT f, body FROM records WHERE job=$1 AND n>=$2 ORDER BY n LIMIT $3", first, limit)
+	}, `SELECT f, body FROM (
+			SELECT n, f, body, sum(octet_length(body)) OVER (ORDER BY n ROWS UNBOUNDED PRECEDING)-octet_length(body) AS before
+			FROM (SELECT n, f, body FROM records WHERE job=$1 AND n>=$2 ORDER BY n LIMIT $3) r) x
+		WHERE before<=$4 ORDER BY n`, first, limit, store.PageBytes)
 	return out, err
 }
 

@@ -172,17 +172,40 @@ func decodeAll[T any](rows []string) ([]T, error) {
 	return out, nil
 }
 
-// Records gives a part of the history: record N is at place N-1 of its list.
+// firstRecords is how many records are asked for before anything is known of their length.
+const firstRecords = 16
+
+// Records gives a part of the history: record N is at place N-1 of its list. The server can
+// not be told to stop after so many bytes, so it is asked for a few at first, and then for as
+// many as fit the page if they are as long as those before.
 func (s *Store) Records(ctx context.Context, id string, after int64, limit int) ([]job.Record, error) {
-	after = max(after, 0)
-	var list *goredis.StringSliceCmd
-	err := s.parts(ctx, id, func(p goredis.Pipeliner, shard string) {
-		list = p.LRange(ctx, recordsKey(shard, id), after, after+int64(max(limit, 1))-1)
-	})
-	if err != nil || limit < 1 {
-		return nil, err
+	var out []job.Record
+	bytes, chunk := 0, firstRecords
+	for at := max(after, 0); ; {
+		n := min(chunk, max(limit-len(out), 1))
+		var list *goredis.StringSliceCmd
+		err := s.parts(ctx, id, func(p goredis.Pipeliner, shard string) {
+			list = p.LRange(ctx, recordsKey(shard, id), at, at+int64(n)-1)
+		})
+		if err != nil || limit < 1 {
+			return nil, err
+		}
+		for _, text := range list.Val() {
+			if bytes > store.PageBytes {
+				return out, nil
+			}
+			var r job.Record
+			if err := decode(text, &r); err != nil {
+				return nil, err
+			}
+			out, bytes = append(out, r), bytes+len(text)
+		}
+		if len(list.Val()) < n || len(out) >= limit || bytes > store.PageBytes {
+			return out, nil
+		}
+		at += int64(n)
+		chunk = 1 + (store.PageBytes-bytes)/(bytes/len(out)+1)
 	}
-	return decodeAll[job.Record](list.Val())
 }
 
 // Results gives the results of a group by task id.

@@ -180,11 +180,17 @@ func decodeInto[T any](out *[]T) func(r row) error {
 // Records gives a part of the history.
 func (s *Store) Records(ctx context.Context, id string, after int64, limit int) ([]job.Record, error) {
 	var out []job.Record
+	bytes := 0
 	err := s.readJob(ctx, id, func(c *conn, seq int64) error {
 		first := min(max(after, 0), maxPart-1) + 1
 		return c.each("SELECT f, body FROM parts WHERE k BETWEEN ? AND ? ORDER BY k LIMIT ?", func(r row) error {
+			if bytes > store.PageBytes {
+				return errPageFull
+			}
+			text := r.text(1)
+			bytes += len(text)
 			var batch []job.Record
-			if err := store.Decode(r.int(0), r.text(1), &batch); err != nil {
+			if err := store.Decode(r.int(0), text, &batch); err != nil {
 				return err
 			}
 			for _, rec := range batch { // the first row may begin before what was asked for
@@ -195,6 +201,9 @@ func (s *Store) Records(ctx context.Context, id string, after int64, limit int) 
 			return nil
 		}, partKey(seq, recordPart, first), partKey(seq, recordPart, maxPart), int64(limit))
 	})
+	if errors.Is(err, errPageFull) {
+		err = nil
+	}
 	return out, err
 }
 

@@ -3,14 +3,18 @@ package storetest
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
+	"strings"
 
 	"orrery/engine/job"
+	"orrery/engine/store"
 )
 
 // This file tests what a job gathers: records, results of branches, children.
 
 var historyTests = []test{
 	{"records keep their order, without gaps", recordsInOrder},
+	{"a page of long records ends by its bytes", longRecords},
 	{"a record reads back whole", recordWhole},
 	{"results of a group", groupResults},
 	{"children", children},
@@ -51,6 +55,34 @@ func recordsInOrder(b *bed) {
 	b.must(err)
 	if len(none) != 0 {
 		b.Fatalf("records after the last one: %v", none)
+	}
+}
+
+// longRecords: a page of them ends by its bytes, and the next goes on there.
+func longRecords(b *bed) {
+	j := b.create()
+	for range 7 {
+		j = b.step(j, func(c *job.Change) {
+			c.Records[0].Log = []job.LogLine{{Level: "info", Message: strings.Repeat("x", 1<<20)}}
+		})
+	}
+	var sizes []int
+	var last int64
+	for {
+		page, err := b.Records(b.ctx, j.ID, last, 100)
+		b.must(err)
+		if len(page) == 0 {
+			break
+		}
+		if page[0].N != last+1 {
+			b.Fatalf("a page begins with record %d after %d", page[0].N, last)
+		}
+		last = page[len(page)-1].N
+		sizes = append(sizes, len(page))
+	}
+	// the first record is short, and the one that passes the bytes is the last of its page
+	if want := []int{1 + store.PageBytes>>20, 7 - store.PageBytes>>20}; last != j.Records || !slices.Equal(sizes, want) {
+		b.Fatalf("%d records in pages of %d, want %d in pages of %d", last, sizes, j.Records, want)
 	}
 }
 
