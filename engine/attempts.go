@@ -51,8 +51,12 @@ func (e *Engine) overtaken(ctx context.Context, id string, err error) bool {
 	return err == nil
 }
 
-// isOpen tells the failures of which a store says that the write may have been done.
+// isOpen tells the failures of which a store says that the write may have been done. What was
+// refused before it was sent is none.
 func isOpen(err error) bool {
+	if unsent := new(errAway); errors.As(err, &unsent) {
+		return false
+	}
 	var store interface{ Unavailable() bool }
 	return errors.As(err, &store) && store.Unavailable()
 }

@@ -29,7 +29,13 @@ type farStore struct {
 
 func newFarStore() *farStore { return &farStore{Store: memory.New()} }
 
-var errGone = &errAway{"connection refused"}
+// goneError is what a store says that can not be reached.
+type goneError struct{}
+
+func (goneError) Error() string     { return "connection refused" }
+func (goneError) Unavailable() bool { return true }
+
+var errGone = goneError{}
 
 func (s *farStore) read() error {
 	if s.away.Load() {
@@ -273,6 +279,16 @@ func TestResultsWhileTheStoreIsAwayAreBounded(t *testing.T) {
 	r.clock.Advance(doubtEcho)
 	if r.doubts.fade(r.clock.Now()); len(r.doubts.echoes) != 0 {
 		t.Errorf("%s later %d jobs are still remembered", doubtEcho, len(r.doubts.echoes))
+	}
+}
+
+// A start that was refused before it was sent costs no attempt; one that failed on its way may.
+func TestOnlyWhatWasSentMayBeDone(t *testing.T) {
+	if isOpen(fmt.Errorf("commit: %w", &errAway{"full"})) {
+		t.Error("a change that was not sent counts as one that may be done")
+	}
+	if !isOpen(fmt.Errorf("commit: %w", errGone)) {
+		t.Error("a change that was on its way counts as not done")
 	}
 }
 
