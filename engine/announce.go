@@ -66,12 +66,14 @@ func (e *Engine) untilAgain() time.Duration {
 // outside is only begun here.
 func (e *Engine) announce(ctx context.Context) (int, error) {
 	e.flights.look()
+	fences := e.fences() // before the rows: what is written of them later must be built on these
 	all, err := e.messages(ctx, e.cfg.Clock.Now(), outboxBatch)
 	if err != nil {
 		return 0, err
 	}
 	var inside, outside []job.Message
 	for _, m := range all {
+		m.Fence = fences[job.ShardOf(m.JobID)]
 		if isOutside(m) {
 			outside = append(outside, m)
 		} else {
@@ -117,6 +119,20 @@ func (e *Engine) announceInside(ctx context.Context, messages []job.Message) (in
 	return len(messages), err
 }
 
+// fences gives the fence numbers of all shards as they stand here; all are 0 without nodes.
+func (e *Engine) fences() (all [job.Shards]int64) {
+	if e.shards == nil {
+		return all
+	}
+	for i := range all {
+		g := &e.shards.tenures[i]
+		g.mu.Lock()
+		all[i] = g.fence
+		g.mu.Unlock()
+	}
+	return all
+}
+
 // deliverAll delivers several at a time: most wait for the disk.
 func (e *Engine) deliverAll(ctx context.Context, messages []job.Message, fates []error) {
 	var busy sync.WaitGroup
@@ -138,7 +154,7 @@ func (e *Engine) postpone(ctx context.Context, m job.Message, cause error) error
 	m.Error = cause.Error()
 	wait := min(time.Second<<min(m.Attempts-1, 10), 5*time.Minute)
 	m.Due = e.cfg.Clock.Now().Add(wait)
-	if err := e.store.Postpone(ctx, m); err != nil {
+	if err := e.noteTry(ctx, m); err != nil {
 		return err
 	}
 	e.soon(m.Due)

@@ -67,7 +67,7 @@ func (e *Engine) askPerson(ctx context.Context, m *job.Message) (note func(conte
 	sent := *m
 	sent.Sent, sent.Began, sent.Receipt, sent.Error = &now, nil, receipt, ""
 	e.cfg.Log.Info("a person is asked", "job", m.JobID, "integration", m.To)
-	return func(ctx context.Context) error { return e.store.Postpone(ctx, sent) }, nil
+	return func(ctx context.Context) error { return e.noteTry(ctx, sent) }, nil
 }
 
 // leaveToTheEnd keeps a request that may have been sent for the message that tells its end.

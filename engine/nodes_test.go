@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"orrery/engine/approval"
 	"orrery/engine/clock"
 	"orrery/engine/job"
 	"orrery/engine/node"
@@ -333,6 +334,46 @@ func TestALostWordOfAChangeIsMadeGood(t *testing.T) {
 	a.settle()
 	if j := a.job(id); j.Ready || j.State == "start" {
 		t.Errorf("the owner leaves the job %s in %s", j.Status, j.State)
+	}
+}
+
+// A node that is paused while it asks a person finds, when it goes on, that another has asked and
+// noted that: whatever became of its own try, it leaves the row alone.
+func TestAPausedNodesNoteOfAQuestionIsDropped(t *testing.T) {
+	for name, failure := range map[string]error{"it failed": errors.New("the line broke"), "it was sent": nil} {
+		t.Run(name, func(t *testing.T) {
+			c := newCluster(t, "a", "b")
+			a, b := c.places["a"], c.places["b"]
+			asA, asB := &people{fail: func(int) error { return failure }}, &people{}
+			a.cfg.Approvals = map[string]approval.Integration{"desk": asA}
+			b.cfg.Approvals = map[string]approval.Integration{"desk": asB}
+			asB.asked = make([]approval.Request, 10) // so that its receipts are other ones
+			id := a.own("ask", `{}`)
+			asA.onAsk = func(approval.Request) {
+				c.clock.Advance(node.DefaultTTL) // a is paused; b finds its leases ended
+				a.dead = true
+				c.agree()
+				b.rig.settle()
+				a.dead = false
+			}
+			for range 4 {
+				a.rig.settle()
+			}
+			if len(asA.asked) != 1 || len(asB.asked) != 11 {
+				t.Fatalf("asked %d times by a, %d times by b", len(asA.asked), len(asB.asked)-10)
+			}
+			all, err := c.rows.MessagesOf(t.Context(), id)
+			if err != nil || len(all) != 1 || all[0].Sent == nil || string(all[0].Receipt) != `"message 11"` {
+				t.Errorf("the row is %+v, %v; want b's", all, err)
+			}
+			c.agree() // a comes back
+			c.clock.Advance(time.Hour)
+			c.agree()
+			c.settle()
+			if len(asA.asked)+len(asB.asked) != 12 {
+				t.Errorf("asked again: %d times by a, %d times by b", len(asA.asked), len(asB.asked)-10)
+			}
+		})
 	}
 }
 

@@ -193,7 +193,7 @@ func (e *Engine) launch(ctx context.Context, messages []job.Message) (begun int,
 		return begun, nil
 	}
 	// Written before they wait: afterwards the row may be what a try has made of it.
-	err = each(crowd, func(m job.Message) error { return e.store.Postpone(ctx, m) })
+	err = each(crowd, func(m job.Message) error { return e.noteTry(ctx, m) })
 	if err != nil {
 		return begun, err
 	}
@@ -272,7 +272,7 @@ func (e *Engine) carryNote(ctx context.Context, m job.Message, err error) error 
 func (e *Engine) carry(ctx context.Context, m job.Message) error {
 	s := e.enter(m.JobID)
 	defer s.leave()
-	if !s.owned { // it has waited here for its place; its owner sends it
+	if !s.owned || s.fence != m.Fence { // it has waited here for its place; its owner sends it, as its row is now
 		return nil
 	}
 	try, cancel := context.WithTimeout(ctx, outsideTime)
@@ -291,6 +291,17 @@ func (e *Engine) carry(ctx context.Context, m job.Message) error {
 	}
 	killpoint.At("engine.outbox-noted")
 	return nil
+}
+
+// noteTry writes what became of a message into its row, unless its shard has become another
+// node's since the row was read: that one may have sent the message itself, and its note counts.
+func (e *Engine) noteTry(ctx context.Context, m job.Message) error {
+	err := e.store.Postpone(ctx, m)
+	if errors.Is(err, store.ErrFenced) {
+		e.cfg.Log.Warn("what became of a delivery is not written: another node has it now", "message", m.ID, "kind", m.Kind, "error", err)
+		return nil
+	}
+	return err
 }
 
 // send hands one message to its carrier. note writes what a success means.
@@ -338,7 +349,7 @@ func (e *Engine) afterFailure(m job.Message, cause error) func(context.Context) 
 		m.Due = now.Add(wait).Truncate(time.Millisecond)
 	}
 	return func(ctx context.Context) error {
-		if err := e.store.Postpone(ctx, m); err != nil {
+		if err := e.noteTry(ctx, m); err != nil {
 			return err
 		}
 		switch {

@@ -118,6 +118,7 @@ type Message struct {
 	Sent     *time.Time      `json:"sent,omitempty"`     // it was delivered, and stays until what it asks is settled
 	Receipt  json.RawMessage `json:"receipt,omitempty"`  // Sent: how its receiver finds it again
 	GivenUp  *time.Time      `json:"given_up,omitempty"` // it is not tried any more unless a person says so
+	Fence    int64           `json:"-"`                  // of what became of a try, on its way to the store: as Change.Fence; never kept
 }
 
 // Parked reports whether the message waits for somebody and has no date of its own.

@@ -24,6 +24,11 @@ import (
 // for what the new owner has done meanwhile is not for the old one to do better.
 var ErrFenced = errors.New("another node has taken the shard over")
 
+// FencedMessage is the error of a Postpone whose fence is not its shard's.
+func FencedMessage(m *job.Message) error {
+	return fmt.Errorf("put off message %s, as of fence %d of shard %02x: %w", m.ID, m.Fence, job.ShardOf(m.JobID), ErrFenced)
+}
+
 // Shared is a store that several processes may use at once; Features().Shared says so too.
 type Shared interface {
 	Store

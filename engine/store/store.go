@@ -174,7 +174,8 @@ type Outbox interface {
 	// Delivered removes messages; ids that are gone already do not matter.
 	Delivered(ctx context.Context, ids ...string) error
 	// Postpone replaces a message that is still there by m, which has the same id: for a
-	// later try, or parked.
+	// later try, or parked. One with a Fence that is not that of its job's shard any more is
+	// ErrFenced, and changes nothing: the new owner may have sent the message itself.
 	Postpone(ctx context.Context, m job.Message) error
 	// MessagesOf gives every message that is kept of a job, parked or not, in order of id. It
 	// finds them by their ids, which begin with the job's id and a slash.

@@ -71,6 +71,9 @@ func (s *Store) Postpone(ctx context.Context, m job.Message) error {
 		return err
 	}
 	defer s.mu.Unlock()
+	if !s.stands(m.JobID, m.Fence) {
+		return store.FencedMessage(&m)
+	}
 	if l := s.outbox[m.ID]; l != nil {
 		l.due, l.body, l.parked, l.givenUp = m.Due, body, m.Parked(), m.GivenUp != nil
 	}

@@ -114,9 +114,9 @@ func (c *columns) add(b *write) {
 
 // postpone adds a message; of several with one id the last one counts.
 func (c *columns) postpone(m *movedMessage) {
-	at := slices.IndexFunc(c.moved.id, func(id []byte) bool { return string(id) == m.id })
+	at := slices.IndexFunc(c.moved.id, func(id []byte) bool { return string(id) == m.m.ID })
 	if at < 0 {
-		c.moved.id, c.moved.due, c.moved.body = append(c.moved.id, []byte(m.id)), append(c.moved.due, m.due), append(c.moved.body, m.body)
+		c.moved.id, c.moved.due, c.moved.body = append(c.moved.id, []byte(m.m.ID)), append(c.moved.due, m.due), append(c.moved.body, m.body)
 		return
 	}
 	c.moved.due[at], c.moved.body[at] = m.due, m.body
@@ -136,6 +136,9 @@ func (c *columns) lock(batch []*write) {
 	for _, b := range batch {
 		if b.Data.out != nil {
 			guard(b.Data.out.job, b.Data.out.t.Fence)
+		}
+		if b.Data.moved != nil {
+			guard(b.Data.moved.job, b.Data.moved.m.Fence)
 		}
 		if b.Data.change == nil {
 			continue
@@ -201,6 +204,10 @@ func (w *writer) careful(batch []*write) (verdicts []error, err error) {
 		}
 		if out := b.Data.out; out != nil && !truth.stands(out.job, out.t.Fence) {
 			continue // dropped: another node has the shard
+		}
+		if moved := b.Data.moved; moved != nil && !truth.stands(moved.job, moved.m.Fence) {
+			verdicts[i] = store.FencedMessage(moved.m)
+			continue
 		}
 		c.add(b)
 	}

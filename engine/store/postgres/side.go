@@ -65,7 +65,11 @@ func (s *Store) Postpone(ctx context.Context, m job.Message) error {
 	if err != nil {
 		return err
 	}
-	w := &write{Data: item{moved: &movedMessage{m.ID, messageDue(&m), []byte(body)}}, What: "postponed message", Size: len(body)}
+	id, ok := job.ParseID(m.JobID)
+	if !ok && m.Fence != 0 {
+		return store.FencedMessage(&m) // of no job, so of no shard
+	}
+	w := &write{Data: item{moved: &movedMessage{&m, id, messageDue(&m), []byte(body)}}, What: "postponed message", Size: len(body)}
 	return s.writerOfMessage(m.ID).Await(ctx, w, nil)
 }
 

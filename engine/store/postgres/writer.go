@@ -32,7 +32,8 @@ type progressRow struct {
 }
 
 type movedMessage struct {
-	id   string
+	m    *job.Message
+	job  uuid // whose shard its fence is of
 	due  int64
 	body []byte
 }

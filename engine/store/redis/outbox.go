@@ -139,13 +139,20 @@ func (s *Store) Postpone(ctx context.Context, m job.Message) error {
 		due = ""
 	}
 	bucket, in := shardsOf(m.ID)
+	var cmds []*goredis.Cmd
 	err = s.pipe(ctx, func(p goredis.Pipeliner) {
+		cmds = nil
 		for shard := range in.Each {
-			s.eval(ctx, p, postponeScript, s.keys.shard(shard), bucket, m.ID, due, flag(m.GivenUp != nil), text)
+			cmds = append(cmds, s.eval(ctx, p, postponeScript, s.keys.shard(shard), bucket, m.ID, due, flag(m.GivenUp != nil), text, strconv.FormatInt(m.Fence, 10)))
 		}
 	})
 	if err != nil {
 		return fmt.Errorf("put off message %s: %w", m.ID, err)
+	}
+	for _, c := range cmds {
+		if became, _ := c.Int(); became < 0 {
+			return store.FencedMessage(&m)
+		}
 	}
 	return nil
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -27,6 +29,7 @@ func RunShared(t *testing.T, open func(t testing.TB) store.Shared) {
 		{"a step on an old fence is refused, and nothing is written", stepFenced},
 		{"a fence that nobody holds any more is refused", yieldedFence},
 		{"a hand-out on an old fence is dropped", handOutFenced},
+		{"a message is not put off on an old fence", postponeFenced},
 		{"reads of some shards give those only", shardReads},
 		{"a pace gives its turns at once, and one more each time", paceTurns},
 		{"turns that were given back are there again", paceBack},
@@ -196,6 +199,40 @@ func handOutFenced(b *bed, s store.Shared) {
 	if t, err := s.Task(b.ctx, j.ID, 2); err != nil || t.State != job.TaskLeased {
 		b.Fatalf("the new owner's hand-out: %+v, %v", t, err)
 	}
+}
+
+// postponeFenced: what a past owner notes of a message late must not replace what the new owner
+// noted; one batch may hold good notes beside it.
+func postponeFenced(b *bed, s store.Shared) {
+	j := b.create()
+	j = b.step(j, message(j.ID+"/2/0", epoch), message(j.ID+"/2/1", epoch))
+	name := store.ShardLease(job.ShardOf(j.ID))
+	first := fenceOf(b.hold(s, "a", long, name), name)
+	note := func(n int, fence int64, what string) job.Message {
+		return job.Message{ID: fmt.Sprintf("%s/2/%d", j.ID, n), JobID: j.ID, Kind: job.MsgWebhook, Due: at(9), Error: what, Fence: fence}
+	}
+	b.must(s.Postpone(b.ctx, note(0, first, "a tried")))
+	b.must(s.Yield(b.ctx, "a", name))
+	b.want(s.Postpone(b.ctx, note(0, first, "nobody has it")), store.ErrFenced)
+	second := fenceOf(b.hold(s, "b", long, name), name)
+	sent := note(0, second, "b sent it")
+	sent.Sent = ptr(at(3))
+	b.must(s.Postpone(b.ctx, sent))
+	b.want(s.Postpone(b.ctx, note(0, first, "late")), store.ErrFenced)
+	b.want(s.Postpone(b.ctx, note(0, second+1, "never given")), store.ErrFenced)
+	var late, good error
+	var both sync.WaitGroup
+	both.Go(func() { late = s.Postpone(b.ctx, note(0, first, "late")) })
+	both.Go(func() { good = s.Postpone(b.ctx, note(1, second, "b tried")) })
+	both.Wait()
+	b.want(late, store.ErrFenced)
+	b.must(good)
+	all, err := s.MessagesOf(b.ctx, j.ID)
+	b.must(err)
+	if len(all) != 2 || all[0].Error != "b sent it" || all[0].Sent == nil || all[0].Fence != 0 || all[1].Error != "b tried" {
+		b.Fatalf("after the late notes: %+v", all)
+	}
+	b.must(s.Postpone(b.ctx, note(0, 0, "a person tries it again"))) // no owner's note carries no fence
 }
 
 func yieldedFence(b *bed, s store.Shared) {
