@@ -454,7 +454,7 @@ func dirOf(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kw
 	if err != nil {
 		return nil, err
 	}
-	return v, Of(thread).Elements(b.Name(), starlark.Len(v), slotBytes)
+	return v, Of(thread).Elements(b.Name(), starlark.Len(v), 2*slotBytes) // what made and sorted the names is gone, and cost as much
 }
 
 func absOf(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {

@@ -78,7 +78,7 @@ func decode(data string) (a approval.Answer, ok bool) {
 		return a, false
 	}
 	raw, err := base64.RawURLEncoding.DecodeString(coded[:size])
-	if err != nil {
+	if err != nil || len(raw) != dataBytes { // the decoder skips ends of lines
 		return a, false
 	}
 	id := hex.EncodeToString(raw[:16])
