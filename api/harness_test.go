@@ -136,6 +136,8 @@ func (f *fakeEngine) Cancel(_ context.Context, id, by string) error {
 	return f.set(id, func(j *job.Job) { j.Status, j.Reason = job.Cancelled, "by "+by })
 }
 
+func (*fakeEngine) Unreadable() int { return 0 }
+
 func (f *fakeEngine) GivenUp(_ context.Context, after string, limit int) (out []engine.Delivery, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

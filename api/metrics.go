@@ -86,6 +86,8 @@ func (s *Server) metricsText(c *fiber.Ctx, _ *Client) error {
 		family("orrery_late_commits_total", "counter", "Commits refused since the start of this process because another node had taken the job over.")
 		fmt.Fprintf(&b, "orrery_late_commits_total %d\n", s.peers.Refused())
 	}
+	family("orrery_unreadable_rows", "gauge", "Rows of the store that could not be read since the start of this process, and were passed over; the log names them.")
+	fmt.Fprintf(&b, "orrery_unreadable_rows %d\n", s.jobs.Unreadable())
 	family("orrery_blueprint_faults", "gauge", "What the last load of the blueprints found wrong.")
 	fmt.Fprintf(&b, "orrery_blueprint_faults %d\n", len(s.prints.Faults()))
 	for _, f := range process {

@@ -58,6 +58,7 @@ type Reader interface {
 	Stores(ctx context.Context, initial engine.Initial) ([]engine.StoreInfo, error)
 	StoreValue(ctx context.Context, blueprint, name string, initial map[string]json.RawMessage, key string) (entry engine.StoreEntry, ok bool, err error)
 	StoreEntries(ctx context.Context, blueprint, name string, initial map[string]json.RawMessage, from string, limit int) (entries []engine.StoreEntry, next string, err error)
+	Unreadable() int
 	AttemptsUsed(ctx context.Context, client string) (used int64, resets time.Time, err error)
 }
 

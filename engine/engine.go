@@ -117,6 +117,7 @@ type Engine struct {
 	loners  stateSet // of blueprints with data stores: handlers that read none
 	doubts  *doubts
 	outage  outage
+	unread  unreadList
 	ready   *readyList
 	aside   *asideLane
 	watch   watchers
@@ -245,7 +246,7 @@ func (e *Engine) takeUp(ctx context.Context, in store.ShardSet) error {
 		leased = append(leased, t)
 		return true
 	})
-	if err != nil {
+	if err := e.pass(err); err != nil {
 		return fmt.Errorf("read the tasks at workers: %w", err)
 	}
 	e.cfg.Dispatcher.Recover(leased)
@@ -253,7 +254,7 @@ func (e *Engine) takeUp(ctx context.Context, in store.ShardSet) error {
 		e.cfg.Dispatcher.Offer(t)
 		return true
 	})
-	if err != nil {
+	if err := e.pass(err); err != nil {
 		return fmt.Errorf("read the queued tasks: %w", err)
 	}
 	wakes, err := due(ctx, e.cfg.Clock.Now().Add(e.cfg.CancelGrace), maxReady)
@@ -271,7 +272,13 @@ func (e *Engine) recoverCancels(ctx context.Context, wakes []store.Wake) error {
 			continue
 		}
 		j, err := e.store.Job(ctx, w.JobID)
-		if err != nil {
+		switch {
+		case errors.Is(err, store.ErrNotFound): // removed since
+			continue
+		case errors.Is(err, store.ErrUnreadable):
+			e.unread.note(e, "job "+w.JobID, err)
+			continue
+		case err != nil:
 			return fmt.Errorf("read job %s, which may be being cancelled: %w", w.JobID, err)
 		}
 		if j.CancelAsked != nil {

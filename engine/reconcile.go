@@ -248,7 +248,7 @@ func (e *Engine) compare(ctx context.Context, in store.ShardSet) (differ map[tas
 			rows++
 			return true
 		})
-		if err != nil {
+		if err := e.pass(err); err != nil {
 			return nil, rows, err
 		}
 	}

@@ -445,8 +445,13 @@ func (e *Engine) nextDue(ctx context.Context) (at time.Time, ok bool, err error)
 }
 
 func (e *Engine) messages(ctx context.Context, by time.Time, limit int) ([]job.Message, error) {
+	limit += e.unread.due()
+	var all []job.Message
+	var err error
 	if e.shards == nil {
-		return e.store.Messages(ctx, by, limit)
+		all, err = e.store.Messages(ctx, by, limit)
+	} else {
+		all, err = e.shards.reads.MessagesIn(ctx, *e.shards.open.Load(), by, limit)
 	}
-	return e.shards.reads.MessagesIn(ctx, *e.shards.open.Load(), by, limit)
+	return all, e.passMessages(err)
 }

@@ -2,10 +2,12 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
 	"orrery/engine/job"
+	"orrery/engine/store"
 )
 
 // This file answers the operator's question: why is this job not moving?
@@ -42,11 +44,15 @@ func (e *Engine) Why(ctx context.Context, id string) (*Why, error) {
 		w.Reason = fmt.Sprintf("a step of state %q is due and runs as soon as a runner is free", j.State)
 	default:
 		w.Since, w.Until, w.Reason = Time(j.Wait.Since), timePtr(j.Wait.Until), j.Wait.Detail
-		if err := e.explainTasks(ctx, j, w); err != nil {
+		err := e.explainTasks(ctx, j, w)
+		if errors.Is(err, store.ErrUnreadable) {
+			w.Details = append(w.Details, "its tasks can not be read: "+err.Error())
+		} else if err != nil {
 			return nil, err
 		}
 		w.advise(j)
 	}
+	w.Details = append(w.Details, e.unread.of(id)...)
 	if err := w.deliveries(ctx, e, j); err != nil {
 		return nil, err
 	}

@@ -144,7 +144,8 @@ type Tasks interface {
 	// OpenTasks gives the open tasks of a job in order of N.
 	OpenTasks(ctx context.Context, jobID string) ([]job.Task, error)
 	// ScanTasks calls fn for every task in the given state over all jobs, in no order,
-	// until fn returns false. Used at start to fill the queue and the leases.
+	// until fn returns false. Used at start to fill the queue and the leases. Rows that can not
+	// be read are passed over; *Unreadable names them when all others were given.
 	ScanTasks(ctx context.Context, s job.TaskState, fn func(job.Task) bool) error
 }
 
@@ -169,7 +170,8 @@ type Wake struct {
 // Outbox holds what still has to leave the shard.
 type Outbox interface {
 	// Messages gives messages due at or before now that are not parked, earliest first, at
-	// most limit.
+	// most limit. Rows that can not be read count among these and are left out: *Unreadable
+	// names them, and comes with the others.
 	Messages(ctx context.Context, now time.Time, limit int) ([]job.Message, error)
 	// Delivered removes messages; ids that are gone already do not matter.
 	Delivered(ctx context.Context, ids ...string) error

@@ -50,10 +50,10 @@ func Encode(v any) (string, error) {
 // Decode reads what Encode wrote, with the format number it was stored with.
 func Decode(format int64, text string, v any) error {
 	if err := CheckFormat(format); err != nil {
-		return fmt.Errorf("decode %T: %w", v, err)
+		return fmt.Errorf("decode %T: %w: %w", v, ErrUnreadable, err)
 	}
 	if err := json.Unmarshal([]byte(text), v); err != nil {
-		return fmt.Errorf("decode %T: %w", v, err)
+		return fmt.Errorf("decode %T: %w: %w", v, ErrUnreadable, err)
 	}
 	return nil
 }

@@ -67,6 +67,7 @@ type taskKey struct {
 }
 
 type letter struct {
+	id    string
 	n     int64
 	shard byte
 	due   time.Time
@@ -242,7 +243,7 @@ func (s *Store) apply(r *row, c *job.Change, t texts) {
 	for i := range c.Outbox {
 		if m := &c.Outbox[i]; s.outbox[m.ID] == nil {
 			s.letters++
-			s.outbox[m.ID] = &letter{n: s.letters, shard: job.ShardOf(id), due: m.Due, body: t.outbox[i]}
+			s.outbox[m.ID] = &letter{id: m.ID, n: s.letters, shard: job.ShardOf(id), due: m.Due, body: t.outbox[i]}
 		}
 	}
 	for _, w := range c.Writes {

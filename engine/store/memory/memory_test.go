@@ -22,3 +22,9 @@ func TestSharedSuite(t *testing.T) {
 func TestMove(t *testing.T) {
 	storetest.RunMove(t, func(testing.TB) store.Store { return memory.New() })
 }
+
+func TestUnreadableRows(t *testing.T) {
+	storetest.RunUnreadable(t, func(testing.TB) store.Store { return memory.New() },
+		func(s store.Store, id string, n int) { s.(*memory.Store).GarbleTask(id, n) },
+		func(s store.Store, _, id string) { s.(*memory.Store).GarbleMessage(id) })
+}

@@ -185,7 +185,7 @@ func (s *Store) takeMessage(m *job.Message) error {
 		return err
 	}
 	s.letters++
-	s.outbox[m.ID] = &letter{n: s.letters, shard: job.ShardOf(m.JobID), due: m.Due, body: body, parked: m.Parked(), givenUp: m.GivenUp != nil}
+	s.outbox[m.ID] = &letter{id: m.ID, n: s.letters, shard: job.ShardOf(m.JobID), due: m.Due, body: body, parked: m.Parked(), givenUp: m.GivenUp != nil}
 	return nil
 }
 

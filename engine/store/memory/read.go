@@ -228,6 +228,7 @@ func (s *Store) ScanTasksIn(ctx context.Context, in store.ShardSet, state job.Ta
 		return err
 	}
 	var found []job.Task
+	var passed store.Unreadable
 	for id, r := range s.jobs {
 		if !in.Has(job.ShardOf(id)) {
 			continue
@@ -238,8 +239,11 @@ func (s *Store) ScanTasksIn(ctx context.Context, in store.ShardSet, state job.Ta
 			}
 			t, err := r.task(n)
 			if err != nil {
-				s.mu.Unlock()
-				return err
+				if err := passed.Pass(store.NameOfTask(id, n), err); err != nil {
+					s.mu.Unlock()
+					return err
+				}
+				continue
 			}
 			found = append(found, t)
 		}
@@ -253,7 +257,7 @@ func (s *Store) ScanTasksIn(ctx context.Context, in store.ShardSet, state job.Ta
 			return nil
 		}
 	}
-	return nil
+	return passed.Any()
 }
 
 // Ready gives the next ids after the given one.

@@ -39,14 +39,18 @@ func (s *Store) MessagesIn(ctx context.Context, in store.ShardSet, now time.Time
 		return int(a.n - b.n)
 	})
 	var out []job.Message
+	var passed store.Unreadable
 	for _, l := range due[:min(len(due), limit)] {
 		var m job.Message
 		if err := store.Decode(store.Format, l.body, &m); err != nil {
-			return nil, err
+			if err := passed.Pass(store.NameOfMessage(l.id), err); err != nil {
+				return nil, err
+			}
+			continue
 		}
 		out = append(out, m)
 	}
-	return out, nil
+	return out, passed.Any()
 }
 
 // Delivered removes messages.

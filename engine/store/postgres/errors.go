@@ -95,6 +95,8 @@ func isOwn(err error) bool {
 // the server.
 type ours struct{ error }
 
+func (o *ours) Unwrap() error { return o.error }
+
 // remedies say what the operator must change before anything works, by code.
 var remedies = map[string]string{
 	"28P01": "the user or the password in STORE_URL is wrong",

@@ -259,10 +259,10 @@ func (s *Store) Children(ctx context.Context, id string) ([]string, error) {
 
 // readTask reads a row of format, text and state. A task that was closed with all the others
 // keeps its old text.
-func readTask(r pgx.Rows) (t job.Task, err error) {
+func readTask(r pgx.Rows, more ...any) (t job.Task, err error) {
 	var f, state int16
 	var body []byte
-	if err := r.Scan(&f, &body, &state); err != nil {
+	if err := r.Scan(append([]any{&f, &body, &state}, more...)...); err != nil {
 		return t, err
 	}
 	err = decode(f, body, &t)

@@ -149,28 +149,39 @@ func (s *Store) ScanTasksIn(ctx context.Context, in store.ShardSet, state job.Ta
 	if err != nil {
 		return fmt.Errorf("scan %s tasks: %w", state, err)
 	}
+	var passed store.Unreadable
 	for page := range slices.Chunk(keys, scanPage) {
 		jobs, numbers := make([]uuid, len(page)), make([]int32, len(page))
 		for i, k := range page {
 			jobs[i], numbers[i] = k.job, k.n
 		}
 		var tasks []job.Task
+		var bad store.Unreadable
 		err := s.on(ctx, func(ctx context.Context, p *pgxpool.Pool) error {
-			tasks = nil
+			tasks, bad.Rows = nil, nil
 			// those that changed meanwhile are passed over
-			return all(ctx, p, `SELECT t.f, t.body, t.state FROM unnest($1::uuid[], $2::int4[]) AS c(job, n)
-				JOIN tasks t ON t.job=c.job AND t.n=c.n WHERE t.state=$3`, tasksInto(&tasks), jobs, numbers, code)
+			return all(ctx, p, `SELECT t.f, t.body, t.state, t.job, t.n FROM unnest($1::uuid[], $2::int4[]) AS c(job, n)
+				JOIN tasks t ON t.job=c.job AND t.n=c.n WHERE t.state=$3`, func(r pgx.Rows) error {
+				var k key
+				t, err := readTask(r, &k.job, &k.n)
+				if err != nil {
+					return bad.Pass(store.NameOfTask(spell(k.job), int(k.n)), err)
+				}
+				tasks = append(tasks, t)
+				return nil
+			}, jobs, numbers, code)
 		})
 		if err != nil {
 			return fmt.Errorf("scan %s tasks: %w", state, err)
 		}
+		passed.Rows = append(passed.Rows, bad.Rows...)
 		for _, t := range tasks {
 			if !fn(t) {
 				return nil
 			}
 		}
 	}
-	return nil
+	return passed.Any()
 }
 
 // Ready is ReadyIn of all shards.

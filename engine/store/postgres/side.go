@@ -27,7 +27,28 @@ func (s *Store) Messages(ctx context.Context, now time.Time, limit int) ([]job.M
 // MessagesIn gives what is due, in the order of arrival among equal dates.
 func (s *Store) MessagesIn(ctx context.Context, in store.ShardSet, now time.Time, limit int) ([]job.Message, error) {
 	cond, args := inShards(in, now.UnixMilli(), limit)
-	return s.messages(ctx, "SELECT f, body FROM outbox WHERE due<=$1"+cond+" ORDER BY due, k LIMIT $2", args...)
+	var out []job.Message
+	var passed store.Unreadable
+	err := s.on(ctx, func(ctx context.Context, p *pgxpool.Pool) error {
+		out, passed.Rows = nil, nil
+		return all(ctx, p, "SELECT f, body, id FROM outbox WHERE due<=$1"+cond+" ORDER BY due, k LIMIT $2", func(r pgx.Rows) error {
+			var f int16
+			var body, id []byte
+			if err := r.Scan(&f, &body, &id); err != nil {
+				return err
+			}
+			var m job.Message
+			if err := decode(f, body, &m); err != nil {
+				return passed.Pass(store.NameOfMessage(string(id)), err)
+			}
+			out = append(out, m)
+			return nil
+		}, args...)
+	})
+	if err == nil {
+		err = passed.Any()
+	}
+	return out, err
 }
 
 func (s *Store) messages(ctx context.Context, text string, args ...any) (out []job.Message, err error) {

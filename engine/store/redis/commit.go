@@ -38,7 +38,7 @@ func cutFormat(text string) (format int64, body string, err error) {
 	head, body, _ := strings.Cut(text, " ")
 	format, err = strconv.ParseInt(head, 10, 64)
 	if err != nil {
-		return 0, "", fmt.Errorf("a row begins with %.20q, where its format number belongs", text)
+		return 0, "", fmt.Errorf("%w: it begins with %.20q, where its format number belongs", store.ErrUnreadable, text)
 	}
 	return format, body, nil
 }

@@ -34,7 +34,23 @@ func (s *Store) MessagesIn(ctx context.Context, in store.ShardSet, now time.Time
 	for i := range found {
 		found[i].text = found[i].text[numberWidth:]
 	}
-	return s.messages(ctx, found)
+	names, rows, err := s.messageRows(ctx, found)
+	if err != nil {
+		return nil, err
+	}
+	var out []job.Message
+	var passed store.Unreadable
+	for i, text := range rows {
+		var m job.Message
+		if err := decode(text, &m); err != nil {
+			if err := passed.Pass(store.NameOfMessage(names[i]), err); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		out = append(out, m)
+	}
+	return out, passed.Any()
 }
 
 // GivenUp gives messages that nobody tries any more.
@@ -46,25 +62,33 @@ func (s *Store) GivenUp(ctx context.Context, after string, limit int) ([]job.Mes
 	return s.messages(ctx, found)
 }
 
-// messages reads messages by their ids; those that are gone meanwhile are left out.
+// messages reads messages by their ids, all or none.
 func (s *Store) messages(ctx context.Context, of []item) ([]job.Message, error) {
+	_, rows, err := s.messageRows(ctx, of)
+	if err != nil {
+		return nil, err
+	}
+	return decodeAll[job.Message](rows)
+}
+
+// messageRows reads messages by their ids; those that are gone meanwhile are left out.
+func (s *Store) messageRows(ctx context.Context, of []item) (ids, rows []string, err error) {
 	cmds := make([]*goredis.StringCmd, len(of))
-	err := s.pipe(ctx, func(p goredis.Pipeliner) {
+	err = s.pipe(ctx, func(p goredis.Pipeliner) {
 		for i, it := range of {
 			bucket, _ := bucketOf(it.text)
 			cmds[i] = p.HGet(ctx, messagesKey(s.keys.shard(it.shard), bucket), it.text)
 		}
 	})
 	if err != nil {
-		return nil, fmt.Errorf("read messages: %w", err)
+		return nil, nil, fmt.Errorf("read messages: %w", err)
 	}
-	var rows []string
-	for _, c := range cmds {
-		if c.Err() == nil {
-			rows = append(rows, c.Val()[numberWidth:])
+	for i, c := range cmds {
+		if text := c.Val(); c.Err() == nil {
+			ids, rows = append(ids, of[i].text), append(rows, text[min(numberWidth, len(text)):])
 		}
 	}
-	return decodeAll[job.Message](rows)
+	return ids, rows, nil
 }
 
 // MessagesOf gives the messages of a job.

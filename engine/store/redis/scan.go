@@ -252,16 +252,20 @@ func (s *Store) ScanTasksIn(ctx context.Context, in store.ShardSet, state job.Ta
 	for shard := range in.Each {
 		shards = append(shards, shard)
 	}
+	var passed store.Unreadable
 	for part := range slices.Chunk(shards, scanAside) {
-		if on, err := s.scanSome(ctx, part, state, fn); err != nil || !on {
+		if on, err := s.scanSome(ctx, part, state, &passed, fn); err != nil || !on {
 			return err
 		}
 	}
-	return s.begin(ctx)
+	if err := s.begin(ctx); err != nil {
+		return err
+	}
+	return passed.Any()
 }
 
 // scanSome scans a few shards side by side; on is false when fn wants no more.
-func (s *Store) scanSome(ctx context.Context, shards []byte, state job.TaskState, fn func(job.Task) bool) (on bool, err error) {
+func (s *Store) scanSome(ctx context.Context, shards []byte, state job.TaskState, passed *store.Unreadable, fn func(job.Task) bool) (on bool, err error) {
 	list, count := openList, scanTasks
 	if !state.Open() {
 		list, count = allList, scanJobs
@@ -291,7 +295,10 @@ func (s *Store) scanSome(ctx context.Context, shards []byte, state job.TaskState
 			for _, text := range found[1:] {
 				t, err := parseTask(text)
 				if err != nil {
-					return false, fmt.Errorf("scan %s tasks: %w", state, err)
+					if err := passed.Pass(fmt.Sprintf("a %s task of a job in %s", state, s.keys.shard(shards[i])), err); err != nil {
+						return false, fmt.Errorf("scan %s tasks: %w", state, err)
+					}
+					continue
 				}
 				if !fn(t) {
 					return false, nil

@@ -117,6 +117,7 @@ func (s *Store) ScanTasks(ctx context.Context, state job.TaskState, fn func(job.
 	if err != nil {
 		return fmt.Errorf("scan %s tasks: %w", state, err)
 	}
+	var passed store.Unreadable
 	for page := range slices.Chunk(keys, scanPage) {
 		var tasks []job.Task
 		err := s.read(ctx, func(c *conn) error {
@@ -128,11 +129,11 @@ func (s *Store) ScanTasks(ctx context.Context, state job.TaskState, fn func(job.
 				if !ok {
 					continue // it changed meanwhile
 				}
-				t, err := readTask(r)
-				if err != nil {
+				if t, err := readTask(r); err == nil {
+					tasks = append(tasks, t)
+				} else if err := passed.Pass(nameOfTask(c, k), err); err != nil {
 					return err
 				}
-				tasks = append(tasks, t)
 			}
 			return nil
 		})
@@ -145,7 +146,16 @@ func (s *Store) ScanTasks(ctx context.Context, state job.TaskState, fn func(job.
 			}
 		}
 	}
-	return nil
+	return passed.Any()
+}
+
+// nameOfTask names a task by its key.
+func nameOfTask(c *conn, k int64) string {
+	r, ok, err := c.one("SELECT id FROM jobs WHERE seq=?", k>>jobBits)
+	if err != nil || !ok {
+		return fmt.Sprintf("task %d of the job in row %d", k&maxPart, k>>jobBits)
+	}
+	return store.NameOfTask(uuid(r.blob(0)), int(k&maxPart))
 }
 
 // Ready gives the next ids after the given one.

@@ -16,9 +16,20 @@ import (
 
 // Messages gives what is due, in the order of arrival among equal dates.
 func (s *Store) Messages(ctx context.Context, now time.Time, limit int) (out []job.Message, err error) {
+	var passed store.Unreadable
 	err = s.read(ctx, func(c *conn) error {
-		return c.each("SELECT f, body FROM outbox INDEXED BY outbox_due WHERE due<=? ORDER BY due, k LIMIT ?", decodeInto(&out), now.UnixMilli(), int64(limit))
+		return c.each("SELECT f, body, id FROM outbox INDEXED BY outbox_due WHERE due<=? ORDER BY due, k LIMIT ?", func(r row) error {
+			var m job.Message
+			if err := store.Decode(r.int(0), r.text(1), &m); err != nil {
+				return passed.Pass(store.NameOfMessage(r.text(2)), err)
+			}
+			out = append(out, m)
+			return nil
+		}, now.UnixMilli(), int64(limit))
 	})
+	if err == nil {
+		err = passed.Any()
+	}
 	return out, err
 }
 
