@@ -43,6 +43,7 @@ type doubts struct {
 	open    map[string]*doubt
 	shards  [job.Shards]int // open ones
 	bytes   int
+	most    int // of bytes; less in tests
 	full    atomic.Bool
 	echoes  map[string]time.Time // jobs whose doubt has ended, and when
 	last    string               // looked at in the last round
@@ -50,7 +51,7 @@ type doubts struct {
 }
 
 func newDoubts() *doubts {
-	return &doubts{open: map[string]*doubt{}, echoes: map[string]time.Time{}, changed: make(chan struct{}, 1)}
+	return &doubts{most: mostDoubtBytes, open: map[string]*doubt{}, echoes: map[string]time.Time{}, changed: make(chan struct{}, 1)}
 }
 
 func (d *doubts) add(c *job.Change) {
@@ -72,7 +73,7 @@ func (d *doubts) add(c *job.Change) {
 func (d *doubts) count(id string, n, bytes int) {
 	d.shards[job.ShardOf(id)] += n
 	d.bytes += bytes
-	d.full.Store(len(d.open) >= mostDoubts || d.bytes >= mostDoubtBytes)
+	d.full.Store(len(d.open) >= mostDoubts || d.bytes >= d.most)
 }
 
 // room refuses a change of a job that may only add to what is in doubt. away says that the
@@ -86,7 +87,7 @@ func (d *doubts) room(id string, away bool) error {
 	if d.shards[job.ShardOf(id)] == 0 && !away {
 		return nil
 	}
-	return &errAway{fmt.Sprintf("job %s: %d changes (%d bytes) wait for the store to tell whether they were done, and the limits are %d and %d: nothing was sent", id, len(d.open), d.bytes, mostDoubts, mostDoubtBytes)}
+	return &errAway{fmt.Sprintf("job %s: %d changes (%d bytes) wait for the store to tell whether they were done, and the limits are %d and %d: nothing was sent", id, len(d.open), d.bytes, mostDoubts, d.most)}
 }
 
 // of gives the change in doubt of a job; nil for its first.
