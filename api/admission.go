@@ -40,6 +40,7 @@ type backlog struct {
 	most   int64
 	seen   atomic.Int64
 	looked atomic.Int64 // when, in milliseconds
+	on     atomic.Bool  // somebody looks; it takes seconds with a store that does not answer
 }
 
 // admitCreate lets a start of a job in; leave must be called when it is done. With too large
@@ -61,12 +62,15 @@ func (s *Server) admitCreate(ctx context.Context) (leave func(), err error) {
 	return leave, nil
 }
 
-// waitingSteps gives the backlog as it was a moment ago; one request at a time looks.
+// waitingSteps gives the backlog as it was a moment ago; one request at a time looks, and none
+// while the store is away: a start that is refused then must not wait for what it is refused for.
 func (s *Server) waitingSteps(ctx context.Context) int64 {
-	now, last := s.clock.Now().UnixMilli(), s.backlog.looked.Load()
-	if now-last < lookEvery.Milliseconds() || !s.backlog.looked.CompareAndSwap(last, now) {
+	now := s.clock.Now().UnixMilli()
+	if now-s.backlog.looked.Load() < lookEvery.Milliseconds() || s.jobs.Away() || !s.backlog.on.CompareAndSwap(false, true) {
 		return s.backlog.seen.Load()
 	}
+	defer s.backlog.on.Store(false)
+	s.backlog.looked.Store(now)
 	counts, err := s.jobs.Counts(ctx)
 	if err != nil { // a store that can not be read will say so to the start itself
 		s.log.Debug("the backlog could not be counted", "error", err)

@@ -50,3 +50,34 @@ func TestABacklogHoldsStartsBack(t *testing.T) {
 	b.clock.Advance(lookEvery)
 	(<-answered).ok(t, http.StatusAccepted, nil)
 }
+
+// A store that does not answer keeps one start waiting for the backlog at most, and none when it
+// is known to be away.
+func TestTheBacklogOfAStoreThatIsAway(t *testing.T) {
+	b := newBench(t)
+	b.engine.counting = make(chan struct{})
+	first := make(chan answer, 1)
+	go func() { first <- b.as("client", "POST", start, `{}`) }()
+	<-b.engine.counting
+	for range 3 { // each would be the next to look
+		b.clock.Advance(lookEvery)
+		b.as("client", "POST", start, `{}`).ok(t, http.StatusAccepted, nil)
+	}
+	b.engine.counting <- struct{}{}
+	(<-first).ok(t, http.StatusAccepted, nil)
+	if n := b.engine.counted.Load(); n != 1 {
+		t.Errorf("the backlog was looked at %d times, want once", n)
+	}
+
+	b.engine.away = true
+	b.clock.Advance(lookEvery)
+	b.as("client", "POST", start, `{}`) // would wait for ever
+	if n := b.engine.counted.Load(); n != 1 {
+		t.Errorf("the backlog of a store that is away was looked at %d times", n-1)
+	}
+	b.engine.away, b.engine.counting = false, nil
+	b.as("client", "POST", start, `{}`).ok(t, http.StatusAccepted, nil)
+	if n := b.engine.counted.Load(); n != 2 {
+		t.Errorf("the backlog of a store that is back was not looked at: %d", n)
+	}
+}

@@ -33,6 +33,7 @@ const (
 	homeSeconds = 5 // until a page with live jobs loads itself again
 	jobSeconds  = 3
 	pageRecords = 500
+	pageResults = 100      // of branches, on the pages after the first
 	shownJSON   = 64 << 10 // bytes of a job's data on its page
 )
 
@@ -205,6 +206,7 @@ type jobPage struct {
 	Records                   []job.Record
 	Left                      int // records not shown
 	Initial, History, Results string
+	MoreResults               string // the way to the next page of them
 	Decisions                 []string
 	Message, Link             string
 	NoPicture                 string // why there is none
@@ -240,7 +242,16 @@ func (s *Server) readJobPage(c *fiber.Ctx, who *Client) (*jobPage, error) {
 		return nil, err
 	}
 	p.Left = int(j.Records) - len(p.Records)
-	p.Initial, p.History, p.Results = pretty(p.Job.InitialData), pretty(p.Job.StateHistory), pretty(p.Job.AggregationResults)
+	results, next := p.Job.AggregationResults, p.Job.ResultsNext
+	if after := c.Query("results"); after != "" {
+		if results, next, err = s.jobs.Results(c.UserContext(), j, after, pageResults); err != nil {
+			return nil, err
+		}
+	}
+	if next != "" {
+		p.MoreResults = "?" + url.Values{"results": {next}}.Encode()
+	}
+	p.Initial, p.History, p.Results = pretty(p.Job.InitialData), pretty(p.Job.StateHistory), pretty(results)
 	if !p.Ended {
 		p.Live = jobSeconds
 	}

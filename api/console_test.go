@@ -74,6 +74,13 @@ func TestSignIn(t *testing.T) {
 	if got := w.get("/jobs/" + id); got.status != http.StatusOK || !strings.Contains(got.body, "nobody polls for it") {
 		t.Errorf("job: %s", got)
 	}
+	b.engine.results = 5
+	if got := w.get("/jobs/" + id); !strings.Contains(got.body, "&#34;t3&#34;") || strings.Contains(got.body, "&#34;t4&#34;") || !strings.Contains(got.body, `href="?results=t3"`) {
+		t.Errorf("a job with many results: %s", got)
+	}
+	if got := w.get("/jobs/" + id + "?results=t3"); !strings.Contains(got.body, "&#34;t4&#34;") || strings.Contains(got.body, "More results") {
+		t.Errorf("its last results: %s", got)
+	}
 	other := b.browser()
 	other.send("/login", url.Values{"token": {"t-other"}})
 	if got := other.get("/jobs/" + id); got.status != http.StatusNotFound {

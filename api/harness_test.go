@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/fstest"
 	"time"
@@ -45,8 +46,12 @@ type fakeEngine struct {
 	retried  json.RawMessage
 	latest   bool
 	givenUp  []engine.Delivery
+	results  int   // of branches, of every job
 	events   int   // in every history; with more than one each has 100 KiB
 	cut      error // where every history ends
+	away     bool
+	counted  atomic.Int64  // calls of Counts
+	counting chan struct{} // holds them
 }
 
 var _ Engine = (*fakeEngine)(nil)
@@ -228,6 +233,9 @@ func (f *fakeEngine) View(ctx context.Context, id string) (*engine.View, error) 
 	v := &engine.View{ID: id, JobID: id, Blueprint: j.Blueprint, State: j.State, Status: j.Status, Client: j.Client.ID, Error: j.Error,
 		InitialData: json.RawMessage(`{"a":1}`), StateHistory: json.RawMessage(`{"note":"<script>alert(1)</script>"}`), ChildJobIDs: []string{},
 		CreatedAt: engine.Time(j.CreatedAt), UpdatedAt: engine.Time(j.UpdatedAt)}
+	if v.AggregationResults, v.ResultsNext, err = f.Results(ctx, j, "", 3); err != nil {
+		return nil, err
+	}
 	if j.Reason != "" {
 		v.ErrorMessage = &j.Reason
 	}
@@ -278,6 +286,27 @@ func (f *fakeEngine) History(_ context.Context, id string, take func([]engine.Hi
 		}
 	}
 	return f.cut
+}
+
+func (f *fakeEngine) Results(_ context.Context, _ *job.Job, after string, limit int) (json.RawMessage, string, error) {
+	from := 0
+	if after != "" {
+		if _, err := fmt.Sscanf(after, "t%d", &from); err != nil {
+			return nil, "", err
+		}
+	}
+	page := map[string]int{}
+	for from++; from <= f.results && len(page) < limit; from++ {
+		page[fmt.Sprintf("t%d", from)] = from
+	}
+	if len(page) == 0 {
+		return nil, "", nil
+	}
+	text, err := json.Marshal(page)
+	if from <= f.results {
+		return text, fmt.Sprintf("t%d", from-1), err
+	}
+	return text, "", err
 }
 
 func (f *fakeEngine) Ways(ctx context.Context, id string) ([]job.Record, error) {
@@ -334,7 +363,14 @@ func (f *fakeEngine) change(id string, status job.Status, state string) {
 	}
 }
 
+func (f *fakeEngine) Away() bool { return f.away }
+
 func (f *fakeEngine) Counts(context.Context) (map[job.Status]int64, error) {
+	f.counted.Add(1)
+	if f.counting != nil {
+		f.counting <- struct{}{} // the test sees that it has come
+		<-f.counting             // and lets it go on
+	}
 	if f.fail != nil {
 		return nil, f.fail
 	}

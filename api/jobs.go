@@ -69,7 +69,47 @@ func (s *Server) getJob(c *fiber.Ctx, who *Client) error {
 	if err != nil {
 		return err
 	}
+	if v.ResultsNext != "" { // where to get them says more than where they begin
+		v.ResultsNext = "/api/v1/jobs/" + j.ID + "/results?" + url.Values{"cursor": {v.ResultsNext}}.Encode()
+	}
 	return c.JSON(v)
+}
+
+// jobResults gives a page of the results of a job's branches; the next one is in the Link header.
+func (s *Server) jobResults(c *fiber.Ctx, who *Client) error {
+	j, err := s.visibleJob(c.UserContext(), c.Params("id"), who)
+	if err != nil {
+		return err
+	}
+	limit, err := limitOf(c)
+	if err != nil {
+		return err
+	}
+	page, next, err := s.jobs.Results(c.UserContext(), j, c.Query("cursor"), limit)
+	if err != nil {
+		return err
+	}
+	if next != "" {
+		c.Set(fiber.HeaderLink, "<"+c.Path()+"?"+url.Values{"cursor": {next}, "limit": {strconv.Itoa(limit)}}.Encode()+`>; rel="next"`)
+	}
+	if page == nil {
+		page = json.RawMessage("{}")
+	}
+	c.Set(fiber.HeaderContentType, fiber.MIMEApplicationJSON)
+	return c.Send(page)
+}
+
+// limitOf reads how many entries a page is to have.
+func limitOf(c *fiber.Ctx) (int, error) {
+	text := c.Query("limit")
+	if text == "" {
+		return 100, nil
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 || n > 1000 {
+		return 0, problem(codeBadRequest, "limit must be a whole number from 1 to 1000")
+	}
+	return n, nil
 }
 
 func (s *Server) jobWhy(c *fiber.Ctx, who *Client) error {
@@ -154,13 +194,9 @@ func (s *Server) page(c *fiber.Ctx, who *Client, status string) ([]*engine.View,
 		}
 		q.Status = append(q.Status, job.Status(one))
 	}
-	q.Limit = 100
-	if text := c.Query("limit"); text != "" {
-		n, err := strconv.Atoi(text)
-		if err != nil || n < 1 || n > 1000 {
-			return nil, problem(codeBadRequest, "limit must be a whole number from 1 to 1000")
-		}
-		q.Limit = n
+	var err error
+	if q.Limit, err = limitOf(c); err != nil {
+		return nil, err
 	}
 	q.Blueprint, q.Cursor = c.Query("blueprint"), c.Query("cursor")
 	if who.role == roleClient {

@@ -311,3 +311,39 @@ func TestFaultCodesHaveAStatus(t *testing.T) {
 		}
 	}
 }
+
+func TestResultsInPages(t *testing.T) {
+	b := newBench(t)
+	id := b.engine.add(job.Job{Status: job.Running, State: "start", Client: job.Client{ID: "ann"}})
+	var shown struct {
+		Results map[string]int `json:"aggregation_results"`
+		Next    *string        `json:"aggregation_results_next"`
+	}
+	b.engine.results = 3
+	b.as("client", "GET", "/api/v1/jobs/"+id, "").ok(t, http.StatusOK, &shown)
+	if len(shown.Results) != 3 || shown.Next != nil {
+		t.Errorf("a job with few results shows %+v", shown)
+	}
+	b.engine.results = 8
+	b.as("client", "GET", "/api/v1/jobs/"+id, "").ok(t, http.StatusOK, &shown)
+	if len(shown.Results) != 3 || shown.Next == nil || *shown.Next != "/api/v1/jobs/"+id+"/results?cursor=t3" {
+		t.Fatalf("a job with many results shows %+v", shown)
+	}
+	seen := shown.Results
+	for path := *shown.Next + "&limit=2"; path != ""; {
+		var page map[string]int
+		got := b.as("client", "GET", path, "")
+		got.ok(t, http.StatusOK, &page)
+		for id, n := range page {
+			seen[id] = n
+		}
+		path, _, _ = strings.Cut(strings.TrimPrefix(got.header.Get("Link"), "<"), ">")
+	}
+	if len(seen) != 8 {
+		t.Errorf("all pages have %v", seen)
+	}
+	b.as("client", "GET", "/api/v1/jobs/"+id+"/results?limit=0", "").want(t, http.StatusBadRequest, "bad_request")
+	b.as("client", "GET", "/api/v1/jobs/"+id+"/results?cursor=t8", "").ok(t, http.StatusOK, &map[string]int{})
+	foreign := b.engine.add(job.Job{ID: job.NewID(epoch, 7), Status: job.Running, State: "start", Client: job.Client{ID: "bob"}})
+	b.as("client", "GET", "/api/v1/jobs/"+foreign+"/results", "").want(t, http.StatusNotFound, "not_found")
+}

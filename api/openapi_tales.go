@@ -26,6 +26,7 @@ var tales = map[string]told{
 	"POST /api/v1/jobs/:id/redeliver":       {summary: "Send a job's webhook again", answer: "the delivery"},
 	"GET /api/v1/jobs/:id/history":          {summary: "Show what happened to a job, step by step", answer: "a list of records"},
 	"GET /api/jobs/:id/history":             {summary: "The history, at the original's path", answer: "a list of records"},
+	"GET /api/v1/jobs/:id/results":          {summary: "Show the results of a job's parallel branches; the header Link leads to the next page", query: "limit cursor", answer: `{task_id: {"status", "data", "task_type"}}`},
 	"GET /api/v1/jobs/:id/why":              {summary: "Say why a job is not moving, since when, and what can be done", answer: "reasons and commands"},
 	"GET /api/v1/jobs/:id/graph":            {summary: "Draw the way of a job", query: "format dark legend", answer: svgOrText, media: "image/svg+xml"},
 	"GET /api/v1/jobs/:id/events":           {summary: "Follow a job; the stream ends with it", answer: "server-sent events", media: "text/event-stream"},

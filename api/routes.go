@@ -53,6 +53,7 @@ func (s *Server) clientRoutes() []route {
 		{post, "/api/v1/jobs/:id/redeliver", keepers | atOwner, s.redeliver},
 		{get, "/api/v1/jobs/:id/history", everyone, s.jobHistory},
 		{get, "/api/jobs/:id/history", everyone, s.jobHistory},
+		{get, "/api/v1/jobs/:id/results", everyone, s.jobResults},
 		{get, "/api/v1/jobs/:id/why", everyone | atOwner, s.jobWhy},
 		{get, "/api/v1/jobs/:id/graph", everyone, s.jobGraph},
 		{get, "/api/v1/jobs/:id/events", everyone, s.jobEvents},

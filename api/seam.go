@@ -47,6 +47,7 @@ var _ Editions = (*blueprint.Catalog)(nil)
 type Reader interface {
 	Job(ctx context.Context, id string) (*job.Job, error)
 	View(ctx context.Context, id string) (*engine.View, error)
+	Results(ctx context.Context, j *job.Job, after string, limit int) (object json.RawMessage, next string, err error)
 	List(ctx context.Context, q store.Query) (jobs []*engine.View, next string, err error)
 	History(ctx context.Context, id string, take func([]engine.HistoryEvent) error) error
 	Records(ctx context.Context, id string, after int64) ([]job.Record, error)
@@ -59,6 +60,7 @@ type Reader interface {
 	StoreValue(ctx context.Context, blueprint, name string, initial map[string]json.RawMessage, key string) (entry engine.StoreEntry, ok bool, err error)
 	StoreEntries(ctx context.Context, blueprint, name string, initial map[string]json.RawMessage, from string, limit int) (entries []engine.StoreEntry, next string, err error)
 	Unreadable() int
+	Away() bool
 	AttemptsUsed(ctx context.Context, client string) (used int64, resets time.Time, err error)
 }
 

@@ -115,11 +115,9 @@ func (s *Server) readStore(c *fiber.Ctx) (*storePage, error) {
 	if err != nil {
 		return nil, err
 	}
-	limit := 100
-	if text := c.Query("limit"); text != "" {
-		if limit, err = strconv.Atoi(text); err != nil || limit < 1 || limit > 1000 {
-			return nil, problem(codeBadRequest, "limit must be a whole number from 1 to 1000")
-		}
+	limit, err := limitOf(c)
+	if err != nil {
+		return nil, err
 	}
 	from, err := base64.RawURLEncoding.DecodeString(c.Query("cursor"))
 	if err != nil {

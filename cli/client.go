@@ -220,6 +220,7 @@ type jobView struct {
 	} `json:"waiting"`
 	InitialData     json.RawMessage `json:"initial_data"`
 	StateHistory    json.RawMessage `json:"state_history"`
+	ResultsNext     string          `json:"aggregation_results_next"`
 	Children        []string        `json:"child_job_ids"`
 	CreatedAt       string          `json:"created_at"`
 	UpdatedAt       string          `json:"updated_at"`

@@ -143,6 +143,28 @@ func TestListShowsTheWayToTheNextPage(t *testing.T) {
 	}
 }
 
+func TestResultsAreShownInPages(t *testing.T) {
+	const page = "GET /api/v1/jobs/j/results?cursor=t1&limit=2"
+	f := &fake{
+		replies: map[string]string{
+			page:                 `{"t2": {"status": "success", "task_type": "pack", "data": {"n": 2}}}`,
+			"GET /api/v1/jobs/j": `{"id": "j", "status": "running", "current_state": "s", "aggregation_results": {}, "aggregation_results_next": "/api/v1/jobs/j/results?cursor=t1"}`,
+		},
+		headers: map[string]http.Header{page: {"Link": {`</api/v1/jobs/j/results?cursor=t2&limit=2>; rel="next"`}}},
+	}
+	url := f.start(t)
+	if got := orrery(t, "jobs", "get", "j", "--url", url, "--format", "json"); got.code != 0 || got.err != "there are more branch results than are shown: orrery jobs results j\n" {
+		t.Errorf("%+v", got)
+	}
+	got := orrery(t, "jobs", "results", "j", "--limit", "2", "--cursor", "t1", "--url", url)
+	if got.code != 0 || got.err != "more: --cursor t2\n" || !strings.Contains(got.out, `t2    pack  success  {"n": 2}`) {
+		t.Errorf("%+v", got)
+	}
+	if got := orrery(t, "jobs", "results", "j", "--limit", "0", "--url", url); got.code != 2 {
+		t.Errorf("%+v", got)
+	}
+}
+
 func TestSteeringSendsWhatItSays(t *testing.T) {
 	f := &fake{replies: map[string]string{
 		"POST /api/v1/jobs/j/cancel":  `{"status": "cancellation_request_accepted"}`,

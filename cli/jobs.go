@@ -13,6 +13,7 @@ type jobsCmd struct {
 	Migrate jobsMigrateCmd `cmd:"" help:"Move waiting jobs to the newest revision of their blueprint."`
 	Close   jobsCloseCmd   `cmd:"" help:"End a failed or quarantined job for good."`
 	History jobsHistoryCmd `cmd:"" help:"Show what happened to a job."`
+	Results jobsResultsCmd `cmd:"" help:"Show the results of a job's parallel branches."`
 }
 
 func (jobsCmd) Help() string { return "Example:\n  orrery jobs list --status failed" }

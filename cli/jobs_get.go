@@ -36,16 +36,19 @@ func (c *jobsGetCmd) Run(p *program) error {
 	if err != nil {
 		return err
 	}
-	if c.Format == "json" {
-		_, err = fmt.Fprintln(p.stdout, indented(raw))
-		return err
-	}
 	var j jobView
 	if err := decodeReply(raw, path, &j); err != nil {
 		return err
 	}
-	printJob(p.stdout, j)
-	return nil
+	if c.Format == "json" {
+		_, err = fmt.Fprintln(p.stdout, indented(raw))
+	} else {
+		printJob(p.stdout, j)
+	}
+	if j.ResultsNext != "" { // stdout would look like all there is
+		fmt.Fprintf(p.stderr, "there are more branch results than are shown: orrery jobs results %s\n", c.ID)
+	}
+	return err
 }
 
 // draw saves the job's picture.

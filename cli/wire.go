@@ -22,6 +22,7 @@ import (
 	"orrery/engine/blueprint"
 	"orrery/engine/clock"
 	"orrery/engine/historydb"
+	"orrery/engine/ledger"
 	"orrery/engine/observe"
 	"orrery/engine/sandbox"
 	"orrery/engine/scheduler"
@@ -44,7 +45,8 @@ type server struct {
 	listener  net.Listener
 	tls       *certificates // nil without TLS
 	store     store.Store
-	nodes     *nodes // nil: no other process can open the store
+	ledger    *ledger.Ledger // nil: none could be kept
+	nodes     *nodes         // nil: no other process can open the store
 	files     *files
 	databases *engine.Databases
 	dev       bool
@@ -86,7 +88,7 @@ func (s *server) join(ctx context.Context, how wiring) (err error) {
 		return err
 	}
 	guard.SetLoad(cfg.Limits.Job.Loading())
-	if s.catalog, err = openCatalog(ctx, cfg, log); err != nil {
+	if err = blueprintsFolder(cfg); err != nil {
 		return err
 	}
 	if s.store, err = openWhole(ctx, cfg.Store, log); err != nil {
@@ -94,6 +96,10 @@ func (s *server) join(ctx context.Context, how wiring) (err error) {
 	}
 	secret, err := clusterSecret(ctx, s.store)
 	if err != nil {
+		return err
+	}
+	s.openLedger(secret)
+	if s.catalog, err = openCatalog(ctx, cfg, log, s.ledger); err != nil {
 		return err
 	}
 	if s.nodes, err = s.newNodes(secret); err != nil {
@@ -165,7 +171,7 @@ func (s *server) newEngine() (*engine.Engine, error) {
 		Callers: cfg.Limits.CallSteps, Limits: cfg.Limits.Job,
 		Webhooks: s.outside.webhooks, Approvals: s.outside.approvals, PublicURL: s.publicURL(),
 		History: s.historySink(), Databases: s.databases, Files: s.files.kept, LocalFiles: s.files.local, FilesKept: filesKept(cfg), RevisionsKept: cfg.RevisionsKept,
-		Nodes: s.nodes.asEngine(),
+		Ledger: s.ledger, Nodes: s.nodes.asEngine(),
 	})
 }
 
@@ -209,6 +215,7 @@ func (s *server) run(ctx context.Context) error {
 	case <-ctx.Done():
 		s.log.Info("stopping; a second signal ends at once")
 	}
+	s.ledger.Stopping()
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownGrace)
 	defer cancel()
 	s.hub.Close()
@@ -236,6 +243,9 @@ func (s *server) close() {
 	}
 	if err := s.tracer.Close(context.Background()); err != nil {
 		s.log.Warn("tracing was not ended cleanly", "error", err)
+	}
+	if err := s.ledger.Close(); err != nil {
+		s.log.Warn("the ledger was not closed cleanly", "error", err)
 	}
 	if s.store != nil {
 		if err := s.store.Close(); err != nil {
@@ -291,16 +301,21 @@ func (s *server) listen() (net.Listener, error) {
 	return tls.NewListener(ln, &tls.Config{GetConfigForClient: s.tls.current}), nil
 }
 
-// openCatalog loads the blueprints. A bad file does not stop the start unless --strict.
-func openCatalog(ctx context.Context, cfg *config.Config, log *slog.Logger) (*blueprint.Catalog, error) {
+// blueprintsFolder refuses to go on without a folder of blueprints.
+func blueprintsFolder(cfg *config.Config) error {
 	info, err := os.Stat(cfg.BlueprintsDir)
 	if err == nil && !info.IsDir() {
-		return nil, &failure{line: fmt.Sprintf("%s is a file: name the folder that holds it (orrery dev DIR, BLUEPRINTS_DIR), or run it alone with orrery run", cfg.BlueprintsDir)}
+		return &failure{line: fmt.Sprintf("%s is a file: name the folder that holds it (orrery dev DIR, BLUEPRINTS_DIR), or run it alone with orrery run", cfg.BlueprintsDir)}
 	}
 	if err != nil {
-		return nil, &failure{line: fmt.Sprintf("there is no folder %s with blueprints: make it, or name another (orrery dev DIR, BLUEPRINTS_DIR)", cfg.BlueprintsDir)}
+		return &failure{line: fmt.Sprintf("there is no folder %s with blueprints: make it, or name another (orrery dev DIR, BLUEPRINTS_DIR)", cfg.BlueprintsDir)}
 	}
-	c, err := blueprint.LoadDir(ctx, cfg.BlueprintsDir, log)
+	return nil
+}
+
+// openCatalog loads the blueprints. A bad file does not stop the start unless --strict.
+func openCatalog(ctx context.Context, cfg *config.Config, log *slog.Logger, l *ledger.Ledger) (*blueprint.Catalog, error) {
+	c, err := blueprint.LoadDir(ctx, cfg.BlueprintsDir, log, blueprint.Noted(l, cfg.Limits.Job.StepEnds))
 	if err != nil {
 		return nil, err
 	}

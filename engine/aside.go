@@ -161,8 +161,10 @@ func (e *Engine) oneAside(ctx context.Context, wait bool) bool {
 		return false
 	}
 	inLine, err := e.stepAside(context.WithoutCancel(ctx), id)
+	e.atWork.ended(id)
 	if !inLine {
 		e.aside.done(id)
+		e.suspect.ended(id)
 	}
 	if e.aside.drained() {
 		e.ready.overflow()

@@ -72,7 +72,7 @@ func (e *Engine) askPerson(ctx context.Context, m *job.Message) (note func(conte
 
 // leaveToTheEnd keeps a request that may have been sent for the message that tells its end.
 func (e *Engine) leaveToTheEnd(ctx context.Context, m *job.Message) (note func(context.Context) error, err error) {
-	all, err := e.store.MessagesOf(ctx, m.JobID)
+	all, err := e.messagesOf(ctx, m.JobID)
 	if err != nil {
 		return nil, laterFor(err)
 	}
@@ -149,7 +149,7 @@ func outcomeOf(end job.ApprovalEnd) approval.Outcome {
 
 // requestRow finds the outbox row of a question, or nil.
 func (e *Engine) requestRow(ctx context.Context, id string, step int64) (*job.Message, error) {
-	all, err := e.store.MessagesOf(ctx, id)
+	all, err := e.messagesOf(ctx, id)
 	if err != nil {
 		return nil, err
 	}
@@ -304,7 +304,7 @@ func endIn(r *job.Record) *approval.Outcome {
 // when it is there now.
 func (e *Engine) resumeParked(ctx context.Context) error {
 	for after := ""; ; {
-		batch, err := e.store.GivenUp(ctx, after, outboxBatch)
+		batch, err := e.givenUp(ctx, after, outboxBatch)
 		if err != nil {
 			return fmt.Errorf("read the deliveries that were given up: %w", err)
 		}

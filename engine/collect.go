@@ -66,7 +66,7 @@ func (e *Engine) CollectRevisions(ctx context.Context) (dropped int, err error) 
 		}
 		return len(old) > 0
 	})
-	if err != nil {
+	if err != nil { // a job that can not be read may need any of them
 		return 0, fmt.Errorf("look for jobs that need a revision: %w", err)
 	}
 	for hash := range old {

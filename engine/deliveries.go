@@ -78,7 +78,7 @@ func (d Delivery) words() string {
 
 // outsideOf gives what is kept for the outside of a job.
 func (e *Engine) outsideOf(ctx context.Context, id string) ([]Delivery, error) {
-	all, err := e.store.MessagesOf(ctx, id)
+	all, err := e.messagesOf(ctx, id)
 	if err != nil {
 		return nil, err
 	}
@@ -93,7 +93,7 @@ func (e *Engine) outsideOf(ctx context.Context, id string) ([]Delivery, error) {
 
 // GivenUp lists deliveries that were given up, after the given id, at most limit.
 func (e *Engine) GivenUp(ctx context.Context, after string, limit int) ([]Delivery, error) {
-	all, err := e.store.GivenUp(ctx, after, limit)
+	all, err := e.givenUp(ctx, after, limit)
 	if err != nil {
 		return nil, err
 	}
@@ -110,7 +110,7 @@ func (e *Engine) Redeliver(ctx context.Context, id, by string) (int, error) {
 	if _, err := e.store.Job(ctx, id); err != nil {
 		return 0, faultFrom(err, id)
 	}
-	all, err := e.store.MessagesOf(ctx, id)
+	all, err := e.messagesOf(ctx, id)
 	if err != nil {
 		return 0, err
 	}

@@ -33,8 +33,14 @@ func (e *Engine) Task(ctx context.Context, jobID string, n int) (*job.Task, erro
 	return e.store.Task(ctx, jobID, n)
 }
 
+// progressText is how much of a report's message is kept, in bytes: a job may have a thousand.
+const progressText = 1 << 10
+
 // Progress keeps a worker's report.
 func (e *Engine) Progress(t job.Task, p store.Progress) {
+	if len(p.Message) > progressText {
+		p.Message = job.Clip(p.Message, progressText) + "…"
+	}
 	e.store.AddProgress(t.JobID, p)
 	e.watch.changed(t.JobID)
 }

@@ -28,10 +28,23 @@ func isDoubtful(err error) bool {
 	return err != nil
 }
 
-// wasDone looks whether a change is in the store.
+// wasDone looks whether a change is in the store, to stay: what is read there may be what a
+// failed sync left open, and only a sync that succeeds after it says that it is not lost.
 func (e *Engine) wasDone(ctx context.Context, c *job.Change) (bool, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookTimeout)
 	defer cancel()
+	done, err := e.isThere(ctx, c)
+	if err != nil || !done {
+		return false, err
+	}
+	if err := e.store.Sync(ctx); err != nil {
+		return false, fmt.Errorf("make what was found durable: %w", err)
+	}
+	return true, nil
+}
+
+// isThere looks for the records of a change.
+func (e *Engine) isThere(ctx context.Context, c *job.Change) (bool, error) {
 	first := c.Records[0].N // every change has one
 	var kept []job.Record
 	err := e.eachRecord(ctx, c.Job.ID, first-1, func(r *job.Record) (bool, error) {
@@ -116,15 +129,15 @@ func (e *Engine) takeUpJob(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	tasks, err := e.store.OpenTasks(ctx, id)
+	c := &job.Change{Job: *j, Fence: s.fence}
+	err = e.eachOpen(ctx, id, func(t *job.Task) error {
+		if _, held := e.cfg.Dispatcher.Has(id, t.N); !held && j.CancelAsked == nil {
+			c.Tasks = append(c.Tasks, *t)
+		}
+		return nil
+	})
 	if err != nil {
 		return err
-	}
-	c := &job.Change{Job: *j, Fence: s.fence}
-	for _, t := range tasks {
-		if _, held := e.cfg.Dispatcher.Has(id, t.N); !held && j.CancelAsked == nil {
-			c.Tasks = append(c.Tasks, t)
-		}
 	}
 	e.tell(c)
 	nudge(e.outbox)

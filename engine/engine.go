@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,6 +16,7 @@ import (
 	"orrery/engine/blueprint"
 	"orrery/engine/clock"
 	"orrery/engine/job"
+	"orrery/engine/ledger"
 	"orrery/engine/observe"
 	"orrery/engine/quota"
 	"orrery/engine/store"
@@ -61,6 +63,7 @@ type Config struct {
 	Webhooks  Webhooks                        // nil: webhook_url is refused
 	Approvals map[string]approval.Integration // by name; nil: nobody is asked, as in `orrery run`
 	PublicURL string                          // address of this server for people, without a slash at its end; "": links are left out
+	Ledger    *ledger.Ledger                  // what this process is at, for the next one; nil: a step that ends the process is run again at each start
 	Nodes     Nodes                           // where several engines share the store; nil: this one owns all of it
 }
 
@@ -113,6 +116,8 @@ type Engine struct {
 	hot     hotList
 	slow    slowList // handlers that take long
 	stuck   stuckList
+	atWork  atWork
+	suspect *suspects
 	callers stateSet // handlers that call the outside
 	loners  stateSet // of blueprints with data stores: handlers that read none
 	doubts  *doubts
@@ -145,9 +150,10 @@ func New(cfg Config) (*Engine, error) {
 	}
 	e := &Engine{
 		cfg: cfg.withDefaults(), store: cfg.Store, quota: quota.New(cfg.Store), local: !cfg.Store.Features().Shared, ready: newReadyList(), aside: newAsideLane(),
-		locks: newLocks(), submits: newLocks(), doubts: newDoubts(),
+		locks: newLocks(), submits: newLocks(), doubts: newDoubts(), suspect: newSuspects(),
 		timers: make(chan struct{}, 1), outbox: make(chan struct{}, 1), copies: make(chan struct{}, 1),
 	}
+	e.atWork.ledger = cfg.Ledger
 	e.world = worldOf(e)
 	var err error
 	if e.shards, err = newShards(cfg.Store, cfg.Nodes); err != nil {
@@ -174,6 +180,7 @@ func (e *Engine) Start(ctx context.Context) error {
 		return err
 	}
 	ctx, e.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	e.startSuspects(ctx)
 	for range e.cfg.Runners {
 		e.goes(func() { e.runSteps(ctx) })
 	}
@@ -267,26 +274,28 @@ func (e *Engine) takeUp(ctx context.Context, in store.ShardSet) error {
 // recoverCancels tells the workers again to stop what is being cancelled, and keeps its
 // queued tasks back: the program may have died before it did.
 func (e *Engine) recoverCancels(ctx context.Context, wakes []store.Wake) error {
+	var ids []string
 	for _, w := range wakes {
-		if w.Task != 0 { // a job that is being cancelled is due at the end of its grace
-			continue
+		if w.Task == 0 { // a job that is being cancelled is due at the end of its grace
+			ids = append(ids, w.JobID)
 		}
-		j, err := e.store.Job(ctx, w.JobID)
-		switch {
-		case errors.Is(err, store.ErrNotFound): // removed since
-			continue
-		case errors.Is(err, store.ErrUnreadable):
-			e.unread.note(e, "job "+w.JobID, err)
-			continue
-		case err != nil:
-			return fmt.Errorf("read job %s, which may be being cancelled: %w", w.JobID, err)
+	}
+	for some := range slices.Chunk(ids, cancelsAtOnce) {
+		jobs, err := e.store.Rows(ctx, some)
+		if err := e.pass(err); err != nil {
+			return fmt.Errorf("read the jobs that may be being cancelled: %w", err)
 		}
-		if j.CancelAsked != nil {
-			e.cfg.Dispatcher.AskCancel(j.ID)
+		for i := range jobs {
+			if jobs[i].CancelAsked != nil {
+				e.cfg.Dispatcher.AskCancel(jobs[i].ID)
+			}
 		}
 	}
 	return nil
 }
+
+// cancelsAtOnce is how many rows are read at once to find the jobs that are being cancelled.
+const cancelsAtOnce = 200
 
 // machine gives the rules for a job on one blueprint.
 func (e *Engine) machine(bp *blueprint.Blueprint) job.Machine {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -128,7 +129,7 @@ func checkInvariants(t *testing.T, r *rig, id string) {
 	if !bytes.Equal(sorted(t, b.history), sorted(t, data.History)) {
 		t.Errorf("I8: history folds to %s, state_history is %s", b.history, data.History)
 	}
-	if open, err := r.rows.OpenTasks(r.ctx, id); err != nil || len(open) != 0 {
+	if open, _, err := r.rows.OpenTasks(r.ctx, id, 0, 1000); err != nil || len(open) != 0 {
 		t.Errorf("open tasks of an ended job: %v, %v", open, err)
 	}
 	if queued, held := r.line.size(); queued+held != 0 {
@@ -244,6 +245,41 @@ func TestDoubtThatCanNotBeCleared(t *testing.T) {
 			}
 		}
 	}
+}
+
+// unsynced is a store whose syncs fail for a while, as on a disk that has lost a write.
+type unsynced struct {
+	store.Store
+	failing atomic.Bool
+}
+
+func (u *unsynced) Sync(ctx context.Context) error {
+	if u.failing.Load() {
+		return errors.New("sync the log: input/output error")
+	}
+	return u.Store.Sync(ctx)
+}
+
+// What a failed sync left open can be read, and may be gone with the power: nobody hears that
+// it was kept before a later sync has succeeded.
+func TestWhatIsReadAfterAFailedSyncIsNotAcknowledged(t *testing.T) {
+	faults := faultstore.New(memory.New())
+	disk := &unsynced{Store: faults}
+	r := newRig(t, func(c *Config) { c.Store = disk })
+	r.rows = faults.Store
+	disk.failing.Store(true)
+	faults.Fail(faultstore.Commit, 1, faultstore.After)
+	request := Request{Blueprint: "mixed", InitialData: json.RawMessage(`{}`), IdempotencyKey: "once"}
+	if id, _, err := r.Submit(r.ctx, request); err == nil {
+		t.Fatalf("job %s is accepted though no sync has succeeded since its commit", id)
+	}
+	disk.failing.Store(false)
+	id, _, err := r.Submit(r.ctx, request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	playMixed(t, r, id)
+	checkInvariants(t, r, id)
 }
 
 // A store that is full refuses for sure: the caller hears it, and nothing is in doubt.

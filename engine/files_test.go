@@ -4,8 +4,10 @@ import (
 	"context"
 	_ "embed"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -15,6 +17,7 @@ import (
 	"orrery/engine/blob/dir"
 	"orrery/engine/blueprint"
 	"orrery/engine/job"
+	"orrery/engine/store"
 )
 
 // This file tests task_files as scripts see it, and the sweep.
@@ -139,13 +142,13 @@ func TestTaskFiles(t *testing.T) {
 func TestTaskFilesLimits(t *testing.T) {
 	r := newFilesRig(t, func(c *Config) {
 		c.Limits = DefaultLimits()
-		c.Limits.Step.TextBytes = 100
+		c.Limits.Step.TextBytes = 1000
 	})
-	_, got := r.calls(map[string]string{"large": strings.Repeat("x", 101)}, []any{"read_text", "large"})
-	if got["kind"] != "too_large" || !strings.Contains(fmt.Sprint(got["message"]), "has 101 bytes, and a script reads at most 100") {
-		t.Errorf("a file of 101 bytes: %v", got)
+	_, got := r.calls(map[string]string{"large": strings.Repeat("x", 1001)}, []any{"read_text", "large"})
+	if got["kind"] != "too_large" || !strings.Contains(fmt.Sprint(got["message"]), "has 1001 bytes, and a script reads at most 1000") {
+		t.Errorf("a file of 1001 bytes: %v", got)
 	}
-	if _, got = r.calls(map[string]string{"large": strings.Repeat("x", 101)}, []any{"download", "large"}); got["value"] != "local:large" {
+	if _, got = r.calls(map[string]string{"large": strings.Repeat("x", 1001)}, []any{"download", "large"}); got["value"] != "local:large" {
 		t.Errorf("a download knows no such limit: %v", got)
 	}
 }
@@ -187,6 +190,67 @@ func TestTaskFilesTurnedOff(t *testing.T) {
 	if err != nil || !strings.Contains(string(v.StateHistory), `"off":true`) || !strings.Contains(string(v.StateHistory), "this server keeps no files") {
 		t.Errorf("without a folder: %+v, %v", v, err)
 	}
+}
+
+// stubborn are files of which some can not be removed.
+type stubborn struct {
+	blob.Store
+	job string
+}
+
+func (s stubborn) Delete(ctx context.Context, keys ...string) error {
+	if strings.HasPrefix(keys[0], blob.Folder(s.job)) {
+		return errors.New("operation not permitted")
+	}
+	return s.Store.Delete(ctx, keys...)
+}
+
+// blind is a store that can not read one job.
+type blind struct {
+	store.Store
+	job string
+}
+
+func (b blind) Job(ctx context.Context, id string) (*job.Job, error) {
+	if id == b.job {
+		return nil, errors.New("unexpected end of JSON input")
+	}
+	return b.Store.Job(ctx, id)
+}
+
+// One job whose row or files are damaged keeps nobody else's files.
+func TestSweepPassesOverWhatFails(t *testing.T) {
+	r := newFilesRig(t)
+	var ids []string
+	for range 3 {
+		id, _ := r.calls(map[string]string{"a": "1"}, []any{"exists", "a"})
+		ids = append(ids, id)
+	}
+	slices.Sort(ids) // the order of the sweep
+	r.clock.Advance(time.Hour + time.Second)
+	r.cfg.FilesKept = time.Hour
+	files, rows := r.cfg.Files, r.store
+	check := func(stays string) {
+		t.Helper()
+		n, err := r.Sweep(r.ctx)
+		if err == nil || !strings.Contains(err.Error(), stays) {
+			t.Errorf("swept %d folders, and says of job %s: %v", n, stays, err)
+		}
+	}
+	r.cfg.Files = stubborn{files, ids[0]}
+	check(ids[0])
+	if infos, err := files.List(r.ctx, blob.Folder(ids[1]), 9); err != nil || len(infos) != 0 {
+		t.Errorf("files of a job after one whose files can not be removed: %v (%v)", infos, err)
+	}
+	r.cfg.Files, r.Engine.store = files, blind{rows, ids[0]}
+	if _, err := files.Put(r.ctx, blob.Key(ids[2], "late"), strings.NewReader("x"), 1); err != nil {
+		t.Fatal(err)
+	}
+	check(ids[0])
+	if infos, err := files.List(r.ctx, blob.Folder(ids[2]), 9); err != nil || len(infos) != 0 {
+		t.Errorf("files of a job after one that can not be read: %v (%v)", infos, err)
+	}
+	r.Engine.store = rows
 }
 
 // Files go when their job has ended long enough ago; those of others stay.

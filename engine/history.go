@@ -79,18 +79,12 @@ func (e *Engine) History(ctx context.Context, id string, take func([]HistoryEven
 	if err != nil {
 		return err
 	}
-	open, err := e.store.OpenTasks(ctx, id)
-	if err != nil {
-		return err
-	}
-	for i := range open { // what is at a worker now has no record yet
-		if t := &open[i]; t.State == job.TaskLeased {
-			if err := take([]HistoryEvent{b.pickedUp(b.last, b.state, noteOfLease(t))}); err != nil {
-				return err
-			}
+	return e.eachOpen(ctx, id, func(t *job.Task) error {
+		if t.State != job.TaskLeased { // what is at a worker now has no record yet
+			return nil
 		}
-	}
-	return nil
+		return take([]HistoryEvent{b.pickedUp(b.last, b.state, noteOfLease(t))})
+	})
 }
 
 func noteOfLease(t *job.Task) *job.TaskNote {

@@ -51,15 +51,27 @@ type jobsView struct {
 
 var _ starlib.Jobs = jobsView{}
 
+// allResults are what a script sees of branches: all, or the name of the limit that they break.
+func (v jobsView) allResults(ctx context.Context, j *job.Job) (object json.RawMessage, next string, err error) {
+	all, err := v.e.gathered(ctx, j, v.e.cfg.Limits.Step.MemoryBytes)
+	if err != nil || len(all) == 0 {
+		return nil, "", err
+	}
+	object, err = resultsObject(all)
+	return object, "", err
+}
+
 // JobState gives a job as the API shows it. The job's own status is the one that its end
 // state will have when a failed task has decided it already (recipe 13).
 func (v jobsView) JobState(ctx context.Context, id string) (json.RawMessage, error) {
 	var view *View
 	var err error
 	if id == v.own.ID {
-		view, err = v.e.viewWith(ctx, v.own, v.data)
+		view, err = v.e.viewWith(ctx, v.own, v.data, v.allResults)
+	} else if j, data, fault := v.e.store.Load(ctx, id); fault == nil {
+		view, err = v.e.viewWith(ctx, j, data, v.allResults)
 	} else {
-		view, err = v.e.View(ctx, id)
+		err = faultFrom(fault, id)
 	}
 	if FaultCode(err) == NotFound {
 		return nil, nil

@@ -20,6 +20,8 @@ type Limits struct {
 	Depth  int   // sub-blueprints in sub-blueprints
 	Step   sandbox.Limits
 	Load   LoadLimits
+
+	StepEnds int // processes in a row that may end while they run one step, or load one file
 }
 
 // LoadLimits bounds what is loaded; see guard.LoadLimits for the meaning.
@@ -32,7 +34,7 @@ type LoadLimits struct {
 func DefaultLimits() Limits {
 	l := guard.DefaultLoad()
 	return Limits{
-		Streak: 1000, Steps: 100_000, Depth: 10, Step: sandbox.DefaultLimits(),
+		Streak: 1000, Steps: 100_000, Depth: 10, StepEnds: 3, Step: sandbox.DefaultLimits(),
 		Load: LoadLimits{FileBytes: l.FileBytes, Depth: l.Depth, Files: l.Files, Time: l.Time},
 	}
 }
@@ -45,7 +47,7 @@ func (l Limits) Loading() guard.LoadLimits {
 
 // LimitTable lists every limit of jobs, steps and loading, those of a step first.
 func LimitTable() []starlib.Limit[Limits] {
-	table := make([]starlib.Limit[Limits], 0, len(starlib.StepLimits)+7)
+	table := make([]starlib.Limit[Limits], 0, len(starlib.StepLimits)+8)
 	for _, f := range starlib.StepLimits {
 		table = append(table, starlib.Limit[Limits]{
 			Key: f.Key, Code: f.Code, Help: f.Help,
@@ -56,6 +58,7 @@ func LimitTable() []starlib.Limit[Limits] {
 		starlib.CountLimit("transitions", job.CodeTransitionLimit, "transitions of a job in a row without a wait", func(l *Limits) *int { return &l.Streak }),
 		starlib.CountLimit("job_steps", job.CodeStepLimit, "steps in a job's life", func(l *Limits) *int64 { return &l.Steps }),
 		starlib.CountLimit("sub_depth", job.CodeSubJobDepth, "sub-blueprints in each other", func(l *Limits) *int { return &l.Depth }),
+		starlib.CountLimit("step_ends", job.CodeStepEnded, "ends of the server's process, one after another, while it ran one step; then the step is not run again", func(l *Limits) *int { return &l.StepEnds }),
 		starlib.KiBLimit("source_kib", guard.CodeSource, "one blueprint file", func(l *Limits) *int { return &l.Load.FileBytes }),
 		starlib.CountLimit("load_depth", guard.CodeLoadDepth, "files that load each other", func(l *Limits) *int { return &l.Load.Depth }),
 		starlib.CountLimit("load_files", guard.CodeLoadFiles, "a file and all that it loads", func(l *Limits) *int { return &l.Load.Files }),

@@ -49,6 +49,7 @@ var breaches = map[string]breach{
 	"transitions":       {n: 7, says: []string{"7"}, other: endless},
 	"job_steps":         {n: 7, says: []string{"7"}, other: endless},
 	"sub_depth":         {n: 1, says: []string{"nested 2 deep", "the limit is 1"}, other: nested},
+	"step_ends":         {n: 1, says: []string{"ended once while this step ran", "life.star:", "it is not run again", "orrery jobs retry"}, other: endsOnce},
 	"source_kib":        {n: 1, says: []string{"has 2000 bytes", "is 1024", guard.CodeSource}, load: map[string]string{"main.star": "#" + strings.Repeat("x", 1999)}},
 	"load_depth":        {n: 2, says: []string{"at most 2 deep", "b.star would be one more", guard.CodeLoadDepth}, load: loads("main", "a", "b", "c")},
 	"load_files":        {n: 2, says: []string{"at most 2 files", "b.star would be one more", guard.CodeLoadFiles}, load: loads("main", "a", "b", "c")},

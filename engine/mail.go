@@ -137,7 +137,7 @@ func (e *Engine) join(ctx context.Context, id string, letters []*letter) (joined
 		if c == nil {
 			c = next
 		} else {
-			c = c.Then(next)
+			c.Take(next)
 		}
 		j, data = &c.Job, after(data, c)
 	}

@@ -107,7 +107,11 @@ func (e *Engine) moveOf(ctx context.Context, j *job.Job, by string) (*Move, job.
 		m.Outcome, m.Reason = MoveBusy, "a step of the job is due or runs: try again when it waits"
 		return m, nil, nil
 	}
-	open, err := e.store.OpenTasks(ctx, j.ID)
+	var open []job.Task
+	err = e.eachOpen(ctx, j.ID, func(t *job.Task) error { // with what is asked of them, and no more
+		open = append(open, job.Task{JobID: t.JobID, N: t.N, State: t.State, Type: t.Type, Branch: t.Branch, Into: t.Into, Transitions: t.Transitions})
+		return nil
+	})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -151,7 +155,7 @@ func (e *Engine) MigrateAll(ctx context.Context, name string, dry bool, by, curs
 	if err != nil {
 		return nil, "", faultFrom(err, "")
 	}
-	page, err := e.store.List(ctx, store.Query{Blueprint: name, Status: liveStatuses(), Limit: limit, Cursor: cursor})
+	page, err := e.list(ctx, store.Query{Blueprint: name, Status: liveStatuses(), Limit: limit, Cursor: cursor})
 	if err != nil {
 		return nil, "", faultFrom(err, "")
 	}
@@ -178,14 +182,19 @@ func (e *Engine) LiveRevisions(ctx context.Context, name string) (map[string]int
 		jobs[j.Revision]++
 		return true
 	})
-	return jobs, err
+	return jobs, e.pass(err)
 }
 
-// eachJob calls fn for every job of a list, until fn returns false.
+// eachJob calls fn for every job of a list, until fn returns false. *store.Unreadable names those
+// that can not be read, when fn was called for all others.
 func (e *Engine) eachJob(ctx context.Context, q store.Query, fn func(*job.Job) bool) error {
+	var passed store.Unreadable
 	for q.Limit = 1000; ; {
 		page, err := e.store.List(ctx, q)
-		if err != nil {
+		var rows *store.Unreadable
+		if errors.As(err, &rows) {
+			passed.Rows = append(passed.Rows, rows.Rows[:min(len(rows.Rows), max(unreadMost-len(passed.Rows), 0))]...)
+		} else if err != nil {
 			return err
 		}
 		for i := range page.Jobs {
@@ -194,7 +203,7 @@ func (e *Engine) eachJob(ctx context.Context, q store.Query, fn func(*job.Job) b
 			}
 		}
 		if q.Cursor = page.Cursor; q.Cursor == "" {
-			return nil
+			return passed.Any()
 		}
 	}
 }

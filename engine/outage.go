@@ -59,6 +59,9 @@ func (o *outage) refuses(now time.Time) bool {
 	return false
 }
 
+// Away reports that the store could not be reached a moment ago, as far as commits have shown.
+func (e *Engine) Away() bool { return e.outage.on.Load() }
+
 // admit refuses the start of a job while the store is away: it would only be one doubt more,
 // and its client would wait for nothing.
 func (e *Engine) admit(id string) error {

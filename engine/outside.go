@@ -86,6 +86,9 @@ func (f *flights) begin(m job.Message) (flies, free bool) {
 	if _, waits := f.waiting[m.ID]; waits {
 		delete(f.waiting, m.ID)
 		f.queues[to] = slices.DeleteFunc(f.queues[to], func(other job.Message) bool { return other.ID == m.ID })
+		if len(f.queues[to]) == 0 {
+			delete(f.queues, to)
+		}
 	}
 	return false, len(f.queues[to]) == 0 && f.take(m)
 }

@@ -428,3 +428,24 @@ func (r *rig) flying() bool {
 	defer r.flights.mu.Unlock()
 	return len(r.flights.flying) > 0
 }
+
+// A receiver for whom nothing waits takes no memory.
+func TestQueuesOfReceiversEnd(t *testing.T) {
+	var f flights
+	to := func(i int) job.Message { return job.Message{ID: fmt.Sprint(i), Kind: job.MsgWebhook, To: "http://one"} }
+	for i := range flyToOne {
+		if _, free := f.begin(to(i)); !free {
+			t.Fatalf("message %d finds no place", i)
+		}
+	}
+	last := to(flyToOne)
+	if f.wait(last) {
+		t.Fatal("one more finds a place")
+	}
+	f.mu.Lock()
+	f.to["one"]-- // a place is free, and the store brings the message again before it is taken
+	f.mu.Unlock()
+	if _, free := f.begin(last); !free || len(f.queues) != 0 || len(f.waiting) != 0 {
+		t.Errorf("it flies: %v, and %d queues are left", free, len(f.queues))
+	}
+}

@@ -47,7 +47,7 @@ func (e *Engine) lookAtParents(ctx context.Context, p *parentLooks) error {
 	if !p.due() {
 		return nil
 	}
-	page, err := e.store.List(ctx, store.Query{Status: []job.Status{job.WaitingSubJob}, Limit: parentsPage, Cursor: p.cursor})
+	page, err := e.list(ctx, store.Query{Status: []job.Status{job.WaitingSubJob}, Limit: parentsPage, Cursor: p.cursor})
 	if err != nil {
 		return err
 	}
@@ -67,6 +67,9 @@ func (e *Engine) lookAtParents(ctx context.Context, p *parentLooks) error {
 // is none. The message goes first: it is crossed out after the child is there, never before.
 func (e *Engine) lookAtChild(ctx context.Context, parent *job.Job) error {
 	starts, err := e.store.MessagesOf(ctx, parent.ID)
+	if errors.Is(err, store.ErrUnreadable) { // what can not be read may be the start of the child
+		return e.pass(err)
+	}
 	if err != nil {
 		return err
 	}

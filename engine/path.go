@@ -98,8 +98,13 @@ func (e *Engine) create(ctx context.Context, bp *blueprint.Blueprint, c job.Crea
 // step runs the step that is due in a job, in a place for pure steps. One that calls the
 // outside goes to the lane for those.
 func (e *Engine) step(ctx context.Context, id string) error {
+	apart := e.atWork.has(id) // it runs already, and the note is its own
 	aside, err := e.stepPure(ctx, id)
+	if !apart {
+		e.atWork.ended(id)
+	}
 	if !aside || err != nil {
+		e.suspect.ended(id)
 		return err
 	}
 	e.aside.push(id)
@@ -120,16 +125,16 @@ var errDeparted = errors.New("the step calls the outside")
 // decide runs the handler on what the job is now. A pure run ends with errDeparted at the
 // first call of the outside, and the handler's state is remembered.
 func (e *Engine) decide(ctx context.Context, bp *blueprint.Blueprint, j *job.Job, data store.Data, t *turn, pure bool) (job.Decided, error) {
-	var results []job.Result
-	if p, ok := bp.Place(j.State); ok && p.Aggregator {
-		var err error
-		if results, err = e.store.Results(ctx, j.ID, j.Group); err != nil {
-			return job.Decided{}, err
-		}
+	if alone := e.suspect.isTried(j.ID); alone || e.atWork.careful.Load() {
+		e.atWork.step(bp, j, alone)
+	}
+	results, tooMany, err := e.joined(ctx, bp, j)
+	if err != nil {
+		return job.Decided{}, err
 	}
 	ctx, span, own := e.traceStep(ctx, bp, j)
 	d := sandbox.Run(ctx, sandbox.Step{
-		Blueprint: bp, Job: own, Initial: data.Initial, History: data.History, Results: results,
+		Blueprint: bp, Job: own, Initial: data.Initial, History: data.History, Results: results, TooMany: tooMany, Watcher: &e.atWork,
 		Host: e.hostFor(j, data, t), Limits: e.cfg.Limits.Step, Logger: e.cfg.Log, Retries: e.cfg.MaxRetries, Pure: pure,
 	})
 	if sandbox.Departed(d.Failure) {
@@ -170,26 +175,29 @@ func (e *Engine) applyIn(ctx context.Context, j job.Job, data store.Data, bp *bl
 	}
 	e.traceTasks(ev, c)
 	all := c
+	if !e.atWork.has(c.Job.ID) { // else it is noted by the step that runs, and for longer
+		defer e.atWork.ended(c.Job.ID)
+	}
 	if c.Fence = s.fence; s.owned {
 		all = e.together(ctx, bp, c, data, t)
 	}
 	err = e.commit(ctx, all, data, t)
 	if len(all.Reads)+len(all.Writes) > 0 && len(c.Reads)+len(c.Writes) == 0 && errors.Is(err, store.ErrConflict) {
-		return e.commit(ctx, c, data, nil) // what only the added steps read may be to blame
+		return e.commit(ctx, c, data, nil) // what only the steps read that c does not hold may be to blame
 	}
 	return err
 }
 
 // together runs the steps that a change makes due before it is committed, so that one
 // commit carries them all: an ordinary job takes half the commits that way. Steps that are
-// slow, would have to wait for data stores or join branches run by themselves.
+// slow or suspected, would have to wait for data stores or join branches run by themselves.
 func (e *Engine) together(ctx context.Context, bp *blueprint.Blueprint, c *job.Change, data store.Data, t *turn) *job.Change {
 	if bp == nil || bp.Revision != c.Job.Revision { // the change itself moved the job to another
 		return c
 	}
 	for range stepsTogether {
 		p, _ := bp.Place(c.Job.State)
-		if !c.Job.Ready || p.Aggregator || e.slow.has(bp, c.Job.State) || e.callers.has(bp, c.Job.State) || !t.takeSoon(ctx) {
+		if !c.Job.Ready || c.Job.Ends != nil || e.suspect.isBlamed(c.Job.ID) || p.Aggregator || e.slow.has(bp, c.Job.State) || e.callers.has(bp, c.Job.State) || !t.takeSoon(ctx) {
 			return c
 		}
 		data = after(data, c)
@@ -203,7 +211,11 @@ func (e *Engine) together(ctx context.Context, bp *blueprint.Blueprint, c *job.C
 			return c
 		}
 		e.traceTasks(event, next)
-		c = c.Then(next)
+		if len(next.Reads)+len(next.Writes) > 0 { // see applyIn
+			c = c.Then(next)
+		} else {
+			c.Take(next)
+		}
 	}
 	return c
 }

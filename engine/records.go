@@ -11,11 +11,31 @@ import (
 // over a megabyte, and a job a hundred thousand of them.
 
 const (
+	tasksPage   = 1000     // open tasks that are read at once, fewer where they are long
 	newestFirst = 8        // records that are looked at first for the newest
 	newestBytes = 8 << 20  // of records; where they hold more, fewer are given
 	shortBytes  = 16 << 10 // of what a handler logged and did, in a short record
 	shortTasks  = 100      // dispatched by a step, in a short record
 )
+
+// eachOpen calls fn for the open tasks of a job in order, with no more than a page of them in
+// memory: there may be ten thousand, and their params are long.
+func (e *Engine) eachOpen(ctx context.Context, id string, fn func(*job.Task) error) error {
+	for after, more := 0, true; more; {
+		page, further, err := e.store.OpenTasks(ctx, id, after, tasksPage)
+		if err != nil {
+			return err
+		}
+		for i := range page {
+			if err := fn(&page[i]); err != nil {
+				return err
+			}
+			after = page[i].N
+		}
+		more = further && len(page) > 0
+	}
+	return nil
+}
 
 // Ways gives all records of a job with no more than what tells where it went. Fault: not_found.
 func (e *Engine) Ways(ctx context.Context, id string) (all []job.Record, err error) {

@@ -88,3 +88,39 @@ func TestRestartWithTheStoreAway(t *testing.T) {
 		t.Errorf("stopping what did not start: %v", err)
 	}
 }
+
+// The rows of what is due are read many at once when shards are taken up, and one that can not
+// be read keeps nobody from being told.
+func TestRestartReadsDueJobsManyAtOnce(t *testing.T) {
+	rows := memory.New()
+	faults := faultstore.New(rows)
+	r := newRig(t, func(c *Config) { c.Store = faults })
+	id := r.begin("group", `{}`)
+	task := r.take()
+	if err := r.Cancel(r.ctx, id, "ann"); err != nil {
+		t.Fatal(err)
+	}
+	var naps []string
+	for range 3 * cancelsAtOnce {
+		naps = append(naps, r.submit("nap", `{"seconds": 5}`))
+	}
+	r.settle()
+	rows.GarbleJob(naps[cancelsAtOnce])
+	before := faults.Calls()
+	r.reboot()
+	after := faults.Calls()
+	if one, many := after[faultstore.Job]-before[faultstore.Job], after[faultstore.Rows]-before[faultstore.Rows]; one > 0 || many != 4 {
+		t.Errorf("%d rows were read one by one, and %d times many at once, want 0 and 4", one, many)
+	}
+	if !r.line.wasTold(task) {
+		t.Error("the worker is not told to stop")
+	}
+	if r.Unreadable() != 1 {
+		t.Errorf("%d unreadable rows are counted, want 1", r.Unreadable())
+	}
+	faults.Fail(faultstore.Rows, 2, faultstore.Before)
+	r.boot(r.cfg)
+	if err := r.recover(r.ctx); err == nil {
+		t.Error("jobs that could not be read for another reason were passed over")
+	}
+}

@@ -132,6 +132,23 @@ func TestViewShowsProgressAndResults(t *testing.T) {
 	}
 }
 
+func TestAListCarriesNoLongErrors(t *testing.T) {
+	r := newRig(t)
+	id := r.begin("work", `{}`)
+	r.answer(r.take(), Outcome{Status: "failure", Error: &job.Error{Code: job.CodeInvalidInput, Message: "bad", Details: strings.Repeat("d", 60<<10)}})
+	v, err := r.View(r.ctx, id)
+	if err != nil || v.Error == nil || v.Error.Details == nil {
+		t.Fatalf("the job itself is shown as %+v, %v", v, err)
+	}
+	page, _, err := r.List(r.ctx, store.Query{Limit: 1})
+	if err != nil || len(page) != 1 || page[0].Error == nil || page[0].Error.Message != "bad" || page[0].Error.Details != nil {
+		t.Errorf("in a list it is %+v, %v", page[0].Error, err)
+	}
+	if j := r.job(id); j.Error.Details == nil {
+		t.Error("the row has lost its details")
+	}
+}
+
 func TestList(t *testing.T) {
 	r := newRig(t)
 	first, second := r.begin("straight", `{}`), r.begin("ask", `{}`)

@@ -200,6 +200,15 @@ func (e *Engine) due(ctx context.Context, id string, s stay) (*job.Job, store.Da
 	if err != nil || !j.Ready {
 		return nil, data, nil, err
 	}
+	if held, again := e.suspect.holds(j); held {
+		if again {
+			e.ready.push(id)
+		}
+		return nil, data, nil, nil
+	}
+	if j.Ends != nil && j.Ends.Count >= e.cfg.Limits.StepEnds && j.Step+1 >= j.Ends.Step { // the last end came before it was due
+		return nil, data, nil, e.apply(ctx, *j, data, nil, e.processEnd(ctx, j, lastEnd(j)), s)
+	}
 	bp, err := e.cfg.Blueprints.AtRevision(ctx, j.Revision, j.Blueprint)
 	if !final(err) {
 		return nil, data, nil, err

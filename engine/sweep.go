@@ -16,6 +16,9 @@ import (
 const (
 	sweepEvery = 10 * time.Minute
 	sweepBatch = 1000 // folders or files that are asked for at once
+
+	// sweepMissed ends a round: the files of so many jobs in a row could not be removed.
+	sweepMissed = 32
 )
 
 // runSweep sweeps until ctx ends: at the start, and then every ten minutes.
@@ -52,32 +55,50 @@ func (e *Engine) Sweep(ctx context.Context) (jobs int, err error) {
 	return jobs + copies, errors.Join(err, copiesErr)
 }
 
-func (e *Engine) sweepStore(ctx context.Context, files blob.Store, kept time.Duration) (swept int, err error) {
+// sweepStore passes over jobs that can not be read or whose files can not be removed, and gives
+// the first such error: one of them must not keep the files of all that come after it.
+func (e *Engine) sweepStore(ctx context.Context, files blob.Store, kept time.Duration) (swept int, failed error) {
 	before := e.cfg.Clock.Now().Add(-kept)
+	missed := 0 // in a row
 	for after := ""; ; {
 		ids, err := files.Jobs(ctx, after, sweepBatch)
 		if err != nil || len(ids) == 0 {
-			return swept, err
+			return swept, errors.Join(failed, err)
 		}
 		for _, id := range ids {
 			if after = id; !validJob(id) {
 				continue
 			}
-			j, err := e.store.Job(ctx, id)
+			due, err := e.sweepJob(ctx, files, id, before)
+			if err != nil && failed == nil {
+				failed = fmt.Errorf("files of job %s: %w", id, err)
+			}
 			switch {
-			case errors.Is(err, store.ErrNotFound):
-				continue
-			case err != nil:
-				return swept, err
-			case !j.Status.Terminal() || j.EndedAt == nil || j.EndedAt.After(before):
-				continue
+			case err == nil && due:
+				swept++
+				missed = 0
+			case due:
+				missed++
 			}
-			if err := removeAll(ctx, files, id); err != nil {
-				return swept, fmt.Errorf("files of job %s: %w", id, err)
+			if missed == sweepMissed || isAway(err) || ctx.Err() != nil {
+				return swept, failed
 			}
-			swept++
 		}
 	}
+}
+
+// sweepJob removes the files of a job that is due, as it ended before a date.
+func (e *Engine) sweepJob(ctx context.Context, files blob.Store, id string, before time.Time) (due bool, err error) {
+	j, err := e.store.Job(ctx, id)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return false, nil
+	case err != nil:
+		return false, err
+	case !j.Status.Terminal() || j.EndedAt == nil || j.EndedAt.After(before):
+		return false, nil
+	}
+	return true, removeAll(ctx, files, id)
 }
 
 func validJob(id string) bool {

@@ -293,7 +293,7 @@ func TestGroupWithAFailedBranch(t *testing.T) {
 	if queued, held := r.line.size(); queued+held != 0 {
 		t.Errorf("%d queued and %d at workers after the end", queued, held)
 	}
-	if results, err := r.rows.Results(r.ctx, id, 1); err != nil || len(results) != 1 {
+	if results, _, err := r.rows.Results(r.ctx, id, 1, "", 10); err != nil || len(results) != 1 {
 		t.Errorf("results %v, %v: what succeeded stays", results, err)
 	}
 }
@@ -337,7 +337,7 @@ func TestBranchReturnsAtItsDeadline(t *testing.T) {
 	}
 	r.pass(seconds(2)) // a retry would be due
 	j := r.is(id, job.WaitingParallel, "start")
-	open, err := r.rows.OpenTasks(r.ctx, id)
+	open, _, err := r.rows.OpenTasks(r.ctx, id, 0, 1000)
 	if err != nil || len(open) != j.Wait.Open || j.Wait.Open != 1 {
 		t.Errorf("%d tasks are open, the job counts %d, want 1 (%v)", len(open), j.Wait.Open, err)
 	}

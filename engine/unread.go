@@ -1,10 +1,12 @@
 package engine
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"sync"
 
+	"orrery/engine/job"
 	"orrery/engine/store"
 )
 
@@ -32,6 +34,23 @@ func (e *Engine) pass(err error) error {
 		e.unread.note(e, r.Name, r.Err)
 	}
 	return nil
+}
+
+// The readings of many rows that pass over what can not be read.
+
+func (e *Engine) list(ctx context.Context, q store.Query) (store.Page, error) {
+	p, err := e.store.List(ctx, q)
+	return p, e.pass(err)
+}
+
+func (e *Engine) messagesOf(ctx context.Context, jobID string) ([]job.Message, error) {
+	all, err := e.store.MessagesOf(ctx, jobID)
+	return all, e.pass(err)
+}
+
+func (e *Engine) givenUp(ctx context.Context, after string, limit int) ([]job.Message, error) {
+	all, err := e.store.GivenUp(ctx, after, limit)
+	return all, e.pass(err)
 }
 
 func (l *unreadList) note(e *Engine, name string, err error) {

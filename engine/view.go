@@ -24,6 +24,7 @@ type View struct {
 	InitialData        json.RawMessage `json:"initial_data,omitempty"`
 	StateHistory       json.RawMessage `json:"state_history,omitempty"`
 	AggregationResults json.RawMessage `json:"aggregation_results,omitempty"`
+	ResultsNext        string          `json:"aggregation_results_next,omitempty"` // set when others follow: the task id after which they begin
 	ErrorMessage       *string         `json:"error_message"`
 	Error              *job.Error      `json:"error"`
 	Client             string          `json:"client"`
@@ -94,18 +95,26 @@ func (e *Engine) View(ctx context.Context, id string) (*View, error) {
 	if err != nil {
 		return nil, faultFrom(err, id)
 	}
-	return e.viewWith(ctx, j, data)
+	return e.viewWith(ctx, j, data, e.firstResults)
 }
 
+// firstResults are those that a view holds; ResultsNext says where the others begin.
+func (e *Engine) firstResults(ctx context.Context, j *job.Job) (object json.RawMessage, next string, err error) {
+	return e.Results(ctx, j, "", resultsMost)
+}
+
+// resultsOf reads the branch results that a view shows.
+type resultsOf func(ctx context.Context, j *job.Job) (object json.RawMessage, next string, err error)
+
 // viewWith gives a job's view from its row and data as they are at hand.
-func (e *Engine) viewWith(ctx context.Context, j *job.Job, data store.Data) (v *View, err error) {
+func (e *Engine) viewWith(ctx context.Context, j *job.Job, data store.Data, results resultsOf) (v *View, err error) {
 	id := j.ID
 	v = viewOf(j)
 	v.InitialData, v.StateHistory = orEmpty(data.Initial), orEmpty(data.History)
 	if v.StateHistory, err = e.withProgress(ctx, id, v.StateHistory); err != nil {
 		return nil, err
 	}
-	if v.AggregationResults, err = e.results(ctx, j); err != nil {
+	if v.AggregationResults, v.ResultsNext, err = results(ctx, j); err != nil {
 		return nil, err
 	}
 	children, err := e.store.Children(ctx, id)
@@ -149,30 +158,11 @@ func (e *Engine) withProgress(ctx context.Context, id string, history json.RawMe
 	return job.Merge(history, job.Object([]job.Field{{Key: "progress_updates", Value: body}}))
 }
 
-// results gives the last parallel group's results as scripts see them, or nil.
-func (e *Engine) results(ctx context.Context, j *job.Job) (json.RawMessage, error) {
-	if j.Group == 0 {
-		return nil, nil
-	}
-	results, err := e.store.Results(ctx, j.ID, j.Group)
-	if err != nil || len(results) == 0 {
-		return nil, err
-	}
-	fields := make([]job.Field, len(results))
-	for i, r := range results {
-		body, err := json.Marshal(map[string]any{"status": r.Status, "data": r.Data, "task_type": r.Type})
-		if err != nil {
-			return nil, err
-		}
-		fields[i] = job.Field{Key: r.TaskID, Value: body}
-	}
-	return job.Object(fields), nil
-}
-
-// List gives jobs, newest first, without their data, and the next page's cursor. Fault:
+// List gives jobs, newest first, without their data and what explains their errors at length,
+// and the next page's cursor. A page of long rows is short. Fault:
 // bad_request for a cursor that no page gave.
 func (e *Engine) List(ctx context.Context, q store.Query) ([]*View, string, error) {
-	page, err := e.store.List(ctx, q)
+	page, err := e.list(ctx, q)
 	if errors.Is(err, store.ErrCursor) {
 		return nil, "", &Fault{BadRequest, fmt.Sprintf("%q is no cursor of an earlier page: take the one in its Link header, or leave it out for the newest jobs", q.Cursor), err}
 	}
@@ -182,6 +172,11 @@ func (e *Engine) List(ctx context.Context, q store.Query) ([]*View, string, erro
 	views := make([]*View, len(page.Jobs))
 	for i := range page.Jobs {
 		views[i] = viewOf(&page.Jobs[i])
+		if failed := views[i].Error; failed != nil { // details and backtrace may be longer than all the rest
+			short := *failed
+			short.Details, short.Trace = nil, ""
+			views[i].Error = &short
+		}
 	}
 	return views, page.Cursor, nil
 }

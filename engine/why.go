@@ -52,6 +52,7 @@ func (e *Engine) Why(ctx context.Context, id string) (*Why, error) {
 		}
 		w.advise(j)
 	}
+	e.isSuspect(j, w)
 	w.Details = append(w.Details, e.unread.of(id)...)
 	if err := w.deliveries(ctx, e, j); err != nil {
 		return nil, err
@@ -107,21 +108,20 @@ func (w *Why) advise(j *job.Job) {
 
 // explainTasks tells for each open task where it is.
 func (e *Engine) explainTasks(ctx context.Context, j *job.Job, w *Why) error {
-	tasks, err := e.store.OpenTasks(ctx, j.ID)
+	const shown = 20
+	tasks, more, err := e.store.OpenTasks(ctx, j.ID, 0, shown)
 	if err != nil {
 		return err
 	}
-	const shown = 20
-	for i, t := range tasks {
-		if i == shown {
-			w.Details = append(w.Details, fmt.Sprintf("and %d more open tasks", len(tasks)-shown))
-			break
-		}
+	for _, t := range tasks {
 		w.Details = append(w.Details, e.whereIs(t))
 		if t.State == job.TaskLeased && !t.Branch {
 			w.Since, w.Until = Time(t.LeasedAt), timePtr(t.Due)
 			w.Reason = fmt.Sprintf("task %q is at worker %s, which has not answered yet", t.Type, t.Worker)
 		}
+	}
+	if more {
+		w.Details = append(w.Details, fmt.Sprintf("and %d more open tasks", j.Wait.Open-len(tasks))) // only branches are so many
 	}
 	return nil
 }

@@ -25,14 +25,13 @@ func jsonDumps(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple
 		return nil, err
 	}
 	account := guard.Of(thread)
-	text, err := encode(v, "x", account.Limits().TextBytes, account.Limits().Depth, CodeText)
-	if err == nil {
-		err = account.Text(b.Name(), 4*len(text)) // a character of two bytes becomes six
+	var text json.RawMessage
+	text, err := encodeText(thread, b.Name(), v)
+	if err != nil {
+		return nil, err
 	}
-	if err == nil {
-		err = account.Work(thread, len(text)/8)
-	}
-	if err == nil && sorted { // a member takes 48 bytes, and at least five of the text
+	err = account.Text(b.Name(), 4*len(text)) // a character of two bytes becomes six
+	if err == nil && sorted {                 // a member takes 48 bytes, and at least five of the text
 		if err = account.Alloc(12 * len(text)); err == nil {
 			err = account.Work(thread, len(text)) // what stands deep is moved once a level
 		}

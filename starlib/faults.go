@@ -165,6 +165,12 @@ func catch(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kw
 		return nil, err
 	}
 	kind, message, details := KindError, err.Error(), starlark.Value(starlark.None)
+	if err := account.Work(thread, 200); err != nil { // an error knows all calls that led to it
+		return nil, err
+	}
+	if err := account.Text(b.Name(), len(message)); err != nil {
+		return nil, err
+	}
 	var raised *Raised
 	var host *HostError
 	switch {
@@ -177,6 +183,11 @@ func catch(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kw
 		kind = KindUnavailable
 	default:
 		kind = languageKind(message)
+		if kind == "AttributeError" { // a near one was sought among all names
+			if err := account.Work(thread, 4*guard.MaxFields); err != nil {
+				return nil, err
+			}
+		}
 	}
 	return caught(thread, false, starlark.None, record("kind", starlark.String(kind), "message", starlark.String(message), "details", details))
 }

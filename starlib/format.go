@@ -56,10 +56,20 @@ func formatValue(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tup
 	if err := account.Text(b.Name(), need); err != nil {
 		return nil, err
 	}
-	if s, ok := v.(starlark.String); ok { // its characters are counted
-		if err := account.Work(thread, len(s)/32); err != nil {
-			return nil, err
+	work := 16 + max(l.precision, 0)/4
+	switch v := v.(type) {
+	case starlark.String: // its characters are counted
+		work += len(v) / 32
+	case starlark.Float:
+		work += guard.FloatWork(v)
+	case starlark.Int:
+		if _, small := v.Int64(); !small {
+			n := v.BigInt().BitLen() / 3
+			work += n * n >> 14
 		}
+	}
+	if err := account.Work(thread, work); err != nil {
+		return nil, err
 	}
 	text, err := l.write(thread, v)
 	if err != nil {

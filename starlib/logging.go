@@ -102,7 +102,7 @@ func logMessage(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tupl
 	}
 	for _, kv := range kwargs {
 		if k := string(kv[0].(starlark.String)); k != "exc_info" && k != "extra" && k != "stack_info" {
-			return nil, fmt.Errorf("%s: unexpected keyword argument %q", b.Name(), k)
+			return nil, fmt.Errorf("%s: unexpected keyword argument %q", b.Name(), job.Clip(k, MaxName))
 		}
 	}
 	text, ok := starlark.AsString(args[0])
@@ -115,7 +115,7 @@ func logMessage(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tupl
 	if len(args) > 1 {
 		formatted, err := guard.Binary(thread, percent, starlark.String(text), args[1:])
 		if err != nil {
-			return nil, fmt.Errorf("%s: %q: %w", b.Name(), text, err)
+			return nil, fmt.Errorf("%s: %q: %w", b.Name(), job.Clip(text, MaxName), err)
 		}
 		text, _ = starlark.AsString(formatted)
 	}

@@ -29,7 +29,7 @@ func readLimits(call string, v starlark.Value) (l Limits, err error) {
 			return l, err
 		}
 		if f <= 0 {
-			return l, fmt.Errorf("%s: limits[%q] is %s; it must be more than 0", call, name, guard.Show(x, 40))
+			return l, fmt.Errorf("%s: limits[%s] is %s; it must be more than 0", call, guard.Show(k, 40), guard.Show(x, 40))
 		}
 		known := false
 		for _, limit := range StepLimits {

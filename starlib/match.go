@@ -70,7 +70,7 @@ func (m *matchValue) which(b *starlark.Builtin, args starlark.Tuple, kwargs []st
 	} else if i, err := starlark.AsInt32(group); err == nil && i >= 0 && i < len(m.at)/2 {
 		return i, nil
 	}
-	return 0, fmt.Errorf("%s: the pattern has no group %s", b.Name(), group)
+	return 0, fmt.Errorf("%s: the pattern has no group %s", b.Name(), guard.Show(group, 80))
 }
 
 func matchGroup(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {

@@ -12,6 +12,7 @@ import (
 	"go.starlark.net/starlark"
 	"go.starlark.net/starlarkstruct"
 
+	"orrery/starlib/border"
 	"orrery/starlib/guard"
 )
 
@@ -36,13 +37,9 @@ func jsonEncode(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tupl
 	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "x", &v, "indent?", &indent); err != nil {
 		return nil, err
 	}
-	account := guard.Of(thread)
-	text, err := encode(v, "x", account.Limits().TextBytes, account.Limits().Depth, CodeText)
-	if err == nil {
-		err = account.Text(b.Name(), len(text))
-	}
+	text, err := encodeText(thread, b.Name(), v)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", b.Name(), err)
+		return nil, err
 	}
 	if indent <= 0 {
 		return starlark.String(text), nil
@@ -50,6 +47,27 @@ func jsonEncode(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tupl
 	pretty := starlark.NewBuiltin(b.Name(), jsonIndent)
 	return starlark.Call(thread, pretty, starlark.Tuple{starlark.String(text)},
 		[]starlark.Tuple{{starlark.String("indent"), starlark.String(strings.Repeat(" ", min(indent, 16)))}})
+}
+
+// encodeText writes a value as a text of the script, and charges it.
+func encodeText(thread *starlark.Thread, call string, v starlark.Value) ([]byte, error) {
+	account := guard.Of(thread)
+	text, err := encode(v, "x", account.Limits().TextBytes, account.Limits().Depth, CodeText)
+	n := len(text)
+	var fault *border.Fault
+	if errors.As(err, &fault) {
+		n = fault.Done
+	}
+	if late := account.Work(thread, n/3); late != nil {
+		return nil, late
+	}
+	if err == nil {
+		err = account.Text(call, n)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", call, err)
+	}
+	return text, nil
 }
 
 // jsonIndent is the language's own. Each line begins with the prefix and as many indents as
@@ -90,10 +108,18 @@ func jsonDecode(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tupl
 	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "x", &text, "default?", &none); err != nil {
 		return nil, err
 	}
+	if err := guard.Of(thread).Work(thread, len(text)/3); err != nil {
+		return nil, err
+	}
 	v, err := decode(thread, []byte(text), "x")
 	var limit *LimitError
 	if errors.As(err, &limit) {
 		return nil, err
+	}
+	if err != nil { // it names every step to the place
+		if late := guard.Of(thread).Work(thread, 500); late != nil {
+			return nil, late
+		}
 	}
 	if strings.TrimSpace(text) == "" {
 		err = fmt.Errorf("x: not valid JSON: the text is empty")
@@ -116,9 +142,80 @@ func timeModule() *starlarkstruct.Module {
 	for name, v := range startime.Module.Members {
 		m.Members[name] = v
 	}
+	m.Members["is_valid_timezone"] = starlark.NewBuiltin("is_valid_timezone", isZone)
+	m.Members["parse_duration"] = starlark.NewBuiltin("parse_duration", parseDuration)
+	m.Members["parse_time"] = starlark.NewBuiltin("parse_time", parseTime)
 	m.Members["now"] = starlark.NewBuiltin("now", timeNow)
 	m.Members["time"] = starlark.NewBuiltin("time", timeSeconds)
 	return m
+}
+
+// maxTimeText is how long the text of a time may be, or its layout: an error quotes both,
+// with up to four bytes for one.
+const maxTimeText = 4 << 10
+
+// timeText refuses a text that is too long to be a time.
+func timeText(thread *starlark.Thread, call string, texts ...string) error {
+	for _, s := range texts {
+		if len(s) > maxTimeText {
+			return &LimitError{Code: CodeText, Text: fmt.Sprintf("%s: the text of a time, and its format, have at most %d bytes, and this has %d", call, maxTimeText, len(s))}
+		}
+		if err := guard.Of(thread).Work(thread, len(s)/8); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// isZone, parseTime and parseDuration are the language's own, with zones read once and texts
+// of a bounded length.
+func isZone(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	var name string
+	if err := starlark.UnpackPositionalArgs(b.Name(), args, kwargs, 1, &name); err != nil {
+		return nil, err
+	}
+	_, err := guard.Zone(thread, name)
+	var limit *LimitError
+	if errors.As(err, &limit) {
+		return nil, err
+	}
+	return starlark.Bool(err == nil), nil
+}
+
+func parseTime(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	text, format, zone := "", time.RFC3339, "UTC"
+	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "x", &text, "format?", &format, "location?", &zone); err != nil {
+		return nil, err
+	}
+	if err := timeText(thread, b.Name(), text, format); err != nil {
+		return nil, err
+	}
+	if err := guard.Of(thread).Alloc(256); err != nil { // a zone of its own when the text has one
+		return nil, err
+	}
+	in, err := guard.Zone(thread, zone)
+	if err != nil {
+		return nil, err
+	}
+	t, err := time.ParseInLocation(format, text, in)
+	if err != nil {
+		return nil, err
+	}
+	return startime.Time(t), nil
+}
+
+func parseDuration(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	var v starlark.Value
+	if err := starlark.UnpackPositionalArgs(b.Name(), args, kwargs, 1, &v); err != nil {
+		return nil, err
+	}
+	if s, ok := starlark.AsString(v); ok {
+		if err := timeText(thread, b.Name(), s); err != nil {
+			return nil, err
+		}
+	}
+	var d startime.Duration
+	return d, d.Unpack(v)
 }
 
 func (s *Scope) fixedNow() time.Time {

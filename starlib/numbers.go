@@ -34,6 +34,9 @@ func round(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kw
 			return nil, fmt.Errorf("%s: ndigits is %s; it must be a small whole number", b.Name(), guard.Show(digits, 80))
 		}
 		places = max(-400, min(400, n))
+		if err := guard.Of(thread).Work(thread, 20+max(places, 0)/2); err != nil {
+			return nil, err
+		}
 	}
 	switch x := x.(type) {
 	case starlark.Int:

@@ -132,7 +132,7 @@ func drawShuffle(thread *starlark.Thread, r *rand.Rand, call string, args starla
 	if err := starlark.UnpackArgs(call, args, kwargs, "list", &list); err != nil {
 		return nil, err
 	}
-	if err := guard.Of(thread).Work(thread, list.Len()); err != nil {
+	if err := guard.Of(thread).Work(thread, 2*list.Len()); err != nil {
 		return nil, err
 	}
 	for i := list.Len() - 1; i > 0; i-- {

@@ -29,7 +29,7 @@ const (
 	maxPatternBytes = 16 << 10
 )
 
-func pattern(call, text string) (*expression, error) {
+func pattern(thread *starlark.Thread, call, text string) (*expression, error) {
 	compiled.Lock()
 	re, ok := compiled.m[text]
 	compiled.Unlock()
@@ -39,7 +39,7 @@ func pattern(call, text string) (*expression, error) {
 	if len(text) > maxPatternBytes {
 		return nil, fmt.Errorf("%s: the pattern has %d bytes; the limit is %d", call, len(text), maxPatternBytes)
 	}
-	re, err := compileExpression(call, text)
+	re, err := compileExpression(thread, call, text)
 	if err != nil {
 		return nil, err
 	}
@@ -90,7 +90,7 @@ func reModule() *starlarkstruct.Module {
 			if !ok {
 				return nil, fmt.Errorf("%s: the pattern is %s; it must be text", b.Name(), args[0].Type())
 			}
-			re, err := pattern(b.Name(), text)
+			re, err := pattern(thread, b.Name(), text)
 			if err != nil {
 				return nil, err
 			}
@@ -100,12 +100,12 @@ func reModule() *starlarkstruct.Module {
 	return m
 }
 
-func compilePattern(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+func compilePattern(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	var text string
 	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "pattern", &text); err != nil {
 		return nil, err
 	}
-	re, err := pattern(b.Name(), text)
+	re, err := pattern(thread, b.Name(), text)
 	if err != nil {
 		return nil, err
 	}
@@ -166,7 +166,7 @@ func finder(before, after string) regexpCall {
 		}
 		if before != "" {
 			var err error
-			if re, err = pattern(call, before+re.String()+after); err != nil {
+			if re, err = pattern(thread, call, before+re.String()+after); err != nil {
 				return nil, err
 			}
 		}

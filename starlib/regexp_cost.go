@@ -37,7 +37,24 @@ type expression struct {
 	size int
 }
 
-func compileExpression(call, text string) (*expression, error) {
+// What a pattern takes when it is compiled, in bytes: a script may keep it after the cache
+// has let go of it. A class of Unicode has some 700 ranges.
+const (
+	patternBytes     = 4 << 10
+	instructionBytes = 160
+	classBytes       = 12 << 10
+)
+
+func compileExpression(thread *starlark.Thread, call, text string) (*expression, error) {
+	account := guard.Of(thread)
+	classes := strings.Count(text, `\p`) + strings.Count(text, `\P`)
+	ranges := foldedRanges(text)
+	if err := account.Work(thread, 100+16*len(text)+1000*classes+50_000*ranges); err != nil {
+		return nil, err
+	}
+	if err := account.Alloc(patternBytes + 16*len(text) + classBytes*classes + 8*classBytes*ranges); err != nil {
+		return nil, err
+	}
 	tree, err := syntax.Parse(text, syntax.Perl)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w (patterns are RE2: no lookaround, no backreferences)", call, err)
@@ -49,11 +66,37 @@ func compileExpression(call, text string) (*expression, error) {
 	if groups := tree.MaxCap(); groups > maxGroups {
 		return nil, &LimitError{Code: CodeElements, Text: fmt.Sprintf("%s: a pattern has at most %d groups, and this has %d; write (?:x) for a group that nobody reads", call, maxGroups, groups)}
 	}
+	if err := account.Work(thread, 8*size); err != nil {
+		return nil, err
+	}
+	if err := account.Alloc(instructionBytes * size); err != nil {
+		return nil, err
+	}
 	re, err := regexp.Compile(text)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w (patterns are RE2: no lookaround, no backreferences)", call, err)
 	}
 	return &expression{Regexp: re, size: size}, nil
+}
+
+var foldsCase = regexp.MustCompile(`\(\?[a-zA-Z-]*i`)
+
+// foldedRanges counts the ranges such as [a-\x{ffff}] of a pattern that does not tell upper
+// case from lower: each of their characters is looked at, which takes some 2 ms.
+func foldedRanges(text string) int {
+	if !foldsCase.MatchString(text) {
+		return 0
+	}
+	n := 0
+	for i := 0; i+1 < len(text); i++ {
+		switch {
+		case text[i] == '-' && (text[i+1] >= 0x80 || text[i+1] == '\\'):
+			n++
+		case text[i] == '\\': // it takes the next character's meaning away
+			i++
+		}
+	}
+	return n
 }
 
 // patternSize counts up to a little more than the limit.
@@ -89,7 +132,7 @@ func (re *expression) search(thread *starlark.Thread, call, text string) error {
 	account := guard.Of(thread)
 	steps := re.price(text) / (8 * 128)
 	if re.size > quickSize {
-		steps *= 16
+		steps *= 24
 	}
 	err := account.Work(thread, steps)
 	if err == nil {

@@ -17,7 +17,7 @@ import (
 
 func compile(t *testing.T, text string) *expression {
 	t.Helper()
-	re, err := compileExpression("test", text)
+	re, err := compileExpression(new(starlark.Thread), "test", text)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -26,7 +26,7 @@ func compile(t *testing.T, text string) *expression {
 
 func TestGroupsAreBounded(t *testing.T) {
 	compile(t, strings.Repeat("(a?)", maxGroups))
-	_, err := compileExpression("search", strings.Repeat("(a?)", 3333))
+	_, err := compileExpression(new(starlark.Thread), "search", strings.Repeat("(a?)", 3333))
 	var limit *LimitError
 	if !errors.As(err, &limit) || limit.Code != CodeElements || !strings.Contains(limit.Text, "at most 100 groups, and this has 3333") {
 		t.Errorf("3333 groups: %v", err)
@@ -100,7 +100,7 @@ func TestLongSearchesAreStopped(t *testing.T) {
 // TestPatternsAreForgotten: the cache of all runs is bounded by what it holds.
 func TestPatternsAreForgotten(t *testing.T) {
 	for i := range 60 {
-		if _, err := pattern("test", strings.Repeat("x{900}", 5)+strconv.Itoa(i)); err != nil {
+		if _, err := pattern(new(starlark.Thread), "test", strings.Repeat("x{900}", 5)+strconv.Itoa(i)); err != nil {
 			t.Fatal(err)
 		}
 	}

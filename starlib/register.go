@@ -10,6 +10,7 @@ import (
 	"go.starlark.net/starlark"
 	"go.starlark.net/syntax"
 
+	"orrery/engine/job"
 	"orrery/starlib/border"
 	"orrery/starlib/guard"
 	"orrery/starlib/when"
@@ -118,7 +119,27 @@ func newBlueprint(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tu
 		}
 	}
 	r.Blueprints = append(r.Blueprints, d)
-	return d, nil
+	return d, registered(thread, blueprintBytes)
+}
+
+// What a blueprint, a handler and a condition take for good, in bytes, beside their texts:
+// what is built of them is looked at from all sides.
+const (
+	blueprintBytes = 8 << 10
+	handlerBytes   = 2 << 10
+	conditionBytes = 1 << 10
+)
+
+// maxCondition is how long the text of a condition may be, in bytes.
+const maxCondition = 16 << 10
+
+// registered charges what a file's top level declares: it stays as long as the program.
+func registered(thread *starlark.Thread, bytes int) error {
+	account := guard.Of(thread)
+	if err := account.Work(thread, bytes/4); err != nil {
+		return err
+	}
+	return account.Alloc(bytes)
 }
 
 // callPosition gives where the script called the builtin.
@@ -132,6 +153,9 @@ func callPosition(thread *starlark.Thread) syntax.Position {
 }
 
 func (d *Declared) addStore(call, name string, v starlark.Value) error {
+	if err := nameFault(call, "the name of a data store", name); err != nil {
+		return err
+	}
 	if _, twice := d.Stores[name]; twice {
 		return fmt.Errorf("%s: the data store %q is there already", call, name)
 	}
@@ -246,7 +270,7 @@ func handlerFor(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tupl
 		}
 		r.Status = text
 	}
-	return decorate(b, r)
+	return decorate(thread, b, r)
 }
 
 func aggregatorFor(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
@@ -254,10 +278,10 @@ func aggregatorFor(thread *starlark.Thread, b *starlark.Builtin, args starlark.T
 	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "state", &r.State); err != nil {
 		return nil, err
 	}
-	return decorate(b, r)
+	return decorate(thread, b, r)
 }
 
-func decorate(b *starlark.Builtin, r *Registration) (starlark.Value, error) {
+func decorate(thread *starlark.Thread, b *starlark.Builtin, r *Registration) (starlark.Value, error) {
 	d, err := receiver(b)
 	if err != nil {
 		return nil, err
@@ -269,7 +293,7 @@ func decorate(b *starlark.Builtin, r *Registration) (starlark.Value, error) {
 		return nil, err
 	}
 	d.Open = append(d.Open, r)
-	return &decorator{of: d, r: r}, nil
+	return &decorator{of: d, r: r}, registered(thread, handlerBytes)
 }
 
 func addDataStore(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
@@ -294,7 +318,7 @@ func renderGraph(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, k
 		return nil, err
 	}
 	if !slices.Contains(renderFormats, r.Format) {
-		return nil, fmt.Errorf("%s: unknown format %q; it is one of %s", b.Name(), r.Format, strings.Join(renderFormats, ", "))
+		return nil, fmt.Errorf("%s: unknown format %q; it is one of %s", b.Name(), job.Clip(r.Format, MaxName), strings.Join(renderFormats, ", "))
 	}
 	d, err := receiver(b)
 	if err != nil {
@@ -329,7 +353,7 @@ func (d *decorator) Attr(name string) (starlark.Value, error) {
 }
 
 // whenCondition gives the same registration with a condition.
-func whenCondition(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+func whenCondition(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	var v starlark.Value
 	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "condition", &v); err != nil {
 		return nil, err
@@ -343,6 +367,12 @@ func whenCondition(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple,
 	}
 	switch c := v.(type) {
 	case starlark.String:
+		if len(c) > maxCondition {
+			return nil, &LimitError{Code: CodeText, Text: fmt.Sprintf("when: a condition has at most %s, and this has %d bytes", guard.Size(maxCondition), len(c))}
+		}
+		if err := registered(thread, conditionBytes+64*len(c)); err != nil {
+			return nil, err
+		}
 		expr, err := when.Compile(string(c))
 		if err != nil {
 			return nil, err
@@ -360,7 +390,7 @@ func whenCondition(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple,
 }
 
 // CallInternal registers the function and gives it back.
-func (d *decorator) CallInternal(_ *starlark.Thread, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+func (d *decorator) CallInternal(thread *starlark.Thread, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	var v starlark.Value
 	if err := starlark.UnpackPositionalArgs(d.Name(), args, kwargs, 1, &v); err != nil {
 		return nil, err
@@ -374,6 +404,9 @@ func (d *decorator) CallInternal(_ *starlark.Thread, args starlark.Tuple, kwargs
 	}
 	if d.r.Fn != nil {
 		return nil, fmt.Errorf("%s: the function %s is registered with it already", d.Name(), d.r.Fn.Name())
+	}
+	if err := guard.Of(thread).Work(thread, len(d.of.Open)/8); err != nil {
+		return nil, err
 	}
 	d.r.Fn = fn
 	for i, open := range d.of.Open {

@@ -26,6 +26,7 @@ type Scope struct {
 	Initial json.RawMessage // an object
 	History json.RawMessage // an object
 	Results []job.Result
+	TooMany *LimitError // why the results are not in Results
 	Chart   job.Chart
 	Stores  map[string]map[string]json.RawMessage // initial values of the blueprint's stores
 	Host    Host
@@ -175,6 +176,9 @@ func (s *Scope) stateHistory() (starlark.Value, error) {
 func (s *Scope) aggregation() (starlark.Value, error) {
 	if s.results != nil {
 		return s.results, nil
+	}
+	if s.TooMany != nil {
+		return nil, s.TooMany
 	}
 	all := starlark.NewDict(len(s.Results))
 	for _, r := range s.Results {

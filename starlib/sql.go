@@ -6,7 +6,9 @@ import (
 	"time"
 
 	"go.starlark.net/starlark"
+
 	"go.starlark.net/starlarkstruct"
+	"orrery/engine/job"
 
 	"orrery/starlib/border"
 )
@@ -78,7 +80,7 @@ func sqlConnect(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tupl
 		return nil, err
 	}
 	if s.Host.Databases == nil {
-		return nil, fmt.Errorf("%s(%q): no database has been named here; the operator does it in the section [sql] of orrery.toml, or by SQL_DATABASE_%s", b.Name(), name, upper(name))
+		return nil, fmt.Errorf("%s(%q): no database has been named here; the operator does it in the section [sql] of orrery.toml, or by SQL_DATABASE_%s", b.Name(), job.Clip(name, MaxName), upper(job.Clip(name, MaxName)))
 	}
 	db, err := Call(s, HostCall{Name: b.Name(), Kind: Reads}, func(ctx context.Context) (Database, error) {
 		return s.Host.Databases.Open(ctx, name)

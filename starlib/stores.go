@@ -67,7 +67,7 @@ func (d *dataStores) Attr(name string) (starlark.Value, error) {
 	}
 	initial, ok := d.s.Stores[name]
 	if !ok {
-		known := strings.Join(d.AttrNames(), ", ")
+		known, name := strings.Join(d.AttrNames(), ", "), job.Clip(name, MaxName)
 		if known == "" {
 			known = "it has none; write bp.add_data_store(" + fmt.Sprintf("%q", name) + ", {})"
 		}

@@ -52,7 +52,7 @@ func surfaceValues(t *testing.T) map[string]starlark.HasAttrs {
 		}
 		return v.(starlark.HasAttrs)
 	}
-	re, err := pattern("", "(a)")
+	re, err := pattern(new(starlark.Thread), "", "(a)")
 	if err != nil {
 		t.Fatal(err)
 	}

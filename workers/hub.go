@@ -100,6 +100,8 @@ type Hub struct {
 	skilled     map[string]map[*worker]struct{} // task type -> registered workers that have it
 	served      map[string]bool                 // types that a real worker ever took a task of
 	kinds       map[string]*ability
+	said        int              // bytes that the workers say about themselves: see room.go
+	gone        []string         // forgotten to make room; their rows are still to be removed
 	byJob       map[string]*load // what the hub has of each job
 	known       int              // entries
 	queues      map[string]*queue

@@ -63,8 +63,10 @@ func (h *Hub) Poll(ctx context.Context, c Caller, query url.Values, hold time.Du
 		return nil, ErrUnauthorized
 	}
 	hold = min(hold, MaxHold)
-	if s, err := strconv.ParseFloat(query.Get("timeout"), 64); err == nil && s > 0 && s < hold.Seconds() {
-		hold = time.Duration(s * float64(time.Second))
+	if text := query.Get("timeout"); text != "" {
+		if s, err := strconv.ParseFloat(text, 64); err == nil && s > 0 && s < hold.Seconds() {
+			hold = time.Duration(s * float64(time.Second))
+		}
 	}
 	end := h.clock.Now().Add(hold)
 	timer := h.clock.NewTimer(hold)

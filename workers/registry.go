@@ -53,6 +53,7 @@ func (h *Hub) load(rows map[string]json.RawMessage) {
 			continue
 		}
 		w := h.worker(id)
+		h.note(w, byRegistration, len(body))
 		w.known, w.age, w.version, w.seen, w.saved = true, r.Age, r.Version, r.Seen, r.Seen
 		w.namesAvailable, w.results = r.NamesAvailable, r.Results
 		r.Registration.ID = id
@@ -111,7 +112,12 @@ func (h *Hub) Register(ctx context.Context, c Caller, body []byte) ([]byte, erro
 		return nil, ErrUnauthorized
 	}
 	h.mu.Lock()
+	if err := h.room(reg.ID, byRegistration, len(body)); err != nil {
+		h.mu.Unlock()
+		return nil, err
+	}
 	w := h.worker(reg.ID)
+	h.note(w, byRegistration, len(body))
 	var lost []loss
 	if c.Age == protocol.AgeA {
 		lost = lossesOf(w, "its worker started anew: it registered again")
@@ -150,6 +156,10 @@ func (h *Hub) Heartbeat(ctx context.Context, c Caller, body []byte) ([]byte, err
 		h.meetOthers(ctx)
 	}
 	h.mu.Lock()
+	if err := h.room(id, byHeartbeat, len(body)); err != nil {
+		h.mu.Unlock()
+		return nil, err
+	}
 	w := h.workers[id]
 	if w == nil || !w.known {
 		if c.Age.ReRegisters() || hb.Empty {
@@ -160,6 +170,7 @@ func (h *Hub) Heartbeat(ctx context.Context, c Caller, body []byte) ([]byte, err
 		w.known, w.age, w.version, w.dirty = true, c.Age, c.Version, true
 		h.log.Info("a worker was taken in from its heartbeat", "worker", id, "age", c.Age.String())
 	}
+	h.note(w, byHeartbeat, len(body))
 	h.touch(w)
 	h.apply(w, &hb)
 	cancel, unknown, lost := h.reconcile(w, &hb, began)

@@ -50,7 +50,7 @@ func (h *Hub) Sweep(ctx context.Context) {
 	}
 	for _, id := range forgotten {
 		if err := h.records.DeleteWorker(ctx, id); err != nil {
-			h.log.Warn("a worker unseen for a week could not be removed from the registry", "worker", id, "error", err)
+			h.log.Warn("a worker that was forgotten could not be removed from the registry", "worker", id, "error", err)
 		}
 	}
 	if served {
@@ -207,5 +207,6 @@ func (h *Hub) chores(now time.Time) (dirty []*worker, forgotten []string, served
 			dirty = append(dirty, w)
 		}
 	}
+	forgotten, h.gone = append(forgotten, h.gone...), nil
 	return dirty, forgotten, h.servedDirty
 }

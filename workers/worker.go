@@ -29,6 +29,7 @@ type worker struct {
 	saved      time.Time // when seen was stored last
 	dirty      bool      // to be stored by the next sweep
 	crowded    bool      // it showed more skills than are kept, and the log says so
+	told       [2]int    // bytes of its registration and of its last heartbeat: see room.go
 
 	available      []string
 	namesAvailable bool // it has sent available_skills at least once
@@ -137,6 +138,7 @@ func (h *Hub) unskill(w *worker) {
 func (h *Hub) forget(w *worker) {
 	h.unskill(w)
 	h.release(w.ability)
+	h.said -= w.told[byRegistration] + w.told[byHeartbeat]
 	delete(h.workers, w.id)
 }
 

@@ -38,6 +38,7 @@ type Config struct {
 	S3                S3                // Endpoint "": files are in TaskFilesDir
 	FilesCleanup      bool              // remove files of ended jobs
 	FilesKept         time.Duration     // after the job's end
+	LedgerPath        string            // "": beside the store; "off": none
 	RevisionsKept     time.Duration     // after their last use
 	Strict            bool              // refuse to start with a bad blueprint
 	ClientAPI         bool              // ENABLE_CLIENT_API

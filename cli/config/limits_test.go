@@ -17,10 +17,10 @@ func TestEveryLimitCanBeSet(t *testing.T) {
 		name := limitPrefix + strings.ToUpper(f.Key)
 		usual := defaultLimits()
 		was := f.Get(&usual)
-		half := limitText(was / 2)
-		in(t, map[string]string{DefaultFile: "[limits]\n" + f.Key + " = " + half + "\n"})
-		if c := load(t, Source{}); f.Get(&c.Limits) != was/2 {
-			t.Errorf("%s = %s in the file gives %v", f.Key, half, f.Get(&c.Limits))
+		triple := limitText(was * 3)
+		in(t, map[string]string{DefaultFile: "[limits]\n" + f.Key + " = " + triple + "\n"})
+		if c := load(t, Source{}); f.Get(&c.Limits) != was*3 {
+			t.Errorf("%s = %s in the file gives %v", f.Key, triple, f.Get(&c.Limits))
 		}
 		double := limitText(was * 2)
 		c := load(t, Source{Environ: []string{name + "=" + double}})

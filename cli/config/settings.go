@@ -65,6 +65,7 @@ var generalSettings = []setting{
 		set: func(c *Config, v string) error { c.redis.password = Secret(v); return nil }},
 	{name: "REDIS_WAIT_REPLICAS", def: "0", example: "1", help: "how many replicas of REDIS_HOST must have a write before it counts; in STORE_URL wait=",
 		set: func(c *Config, v string) error { c.redis.wait = v; return nil }},
+	text("LEDGER_PATH", "", "/var/lib/orrery/ledger", "file of what this process is at, for the next one to know what ended it; beside the SQLite file or in .orrery by default, off for none", func(c *Config) *string { return &c.LedgerPath }),
 	text("BLUEPRINTS_DIR", "blueprints", "./blueprints", "folder of the blueprints", func(c *Config) *string { return &c.BlueprintsDir }),
 	{name: "BLUEPRINT_ENV", example: "REGION,FEATURE_X", help: "variables that scripts may read, with commas",
 		set: setBlueprintEnv, show: func(c *Config) string { return strings.Join(c.BlueprintEnv, ",") }},

@@ -15,6 +15,7 @@ func Text(w io.Writer, findings []Finding) error {
 	for _, f := range findings {
 		fmt.Fprintf(&b, "%s:%d:%d: %s: %s [%s]\n", f.File, f.Line, f.Col, f.Severity, f.Message, f.Rule)
 		if f.Source != "" {
+			f = around(f)
 			fmt.Fprintf(&b, "    %s\n    %s\n", f.Source, caret(f))
 		}
 		if f.Suggestion != "" {
@@ -23,6 +24,31 @@ func Text(w io.Writer, findings []Finding) error {
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// shownLine is how many characters of a line are shown: a line may be as long as a file, and
+// have thousands of findings.
+const shownLine = 400
+
+// around gives a finding with the part of its line that is shown, and its columns in it.
+func around(f Finding) Finding {
+	if len(f.Source) <= shownLine {
+		return f
+	}
+	from, at, end := 0, 1, len(f.Source) // of the part, in bytes and in characters
+	skip, n := max(0, f.Col-1-shownLine/2), 0
+	for i := range f.Source {
+		if n == skip {
+			from, at = i, n+1
+		}
+		if n == skip+shownLine {
+			end = i
+			break
+		}
+		n++
+	}
+	f.Source, f.Col, f.EndCol = f.Source[from:end], max(1, f.Col-at+1), f.EndCol-at+1
+	return f
 }
 
 // caret points at the columns of a finding; tabs are kept, so that it stands below them.

@@ -31,6 +31,7 @@ type Catalog struct {
 	current atomic.Pointer[Snapshot]
 	status  atomic.Pointer[Status]
 	older   *programCache
+	notes   notes
 
 	loading sync.Mutex          // one load at a time; guards what follows
 	tried   string              // what the last load read
@@ -72,9 +73,15 @@ func (s Status) Errors() []Finding {
 
 // LoadDir loads a directory. A file with errors is left out, loudly: see Status. The error
 // is that of reading the directory itself.
-func LoadDir(ctx context.Context, dir string, log *slog.Logger) (*Catalog, error) {
+func LoadDir(ctx context.Context, dir string, log *slog.Logger, options ...Option) (*Catalog, error) {
 	c := newCatalog(log)
 	c.dir = dir
+	for _, o := range options {
+		o(c)
+	}
+	if c.notes.blame() {
+		c.log.Warn("the process before ended while it loaded blueprints: each file is looked at by itself")
+	}
 	c.open = func() (fs.FS, io.Closer, error) {
 		root, err := os.OpenRoot(dir) // links that lead out of it are refused
 		if err != nil {
@@ -145,7 +152,7 @@ func (c *Catalog) first(ctx context.Context) error {
 // begin makes a snapshot of what is good in a reading.
 func (c *Catalog) begin(r *reading) (*Snapshot, *Status) {
 	texts, found := c.merged(r)
-	snap, findings, leftOut := loadTree(texts, found, c.current.Load())
+	snap, findings, leftOut := loadTree(c.notes, texts, found, c.current.Load())
 	for _, file := range leftOut {
 		delete(texts, file)
 	}
@@ -168,7 +175,7 @@ func (c *Catalog) Reload(ctx context.Context) error {
 // swap puts a reading into force when all of it is good.
 func (c *Catalog) swap(r *reading) error {
 	texts, found := c.merged(r)
-	snap, findings, leftOut := loadTree(texts, found, c.current.Load())
+	snap, findings, leftOut := loadTree(c.notes, texts, found, c.current.Load())
 	st := &Status{At: time.Now().UTC(), OK: len(leftOut) == 0, Findings: findings}
 	c.status.Store(st)
 	c.tell(findings)

@@ -15,6 +15,7 @@ import (
 
 	"orrery/engine/analysis"
 	"orrery/engine/job"
+	"orrery/engine/killpoint"
 	"orrery/starlib"
 	"orrery/starlib/guard"
 )
@@ -94,7 +95,8 @@ func (l *loader) parse(name string, chain []string) {
 		l.reportSyntax(name, err)
 		return
 	}
-	program, err := starlark.FileProgram(tree, starlib.Environment().Has)
+	n := &defined{left: min(maxMisses, maxMissText/(len(text)+1))}
+	program, err := starlark.FileProgram(tree, n.has)
 	if err != nil {
 		l.reportSyntax(name, err)
 	}
@@ -105,6 +107,31 @@ func (l *loader) parse(name string, chain []string) {
 			l.follow(load, chain)
 		}
 	}
+}
+
+// maxFindings is how many errors of one file are shown: each is shown with its line.
+const maxFindings = 100
+
+// defined knows what a file finds defined. For a name that nothing defines the resolver looks
+// through all names of the file for one that is near, so after some such names the rest
+// counts as defined: the file is refused anyway.
+type defined struct{ left int }
+
+// The more text, the more names to look through.
+const (
+	maxMisses   = 100
+	maxMissText = 2 << 20
+)
+
+func (n *defined) has(name string) bool {
+	if starlib.Environment().Has(name) {
+		return true
+	}
+	if starlark.Universe.Has(name) {
+		return false
+	}
+	n.left--
+	return n.left < 0
 }
 
 // parseGuarded parses a text that is not nested too deep for what comes after, and puts the
@@ -171,7 +198,11 @@ func (l *loader) reportSyntax(name string, err error) {
 	var list resolve.ErrorList
 	switch {
 	case errors.As(err, &list):
-		for _, e := range list {
+		for i, e := range list {
+			if i == maxFindings {
+				l.report(src.at("more-errors", e.Pos, "%d more errors from here on are not shown", len(list)-i))
+				break
+			}
 			rule := "dialect"
 			if strings.HasPrefix(e.Msg, "undefined: ") {
 				rule = "unresolved-name"
@@ -273,6 +304,7 @@ func (l *loader) execute(name string, thread *starlark.Thread) (globals starlark
 			err = fmt.Errorf("the interpreter failed: %v", r)
 		}
 	}()
+	killpoint.Named("load", name)
 	return l.units[name].program.Init(thread, starlib.Environment())
 }
 

@@ -2,6 +2,7 @@ package blueprint
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -42,6 +43,55 @@ func TestLimitsOfABlueprint(t *testing.T) {
 		_, err := Compile("main.star", map[string]string{"main.star": strings.Replace(small, `name = "small"`, `name = "small", limits = `+bad, 1)})
 		if err == nil || !strings.Contains(err.Error(), "limits") {
 			t.Errorf("%s: %v", bad, err)
+		}
+	}
+}
+
+// TestManyFaults: what a file has of errors is shown within bounds, also where each could be
+// likened to all other names of the file.
+func TestManyFaults(t *testing.T) {
+	var near strings.Builder
+	for i := range 20_000 {
+		fmt.Fprintf(&near, "longish_b%d\nlongish_c%d = 1\n", i, i)
+	}
+	for name, src := range map[string]string{"dialect": strings.Repeat("return\n", 100_000), "unresolved-name": near.String()} {
+		_, err := Compile("main.star", map[string]string{"main.star": src})
+		var bad *LoadError
+		if !errors.As(err, &bad) || len(bad.Findings) == 0 || len(bad.Findings) > maxFindings+1 || bad.Findings[0].Rule != name || bad.Findings[0].Line != 1 {
+			t.Fatalf("%s: %.300v", name, err)
+		}
+		if n := len(bad.Findings); name == "dialect" && !strings.Contains(bad.Findings[n-1].Message, "99900 more errors") {
+			t.Errorf("the last finding: %+v", bad.Findings[n-1])
+		}
+	}
+	_, err := Compile("main.star", map[string]string{"main.star": "aplha = 1\nalpha\n" + strings.Repeat("zzz\n", 50)})
+	if err == nil || !strings.Contains(err.Error(), "did you mean aplha?") || strings.Count(err.Error(), "undefined: zzz") != 50 {
+		t.Errorf("a short file: %v", err)
+	}
+}
+
+// TestChainsOfCalls: no function calls itself, but many that call the next go as deep.
+func TestChainsOfCalls(t *testing.T) {
+	chain := func(n int, def, call string) string {
+		src := fmt.Sprintf(def, n, "1")
+		for i := n - 1; i >= 0; i-- {
+			src += fmt.Sprintf(def, i, fmt.Sprintf(call, i+1))
+		}
+		return src + "x = f0()\n"
+	}
+	for _, c := range []struct{ def, call string }{
+		{"def f%d(): return %s\n", "f%d()"},
+		{"f%d = lambda: %s\n", "f%d()"},
+		{"f%d = lambda *a: %s\n", "max([1], key = f%d)"},
+		{"def f%d(*a):\n    'doc'\n    return %s\n", "sorted([1], key = f%d)"},
+	} {
+		if _, err := Compile("main.star", map[string]string{"main.star": chain(90, c.def, c.call)}); err != nil {
+			t.Errorf("90 of %q: %v", c.def, err)
+		}
+		_, err := Compile("main.star", map[string]string{"main.star": chain(300, c.def, c.call)})
+		var bad *LoadError
+		if !errors.As(err, &bad) || bad.Findings[0].Rule != "DEPTH_LIMIT" || bad.Findings[0].Line < 2 {
+			t.Errorf("300 of %q: %.300v", c.def, err)
 		}
 	}
 }

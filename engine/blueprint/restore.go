@@ -60,7 +60,7 @@ func (c *Catalog) fallBack(ctx context.Context, snap *Snapshot, f store.SourceFi
 	r, err := c.store.Revision(ctx, f.Revision)
 	var p *Program
 	if err == nil {
-		p, err = Compile(r.Main, r.Files)
+		p, err = c.notes.compile(r.Main, r.Files)
 	}
 	if err == nil {
 		if clash := snap.add(p); len(clash) > 0 {

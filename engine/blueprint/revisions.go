@@ -123,7 +123,7 @@ func (c *Catalog) olderProgram(ctx context.Context, hash string) (*Program, erro
 	if err != nil {
 		return nil, fmt.Errorf("revision %.12s: %w", hash, err)
 	}
-	p, err := Compile(r.Main, r.Files)
+	p, err := c.notes.compile(r.Main, r.Files)
 	if err != nil {
 		return nil, err
 	}

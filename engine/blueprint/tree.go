@@ -73,8 +73,9 @@ func (s *Snapshot) ByEndpoint(version, endpoint string) (*Blueprint, bool) {
 
 // loadTree loads all it can. leftOut names the files with errors, sorted. Programs that
 // did not change since before are taken over.
-func loadTree(texts map[string]string, findings []Finding, before *Snapshot) (*Snapshot, []Finding, []string) {
+func loadTree(n notes, texts map[string]string, findings []Finding, before *Snapshot) (*Snapshot, []Finding, []string) {
 	texts, findings = withoutDeep(texts, findings)
+	findings = append(findings, n.probe(texts)...)
 	names := slices.Sorted(maps.Keys(texts))
 	bad := map[string]bool{}
 	for _, f := range findings {
@@ -82,13 +83,7 @@ func loadTree(texts map[string]string, findings []Finding, before *Snapshot) (*S
 			bad[f.File] = true
 		}
 	}
-	result, err := analysis.Tree(func(name string) ([]byte, error) {
-		text, ok := texts[name]
-		if !ok {
-			return nil, fmt.Errorf("there is no file %q in the blueprint directory", name)
-		}
-		return []byte(text), nil
-	}, names)
+	result, err := n.tree(texts, names)
 	if err != nil { // no text is missing, so this cannot be
 		findings = append(findings, whole("load-error", names[0], err.Error()))
 		return &Snapshot{}, findings, names
@@ -105,7 +100,7 @@ func loadTree(texts map[string]string, findings []Finding, before *Snapshot) (*S
 		if bad[name] {
 			continue
 		}
-		p, err := Compile(name, texts)
+		p, err := n.compile(name, texts)
 		if err != nil {
 			bad[name] = true
 			findings = addNew(findings, err)

@@ -139,7 +139,7 @@ func (c *Catalog) acceptUpload(files map[string]string) error {
 // interest. Files that are in force in their last good revision stay so.
 func (c *Catalog) tryTexts(texts map[string]string, own func(file string) bool) (*Snapshot, []Changed, []Finding, error) {
 	before := c.current.Load()
-	snap, findings, leftOut := loadTree(texts, nil, before)
+	snap, findings, leftOut := loadTree(c.notes, texts, nil, before)
 	for name, p := range c.stale {
 		if _, replaced := texts[name]; replaced {
 			continue

@@ -153,7 +153,7 @@ func into(text json.RawMessage, v any) error {
 // checkRows holds that nothing is left of a job that ended, and its children.
 func (w *world) checkRows(f *found, k *walk, wrong func(string, ...any)) {
 	ctx := context.Background()
-	open, err := w.below.OpenTasks(ctx, f.job.ID)
+	open, _, err := w.below.OpenTasks(ctx, f.job.ID, 0, 1000)
 	if err != nil || len(open) > 0 {
 		wrong("it has open tasks: %v %v", open, err)
 	}

@@ -14,9 +14,6 @@ import (
 // copy that had not received everything. What was lost is lost; but all that is left goes on: I1
 // holds, and what the rows say is whole.
 
-// lapseSeeds is how many worlds are run; a store that nobody compares with shows in fewer.
-const lapseSeeds = 12
-
 // lapse undoes all that was written in a few seconds.
 func (w *world) lapse(r *rand.Rand) {
 	s := w.shared.(memory.Shared)

@@ -247,6 +247,12 @@ func (l *link) Job(ctx context.Context, id string) (j *job.Job, err error) {
 	return j, err
 }
 
+// Rows passes on store.Jobs' method.
+func (l *link) Rows(ctx context.Context, ids []string) (js []job.Job, err error) {
+	err = l.through("Rows", func() (err error) { js, err = l.Store.Rows(ctx, ids); return err })
+	return js, err
+}
+
 // Task passes on store.Tasks' method.
 func (l *link) Task(ctx context.Context, id string, n int) (t *job.Task, err error) {
 	err = l.through("Task", func() (err error) { t, err = l.Store.Task(ctx, id, n); return err })
@@ -254,9 +260,9 @@ func (l *link) Task(ctx context.Context, id string, n int) (t *job.Task, err err
 }
 
 // OpenTasks passes on store.Tasks' method.
-func (l *link) OpenTasks(ctx context.Context, id string) (open []job.Task, err error) {
-	err = l.through("OpenTasks", func() (err error) { open, err = l.Store.OpenTasks(ctx, id); return err })
-	return open, err
+func (l *link) OpenTasks(ctx context.Context, id string, after, limit int) (open []job.Task, more bool, err error) {
+	err = l.through("OpenTasks", func() (err error) { open, more, err = l.Store.OpenTasks(ctx, id, after, limit); return err })
+	return open, more, err
 }
 
 // ScanTasks passes on store.Tasks' method.
@@ -271,9 +277,9 @@ func (l *link) Records(ctx context.Context, id string, after int64, limit int) (
 }
 
 // Results passes on store.Jobs' method.
-func (l *link) Results(ctx context.Context, id string, group int64) (r []job.Result, err error) {
-	err = l.through("Results", func() (err error) { r, err = l.Store.Results(ctx, id, group); return err })
-	return r, err
+func (l *link) Results(ctx context.Context, id string, group int64, after string, limit int) (r []job.Result, more bool, err error) {
+	err = l.through("Results", func() (err error) { r, more, err = l.Store.Results(ctx, id, group, after, limit); return err })
+	return r, more, err
 }
 
 // Ready passes on store.Wakes' method.

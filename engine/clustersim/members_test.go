@@ -367,6 +367,7 @@ func TestMembers(t *testing.T) {
 
 // A store that does not look at fences must be found out.
 func TestMembersWithoutFencesAreFound(t *testing.T) {
+	notWatched(t)
 	w := runMembers(t, 0, func(below store.Store) store.Store {
 		return &spoilt{Store: below, commit: changed(1, func(c *job.Change) { c.Fence = 0 })}
 	})

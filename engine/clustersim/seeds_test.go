@@ -19,10 +19,8 @@ import (
 // This file runs many seeds, in processes beside each other because a world needs one
 // processor and all randomness of its process for itself, and one seed with its diary.
 
-const (
-	seedsByDefault = 30              // ORRERY_SEEDS says another number
-	aWorld         = 2 * time.Second // of real time for one seed, on a busy machine; its process is ended after that
-)
+// aWorld is the real time for one seed, on a busy machine; its process is ended after that.
+const aWorld = 2 * time.Second
 
 func TestMain(m *testing.M) {
 	processes := runtime.GOMAXPROCS(1)

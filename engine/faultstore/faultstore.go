@@ -32,6 +32,7 @@ const (
 	HandOut   Method = "HandOut" // cannot report: Before loses it, After does nothing
 	Load      Method = "Load"
 	Job       Method = "Job"
+	Rows      Method = "Rows"
 	Task      Method = "Task"
 	OpenTasks Method = "OpenTasks"
 	Records   Method = "Records"
@@ -172,6 +173,12 @@ func (s *Store) Job(ctx context.Context, id string) (j *job.Job, err error) {
 	return j, err
 }
 
+// Rows passes on store.Jobs' method.
+func (s *Store) Rows(ctx context.Context, ids []string) (js []job.Job, err error) {
+	err = s.through(Rows, func() (err error) { js, err = s.Store.Rows(ctx, ids); return err })
+	return js, err
+}
+
 // Task passes on store.Tasks' method.
 func (s *Store) Task(ctx context.Context, jobID string, n int) (t *job.Task, err error) {
 	err = s.through(Task, func() (err error) { t, err = s.Store.Task(ctx, jobID, n); return err })
@@ -179,9 +186,9 @@ func (s *Store) Task(ctx context.Context, jobID string, n int) (t *job.Task, err
 }
 
 // OpenTasks passes on store.Tasks' method.
-func (s *Store) OpenTasks(ctx context.Context, jobID string) (open []job.Task, err error) {
-	err = s.through(OpenTasks, func() (err error) { open, err = s.Store.OpenTasks(ctx, jobID); return err })
-	return open, err
+func (s *Store) OpenTasks(ctx context.Context, jobID string, after, limit int) (open []job.Task, more bool, err error) {
+	err = s.through(OpenTasks, func() (err error) { open, more, err = s.Store.OpenTasks(ctx, jobID, after, limit); return err })
+	return open, more, err
 }
 
 // Records passes on store.Jobs' method.
@@ -191,9 +198,9 @@ func (s *Store) Records(ctx context.Context, id string, after int64, limit int) 
 }
 
 // Results passes on store.Jobs' method.
-func (s *Store) Results(ctx context.Context, id string, group int64) (r []job.Result, err error) {
-	err = s.through(Results, func() (err error) { r, err = s.Store.Results(ctx, id, group); return err })
-	return r, err
+func (s *Store) Results(ctx context.Context, id string, group int64, after string, limit int) (r []job.Result, more bool, err error) {
+	err = s.through(Results, func() (err error) { r, more, err = s.Store.Results(ctx, id, group, after, limit); return err })
+	return r, more, err
 }
 
 // Ready passes on store.Wakes' method.

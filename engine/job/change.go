@@ -51,6 +51,7 @@ const (
 	RecReopened  RecordKind = "reopened"         // a person ran a terminal job again
 	RecClosed    RecordKind = "closed"           // a person ended it for good
 	RecMigrated  RecordKind = "migrated"         // moved to another revision
+	RecEnded     RecordKind = "process_ended"    // the server's process ended while it ran the step
 )
 
 // Record is one entry of a job's history: only what the event changed.
@@ -185,32 +186,51 @@ type WebhookNote struct {
 }
 
 // Then joins a change with the one that follows it at once, so that one commit carries
-// both. next was built on c.Job.
+// both. next was built on c.Job. Both stay as they are.
 func (c *Change) Then(next *Change) *Change {
 	joined := *c
-	joined.Job = next.Job
-	joined.Job.Version = c.Base + 1
+	joined.Records = slices.Clip(c.Records)
+	joined.Tasks = slices.Clone(c.Tasks)
+	joined.Results = slices.Clip(c.Results)
+	joined.Outbox = slices.Clip(c.Outbox)
+	joined.Writes = slices.Clip(c.Writes)
+	joined.Reads = slices.Clip(c.Reads)
+	joined.Take(next)
+	return &joined
+}
+
+// Take is Then in place: c becomes both, and next, whose memory it may use, must not be used
+// any more.
+func (c *Change) Take(next *Change) {
+	c.Job = next.Job
+	c.Job.Version = c.Base + 1
 	if next.StateHistory != nil {
-		joined.StateHistory = next.StateHistory
+		c.StateHistory = next.StateHistory
 	}
-	joined.Records = append(c.Records[:len(c.Records):len(c.Records)], next.Records...)
-	joined.Tasks = append(slices.Clone(c.Tasks), next.Tasks...)
+	c.Records = joined(c.Records, next.Records)
 	for i := range c.Tasks { // of the store's view these belong to the change, which closes the others only
-		if t := &joined.Tasks[i]; next.CloseTasks && t.State.Open() {
+		if t := &c.Tasks[i]; next.CloseTasks && t.State.Open() {
 			t.State, t.Due = TaskClosed, nil
 		}
 	}
-	joined.Results = append(c.Results[:len(c.Results):len(c.Results)], next.Results...)
-	joined.CloseTasks = c.CloseTasks || next.CloseTasks
-	joined.Outbox = append(c.Outbox[:len(c.Outbox):len(c.Outbox)], next.Outbox...)
-	joined.Writes = append(c.Writes[:len(c.Writes):len(c.Writes)], next.Writes...)
-	joined.Reads = c.Reads[:len(c.Reads):len(c.Reads)]
+	c.Tasks = joined(c.Tasks, next.Tasks)
+	c.Results = joined(c.Results, next.Results)
+	c.CloseTasks = c.CloseTasks || next.CloseTasks
+	c.Outbox = joined(c.Outbox, next.Outbox)
 	for _, r := range next.Reads {
 		if !slices.ContainsFunc(c.Writes, func(w StoreWrite) bool { return w.Store == r.Store && w.Key == r.Key }) {
-			joined.Reads = append(joined.Reads, r) // else it read what this very change writes
+			c.Reads = append(c.Reads, r) // else it read what this very change writes
 		}
 	}
-	return &joined
+	c.Writes = joined(c.Writes, next.Writes)
+}
+
+// joined gives both lists as one.
+func joined[T any](a, b []T) []T {
+	if len(a) == 0 {
+		return b
+	}
+	return append(a, b...)
 }
 
 // Carries says whether an event can be joined to the change before it is committed: not

@@ -29,6 +29,7 @@ const (
 	CodeSubJobTimeout     = "SUB_JOB_TIMEOUT"     // the child did not end in time
 	CodeUnknownBlueprint  = "UNKNOWN_BLUEPRINT"   // run_blueprint names nothing that exists
 	CodeSubJobDepth       = "SUB_JOB_DEPTH"       // children of children too deep
+	CodeStepEnded         = "STEP_ENDED_PROCESS"  // the process ended again and again while it ran the step
 	CodeReopenedElsewhere = "REOPENED"            // not a failure: a terminal job was reopened
 )
 

@@ -98,6 +98,18 @@ type Migrated struct {
 // not be loaded). It is quarantined where it stands.
 type Broken struct{ Err Error }
 
+// ProcessEnded says that a process ended while it ran a step that was not kept: the one that is
+// due, or one that an event of a waiting job made due, which was not kept either. With the
+// Most-th such end in a row the job is quarantined as soon as the step is due, and it is not run
+// again.
+type ProcessEnded struct {
+	Run   string    // the process
+	Step  int64     // as it was noted: later than the one that is due where several ran for one commit
+	At    time.Time // of the note
+	Most  int
+	Place Error // where the step's handler stands: File, Line and Col, and in Message what it is
+}
+
 func (Created) event() eventName      { return "created" }
 func (Decided) event() eventName      { return "decided" }
 func (Returned) event() eventName     { return "returned" }
@@ -111,6 +123,7 @@ func (Reopened) event() eventName     { return "reopened" }
 func (ClosedByHand) event() eventName { return "closed" }
 func (Migrated) event() eventName     { return "migrated" }
 func (Broken) event() eventName       { return "broken" }
+func (ProcessEnded) event() eventName { return "process ended" }
 
 // legal is the table of moves: in which statuses an event may arrive at all.
 var legal = map[eventName][]Status{
@@ -126,6 +139,8 @@ var legal = map[eventName][]Status{
 	"closed":       {Failed, Quarantined},
 	"migrated":     {WaitingWorker, WaitingParallel, WaitingHuman, WaitingSubJob, WaitingTimer, AwaitingRetry},
 	"broken":       {Pending, Running},
+
+	"process ended": {Pending, Running, WaitingWorker, WaitingParallel, WaitingHuman, WaitingSubJob, WaitingTimer, AwaitingRetry},
 }
 
 // Illegal says that an event does not fit a job's status. Nothing is to be written.

@@ -46,6 +46,16 @@ type Job struct {
 	Recent       []string   `json:"recent,omitempty"`              // the last ten states, for the limit's message
 
 	Files json.RawMessage `json:"files,omitempty"` // []FileNote: what workers said of files in their results, newest last
+	Ends  *Ends           `json:"ends,omitempty"`  // processes that ended while they ran a step of this job
+}
+
+// Ends counts the processes that ended while they ran a step, one after another: a step that
+// is committed is not to blame, and takes its count with it.
+type Ends struct {
+	Count int       `json:"count"`
+	Step  int64     `json:"step"` // the step that was run; the count goes when it is committed
+	Run   string    `json:"run"`  // the process that was counted last, so that none is counted twice
+	At    time.Time `json:"at"`   // when that run of the step was noted last
 }
 
 // Client is who created the job, as scripts see it.

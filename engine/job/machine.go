@@ -36,6 +36,9 @@ func (m Machine) Next(j Job, e Event, now time.Time) (*Change, error) {
 	next.UpdatedAt = now
 	w.c.CloseTasks = w.c.CloseTasks && w.othersOpen(j.Wait)
 	next.Due = w.due()
+	if next.Ends != nil && (next.Step >= next.Ends.Step || next.Status.Terminal()) {
+		next.Ends = nil // what was run has been kept, so it was not to blame
+	}
 	return w.c, nil
 }
 
@@ -104,6 +107,8 @@ func (w *move) take(e Event) error {
 		return nil
 	case Migrated:
 		return w.migrated(e)
+	case ProcessEnded:
+		return w.processEnded(e)
 	case Broken:
 		err := e.Err
 		w.fail(&err, Quarantined, Record{Kind: RecStep})
@@ -122,6 +127,7 @@ func (w *move) create(e Created) error {
 		WebhookURL: e.WebhookURL, CreatedAt: w.now,
 	}
 	w.from = w.c.Job.State
+	w.c.Records = make([]Record, 0, 2) // a step's follows, as a rule
 	w.record(Record{Kind: RecCreated})
 	return nil
 }

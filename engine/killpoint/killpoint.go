@@ -3,7 +3,9 @@
 //
 // In the shipped binary At is empty. Built with the tag "killpoints" it reads the variable
 // ORRERY_KILLPOINT ("name:count") once and, at the count-th passage of that name, kills its
-// own process so that nothing is flushed, closed or deferred.
+// own process so that nothing is flushed, closed or deferred. Named kills at each passage of
+// something that the variable ORRERY_KILLNAMED lists: the handler of a state ("step"), the
+// conditions of a state ("when"), the top level of a file ("load").
 package killpoint
 
 // All lists every name that is passed to At; a test asks for no other.

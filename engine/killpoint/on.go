@@ -16,6 +16,7 @@ import (
 var (
 	target string
 	left   atomic.Int64
+	named  = strings.Split(os.Getenv("ORRERY_KILLNAMED"), ",")
 )
 
 func init() {
@@ -33,11 +34,23 @@ func init() {
 	left.Store(n)
 }
 
+// Named kills the process when ORRERY_KILLNAMED lists where and name, as in
+// "step:poison,load:bad.star".
+func Named(where, name string) {
+	if slices.Contains(named, where+":"+name) {
+		end(where + ":" + name)
+	}
+}
+
 // At kills the process at the passage that ORRERY_KILLPOINT asks for.
 func At(name string) {
 	if name != target || left.Add(-1) != 0 {
 		return
 	}
+	end(name)
+}
+
+func end(name string) {
 	self, err := os.FindProcess(os.Getpid())
 	if err == nil {
 		err = self.Kill() // SIGKILL where there is one

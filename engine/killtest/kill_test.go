@@ -137,7 +137,7 @@ func checkAll(ctx context.Context, t *testing.T, s *server, accepted []string, s
 	if len(unique) != sent {
 		t.Errorf("I2: %d jobs have only %d ids", sent, len(unique))
 	}
-	ended := s.drained(ctx, t, accepted, cmp.Or(s.patience, time.Minute))
+	ended := s.drained(ctx, t, accepted, cmp.Or(s.patience, patience))
 	for _, id := range accepted {
 		records, err := s.records(ctx, id)
 		if err != nil {

@@ -52,6 +52,10 @@ func (r *recoveries) tell(t *testing.T, store string) {
 	}
 }
 
+// patience is for jobs that are still to end after the last fault. Nothing that is promised: what a
+// machine needs that runs three lanes of tests at a quarter of its usual speed.
+const patience = 3 * time.Minute
+
 // longPatience is for jobs that are still to end after the last fault of a long form: thousands, on a
 // machine that may be busy with other tests.
 const longPatience = 8 * time.Minute

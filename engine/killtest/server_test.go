@@ -79,7 +79,7 @@ type server struct {
 	blueprints string        // their folder; "": testdata/blueprints
 	store      string        // STORE_URL; "": a file in dir
 	starting   func()        // is called before each start; may be nil
-	patience   time.Duration // with jobs that are still to end after the last fault; 0: a minute
+	patience   time.Duration // with jobs that are still to end after the last fault; 0: patience
 }
 
 func newServer(t *testing.T, bin string) *server {

@@ -25,6 +25,10 @@ var special = prefixes(
 	"fec0::/10",       // former site-local
 )
 
+// unicast is all of IPv6 that the public internet routes; what is left of it above is special,
+// and outside of it only carriers are.
+var unicast = netip.MustParsePrefix("2000::/3")
+
 // carriers hold an IPv4 address in an IPv6 one; at tells where its four bytes stand.
 var carriers = []struct {
 	in netip.Prefix
@@ -61,5 +65,5 @@ func internal(a netip.Addr) bool {
 			return internal(netip.AddrFrom4([4]byte(b[c.at : c.at+4])))
 		}
 	}
-	return false
+	return a.Is6() && !unicast.Contains(a)
 }

@@ -7,6 +7,7 @@ import (
 	"go.starlark.net/starlark"
 
 	"orrery/engine/blueprint"
+	"orrery/engine/killpoint"
 	"orrery/starlib"
 	"orrery/starlib/guard"
 	"orrery/starlib/when"
@@ -38,16 +39,17 @@ func (r *run) choose(state *blueprint.State, context *starlib.Context) (*bluepri
 
 // holds evaluates one condition. seen may be nil.
 func (r *run) holds(h *blueprint.Handler, context *starlib.Context, seen *[]when.Seen) (bool, error) {
+	killpoint.Named("when", r.scope.State)
 	r.scope.ReadOnly(true)
 	defer r.scope.ReadOnly(false)
 	if h.When.Fn == nil {
-		yes, err := h.When.Expr.Eval(r.thread, context, seen)
+		yes, err := h.When.Expr.Eval(&r.thread, context, seen)
 		if err != nil {
 			return false, &misuse{err: err, h: h}
 		}
 		return yes, nil
 	}
-	v, err := starlark.Call(r.thread, h.When.Fn, starlark.Tuple{context}, nil)
+	v, err := starlark.Call(&r.thread, h.When.Fn, starlark.Tuple{context}, nil)
 	if err != nil {
 		return false, err
 	}

@@ -69,6 +69,8 @@ func runChunk(t *testing.T, chunk string) {
 	}
 	st := step(p.Blueprints[0], "start")
 	st.Host = testHost()
+	st.Limits = DefaultLimits()
+	st.Limits.Time = 20 * time.Second // no chunk is about time, and a race build on a busy machine has little of it
 	st.Now = time.Date(2026, 1, 2, 3, 4, 5, 678_000_000, time.UTC)
 	st.Job.Client = job.Client{ID: "c1", Plan: "premium", Params: json.RawMessage(`{"languages":["en"]}`)}
 	st.Job.Trace = map[string]string{"traceparent": "00-1-2-03"}

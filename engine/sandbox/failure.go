@@ -19,9 +19,9 @@ import (
 
 func (r *run) failure(err error) *job.Error {
 	if cause := r.stopCause(); cause == (departed{}) {
-		return &job.Error{Code: codeDeparted, Message: cause.Error(), State: r.step.State}
+		return &job.Error{Code: codeDeparted, Message: cause.Error(), State: r.scope.State}
 	}
-	e := &job.Error{Code: job.CodeScript, Message: err.Error(), State: r.step.State}
+	e := &job.Error{Code: job.CodeScript, Message: err.Error(), State: r.scope.State}
 	var (
 		eval    *starlark.EvalError
 		own     *misuse
@@ -55,21 +55,21 @@ func (r *run) failure(err error) *job.Error {
 	e.Message = job.Cut(explain(e.Message))
 	switch {
 	case eval != nil:
-		r.place(e, innermost(eval.CallStack, r.step.Blueprint.Program))
-		e.Trace = trace(eval, e, r.step.Blueprint.Program)
+		r.place(e, innermost(eval.CallStack, r.blueprint.Program))
+		e.Trace = trace(eval, e, r.blueprint.Program)
 	case errors.As(err, &own):
 		pos := own.h.Pos
 		if own.at != nil {
 			pos = own.at.Pos
 		}
 		r.place(e, pos)
-		e.Trace = fmt.Sprintf("%s: in %s\nError: %s\n%s", pos, clip(own.h.Name, starlib.MaxName), e.Message, caret(e, r.step.Blueprint.Program))
+		e.Trace = fmt.Sprintf("%s: in %s\nError: %s\n%s", pos, clip(own.h.Name, starlib.MaxName), e.Message, caret(e, r.blueprint.Program))
 	}
 	return e
 }
 
 func (r *run) stopCause() error {
-	if r.watch == nil {
+	if r.watch.thread == nil {
 		return nil
 	}
 	if err := r.watch.fault(); err != nil {

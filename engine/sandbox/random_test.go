@@ -162,6 +162,9 @@ func FuzzBlueprints(f *testing.F) {
 		f.Add(choicesOf(seed*7919, 200))
 	}
 	f.Fuzz(func(t *testing.T, choices []byte) {
+		if raceDetector && len(choices)%4 != 0 {
+			return // scripts/test runs all that were kept without it
+		}
 		var sum tally
 		tryBlueprint(t, (&author{choices: choices}).blueprint(), &sum)
 	})

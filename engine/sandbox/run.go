@@ -12,6 +12,7 @@ import (
 
 	"orrery/engine/blueprint"
 	"orrery/engine/job"
+	"orrery/engine/killpoint"
 	"orrery/starlib"
 )
 
@@ -32,14 +33,16 @@ type Step struct {
 	Blueprint *blueprint.Blueprint
 	State     string // "": the job's
 	Job       *job.Job
-	Initial   json.RawMessage // an object; nil is an empty one
-	History   json.RawMessage // state_history, an object; nil is an empty one
-	Results   []job.Result    // of the last parallel group; for aggregators
+	Initial   json.RawMessage     // an object; nil is an empty one
+	History   json.RawMessage     // state_history, an object; nil is an empty one
+	Results   []job.Result        // of the last parallel group; for aggregators
+	TooMany   *starlib.LimitError // why they are not in Results; a handler that reads them fails with it
 	Host      Host
 	Now       time.Time    // what time.now() gives; zero: Host.Now
 	Limits    Limits       // zero: DefaultLimits
 	Logger    *slog.Logger // where log lines go beside the job's; nil: nowhere
 	Pure      bool         // the step has a place for pure steps: its first call of the Host ends it, see Departed
+	Watcher   Watcher      // is told when the run takes long; may be nil
 	Retries   int          // tries after the first where a retry dict names none; 0: the usual
 }
 
@@ -68,8 +71,8 @@ func Run(ctx context.Context, st Step) (d job.Decision) {
 		st.Limits = DefaultLimits()
 	}
 	st.Limits = st.Limits.Lowered(st.Blueprint.Limits)
-	r := &run{step: st, ctx: ctx, scope: starlib.Scope{
-		Ctx: ctx, Job: st.Job, State: st.State, Initial: st.Initial, History: st.History, Results: st.Results,
+	r := &run{blueprint: st.Blueprint, pure: st.Pure, watcher: st.Watcher, scope: starlib.Scope{
+		Ctx: ctx, Job: st.Job, State: st.State, Initial: st.Initial, History: st.History, Results: st.Results, TooMany: st.TooMany,
 		Chart: st.Blueprint, Stores: st.Blueprint.Stores, Host: st.Host, Limits: st.Limits, Logger: st.Logger, Retries: st.Retries,
 	}}
 	out, err := r.do()
@@ -80,15 +83,16 @@ func Run(ctx context.Context, st Step) (d job.Decision) {
 	return out
 }
 
-// run is one run under way.
+// run is one run under way. It is one piece of memory: a server makes several thousand a second.
 type run struct {
-	step    Step
-	ctx     context.Context
-	scope   starlib.Scope
-	thread  *starlark.Thread
-	watch   *watch
-	handler *blueprint.Handler
-	name    string
+	blueprint *blueprint.Blueprint
+	pure      bool
+	watcher   Watcher
+	scope     starlib.Scope
+	thread    starlark.Thread
+	watch     watch // its thread is nil before it begins
+	handler   *blueprint.Handler
+	name      string
 }
 
 // misuse is an error that belongs to a handler as a whole, so its place is the function's.
@@ -108,19 +112,19 @@ func (r *run) do() (d job.Decision, err error) {
 			d, err = job.Decision{}, fmt.Errorf("the interpreter failed: %v", p)
 		}
 	}()
-	state, ok := r.step.Blueprint.States[r.step.State]
+	state, ok := r.blueprint.States[r.scope.State]
 	if !ok {
-		return d, fmt.Errorf("the blueprint %q has no state %q in this revision", r.step.Blueprint.Name, r.step.State)
+		return d, fmt.Errorf("the blueprint %q has no state %q in this revision", r.blueprint.Name, r.scope.State)
 	}
 	if state.Supplied {
 		return d, nil
 	}
-	r.thread = &starlark.Thread{Name: r.step.Job.ID}
-	context := r.scope.Enter(r.thread)
-	r.watch = startWatch(r.ctx, r.thread, r.step.Limits)
+	r.thread.Name = r.scope.Job.ID
+	context := r.scope.Enter(&r.thread)
+	r.watch.start(r)
 	defer r.watch.stop()
 	r.scope.Outside, r.scope.Stopped = r.watch.outside, r.watch.stopped
-	if r.step.Pure {
+	if r.pure {
 		r.scope.Depart = func() error {
 			r.watch.end(departed{}) // catch() must not go on after it
 			return departed{}
@@ -137,7 +141,8 @@ func (r *run) do() (d job.Decision, err error) {
 	if err != nil {
 		return d, err
 	}
-	if _, err := starlark.Call(r.thread, r.handler.Fn, args, kwargs); err != nil {
+	killpoint.Named("step", state.Name)
+	if _, err := starlark.Call(&r.thread, r.handler.Fn, args, kwargs); err != nil {
 		return d, err
 	}
 	// A run that was stopped in its last call has still broken the limit.

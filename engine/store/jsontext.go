@@ -46,9 +46,11 @@ func (t *text) close() { t.b = append(t.b, '}') }
 // key begins a field; names need no escaping.
 func (t *text) key(name string) {
 	if t.b[len(t.b)-1] != '{' {
-		t.b = append(t.b, ',')
+		t.b = append(t.b, ',', '"')
+	} else {
+		t.b = append(t.b, '"')
 	}
-	t.b = append(append(append(t.b, '"'), name...), '"', ':')
+	t.b = append(append(t.b, name...), '"', ':')
 }
 
 func (t *text) str(key, s string) {
@@ -122,7 +124,7 @@ func (t *text) dateIf(key string, at *time.Time) {
 
 func (t *text) stamp(key string, at job.Time) {
 	t.key(key)
-	t.b = append(at.UTC().AppendFormat(append(t.b, '"'), job.TimeFormat), '"')
+	t.b = append(at.Append(append(t.b, '"')), '"')
 }
 
 // raw takes over a value that is JSON text.

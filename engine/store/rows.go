@@ -52,6 +52,15 @@ func (t *text) job(j *job.Job) {
 	t.dateIf("due", j.Due)
 	t.listIf("recent", j.Recent)
 	t.rawIf("files", j.Files)
+	if j.Ends != nil {
+		t.key("ends")
+		t.open()
+		t.int("count", int64(j.Ends.Count))
+		t.int("step", j.Ends.Step)
+		t.str("run", j.Ends.Run)
+		t.date("at", j.Ends.At)
+		t.close()
+	}
 	t.close()
 }
 

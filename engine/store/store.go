@@ -71,7 +71,8 @@ type Committer interface {
 	// hand-outs, is dropped, and one on a fence that another node has taken over.
 	HandOut(t job.Task)
 	// AddProgress appends to a task's progress, keeping the newest ProgressKept entries a
-	// task; written with the next batch, nobody waits. Of an unknown job it is dropped.
+	// task and at most JobProgressKept a job, of which the oldest go, up to a tenth at once;
+	// written with the next batch, nobody waits. Of an unknown job it is dropped.
 	AddProgress(jobID string, p Progress)
 	// Sync returns when all that nobody waited for so far is written.
 	Sync(ctx context.Context) error
@@ -86,8 +87,13 @@ type Queuer interface {
 	CommitQueued(ctx context.Context, c *job.Change, queued func()) error
 }
 
-// ProgressKept is the number of progress entries that stay of a task.
-const ProgressKept = 100
+// ProgressKept is the number of progress entries that stay of a task, JobProgressKept of all
+// tasks of a job: whoever shows the job reads them all. ProgressLeft stay when they are too many.
+const (
+	ProgressKept    = 100
+	JobProgressKept = 1000
+	ProgressLeft    = JobProgressKept - JobProgressKept/10
+)
 
 // Progress is one report of a worker about a running task.
 type Progress struct {
@@ -106,17 +112,23 @@ type Data struct {
 // Jobs reads jobs. A missing job is ErrNotFound everywhere.
 type Jobs interface {
 	Job(ctx context.Context, id string) (*job.Job, error)
+	// Rows gives the rows of some jobs, in no order, without those that are gone. Rows that can
+	// not be read are passed over: *Unreadable names them, and comes with the others.
+	Rows(ctx context.Context, ids []string) ([]job.Job, error)
 	// Load reads the row and the data in one consistent view.
 	Load(ctx context.Context, id string) (*job.Job, Data, error)
-	// List gives jobs, newest first.
+	// List gives jobs, newest first, and no more after PageBytes of text. Rows that can not be read are passed over and do not
+	// count: *Unreadable names them, and comes with the page.
 	List(ctx context.Context, q Query) (Page, error)
 	// Counts gives the number of jobs by status; statuses without jobs are absent.
 	Counts(ctx context.Context) (map[job.Status]int64, error)
 	// Records gives history records with N > after, in order: at most limit, and no more
 	// after PageBytes of text. No records at all say that there are no more.
 	Records(ctx context.Context, id string, after int64, limit int) ([]job.Record, error)
-	// Results gives the results of one parallel group, by task id.
-	Results(ctx context.Context, id string, group int64) ([]job.Result, error)
+	// Results gives results of one parallel group with task ids after the given one ("" at
+	// first), in order of task id: at most limit (1 or more), and no more after PageBytes of
+	// text. more says that it stopped there and others follow.
+	Results(ctx context.Context, id string, group int64, after string, limit int) (page []job.Result, more bool, err error)
 	// Progress gives all progress entries of the job in order of arrival.
 	Progress(ctx context.Context, id string) ([]Progress, error)
 	// Children gives the ids of jobs whose Parent is the job, in order of id.
@@ -132,7 +144,7 @@ type Query struct {
 	Cursor    string // from the page before
 }
 
-// Page is a part of a list; Cursor is "" on the last one.
+// Page is a part of a list; Cursor is "" on the last one, and only there.
 type Page struct {
 	Jobs   []job.Job
 	Cursor string
@@ -141,8 +153,9 @@ type Page struct {
 // Tasks reads tasks.
 type Tasks interface {
 	Task(ctx context.Context, jobID string, n int) (*job.Task, error)
-	// OpenTasks gives the open tasks of a job in order of N.
-	OpenTasks(ctx context.Context, jobID string) ([]job.Task, error)
+	// OpenTasks gives open tasks of a job with N > after, in order: at most limit (1 or more),
+	// and no more after PageBytes of text. more says that it stopped there and others follow.
+	OpenTasks(ctx context.Context, jobID string, after, limit int) (page []job.Task, more bool, err error)
 	// ScanTasks calls fn for every task in the given state over all jobs, in no order,
 	// until fn returns false. Used at start to fill the queue and the leases. Rows that can not
 	// be read are passed over; *Unreadable names them when all others were given.
@@ -180,10 +193,12 @@ type Outbox interface {
 	// ErrFenced, and changes nothing: the new owner may have sent the message itself.
 	Postpone(ctx context.Context, m job.Message) error
 	// MessagesOf gives every message that is kept of a job, parked or not, in order of id. It
-	// finds them by their ids, which begin with the job's id and a slash.
+	// finds them by their ids, which begin with the job's id and a slash. Rows that can not be
+	// read are passed over: *Unreadable names them, and comes with the others.
 	MessagesOf(ctx context.Context, jobID string) ([]job.Message, error)
 	// GivenUp gives messages that were given up, with ids after the given one ("" at first),
-	// in order of id, at most limit.
+	// in order of id, at most limit. Rows that can not be read are passed over and do not
+	// count: *Unreadable names them, and comes with the others.
 	GivenUp(ctx context.Context, after string, limit int) ([]job.Message, error)
 }
 
@@ -260,8 +275,8 @@ type Values interface {
 	ValueStores(ctx context.Context) ([]ValueStore, error)
 }
 
-// PageBytes is how much text of values or records one page holds, about: what passes it is
-// the last.
+// PageBytes is how much text of jobs, tasks, values, records or results one page holds, about:
+// what passes it is the last.
 const PageBytes = 4 << 20
 
 // Value is one key of a data store.

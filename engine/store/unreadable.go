@@ -46,6 +46,25 @@ func (u *Unreadable) Any() error {
 	return u
 }
 
+// Fill gathers values until there are most of them. part reads the next n rows, each of which
+// it gives or passes over, and says how many it met; fewer than n are the last.
+func Fill[T any](most int, part func(n int) (values []T, met int, err error)) (all []T, err error) {
+	for len(all) < most {
+		n := most - len(all)
+		values, met, err := part(n)
+		if err != nil {
+			return nil, err
+		}
+		if all = append(all, values...); met < n {
+			break
+		}
+	}
+	return all, nil
+}
+
+// NameOfJob names a job's row.
+func NameOfJob(id string) string { return "job " + id }
+
 // NameOfTask names a task's row.
 func NameOfTask(jobID string, n int) string { return fmt.Sprintf("task %d of job %s", n, jobID) }
 

@@ -249,7 +249,7 @@ end:
 	s := string(d.b[start:d.i])
 	digits := strings.TrimPrefix(s, "-")
 	if digits == "" || digits[0] == '.' || len(digits) > 1 && digits[0] == '0' && digits[1] >= '0' && digits[1] <= '9' {
-		return nil, d.bad("the number " + s + " is not JSON")
+		return nil, d.bad("the number " + shorten(s) + " is not JSON")
 	}
 	if float {
 		f, err := strconv.ParseFloat(s, 64)

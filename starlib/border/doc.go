@@ -15,6 +15,7 @@ type Fault struct {
 	Path string // such as `state_history.user.tags[2]`
 	Text string
 	Deep bool // the reason is MaxDepth
+	Done int  // bytes that Encode had gone through
 }
 
 // Error gives path and reason on one line.

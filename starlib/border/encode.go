@@ -27,7 +27,7 @@ func EncodeFlat(v starlark.Value, where string, limit, depth int) (json.RawMessa
 		e.limit = math.MaxInt
 	}
 	if f := e.value(v, 0); f != nil {
-		return nil, &Fault{Path: where + f.Path, Text: f.Text, Deep: f.Deep}
+		return nil, &Fault{Path: where + f.Path, Text: f.Text, Deep: f.Deep, Done: len(e.out) + f.Done}
 	}
 	if e.full() {
 		return nil, &TooLarge{Where: where, Limit: limit}
@@ -106,7 +106,7 @@ func (e *encoder) text(s string) *Fault {
 		if c >= utf8.RuneSelf {
 			r, n := utf8.DecodeRuneInString(s[i:])
 			if r == utf8.RuneError && n == 1 {
-				return &Fault{Text: "the text is not valid UTF-8 at byte " + strconv.Itoa(i)}
+				return &Fault{Text: "the text is not valid UTF-8 at byte " + strconv.Itoa(i), Done: i}
 			}
 			i += n
 			continue
@@ -185,6 +185,9 @@ func (e *encoder) dict(dict *starlark.Dict, depth int) *Fault {
 
 // keyStep is one step of a path: .name, or ["any text"].
 func keyStep(key string) string {
+	if len(key) > 256 {
+		return "[" + strconv.Quote(shorten(key)) + "]"
+	}
 	for i, c := range []byte(key) {
 		if c != '_' && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (i == 0 || c < '0' || c > '9') {
 			return "[" + strconv.Quote(shorten(key)) + "]"

@@ -104,6 +104,15 @@ func (a *Account) Work(thread *starlark.Thread, n int) error {
 	return nil
 }
 
+// digits charges the way from so many digits to an integer, or back: it grows with their
+// square, 20,000 decimal ones take half a millisecond.
+func (a *Account) digits(thread *starlark.Thread, n int) error {
+	if n < 256 {
+		return nil
+	}
+	return a.Work(thread, n/32+n*n>>14)
+}
+
 // Text checks the length of a text to be made, and charges it.
 func (a *Account) Text(call string, bytes int) error {
 	if bytes > a.limits.TextBytes || bytes < 0 {

@@ -18,12 +18,21 @@ func madeDict(_ *starlark.Thread, a *Account, x starlark.Value) (starlark.Value,
 }
 
 func madeList(_ *starlark.Thread, a *Account, x starlark.Value) (starlark.Value, error) {
-	return x, a.Alloc(listBytes + 16*x.(*starlark.List).Len())
+	list := x.(*starlark.List)
+	bytes := listBytes + 16*list.Len()
+	for i := range list.Len() {
+		bytes += behind(list.Index(i))
+	}
+	return x, a.Alloc(bytes)
 }
 
 func madeTuple(thread *starlark.Thread, a *Account, x starlark.Value) (starlark.Value, error) {
 	t := x.(starlark.Tuple)
-	if err := a.Alloc(tupleBytes + 16*len(t)); err != nil {
+	bytes := tupleBytes + 16*len(t)
+	for _, v := range t {
+		bytes += behind(v)
+	}
+	if err := a.Alloc(bytes); err != nil {
 		return nil, err
 	}
 	return x, a.heavy(thread, t, 1)
@@ -37,14 +46,25 @@ func item(_ *starlark.Thread, a *Account, x starlark.Value) (starlark.Value, err
 	return x, a.Alloc(placeBytes(x))
 }
 
-// placeBytes is what a place in a list takes, with what was not charged when it was made: a
-// bound method.
-func placeBytes(x starlark.Value) int {
-	switch x.(type) {
+// placeBytes is what a place in a list takes, with the value behind it.
+func placeBytes(x starlark.Value) int { return appendBytes + behind(x) }
+
+// behind is what a value takes that was not charged when it was made: a bound method, an
+// integer beyond 32 bits, a range or a view of a text.
+func behind(x starlark.Value) int {
+	switch x := x.(type) {
+	case starlark.String, *starlark.Dict, *starlark.List, starlark.Tuple, starlark.Float, starlark.Bool, starlark.NoneType:
+	case starlark.Int:
+		if n, ok := x.Int64(); !ok || n != int64(int32(n)) {
+			return 80
+		}
 	case *starlark.Builtin, *appending:
-		return appendBytes + 160
+		return 160
+	case starlark.Bytes, *starlark.Function, *starlark.Set, *starlarkstruct.Struct:
+	default:
+		return 48
 	}
-	return appendBytes
+	return 0
 }
 
 // comprehended checks a comprehension's length; its elements are charged already.
@@ -63,14 +83,39 @@ func spread(thread *starlark.Thread, a *Account, x starlark.Value) (starlark.Val
 	if err != nil {
 		return nil, err
 	}
+	if d, ok := x.(*starlark.Dict); ok { // what knows no such keyword says its name
+		names := 0
+		for k := range d.Entries() {
+			if s, ok := k.(starlark.String); ok {
+				names += len(s)
+			}
+		}
+		if err := looking(names); err != nil {
+			return nil, err
+		}
+	}
 	return x, a.Elements("call", n, 64)
 }
 
+// room charges a call of a large function: it takes room for all its variables and for the
+// longest list that is written there, also when it uses none of them.
+func (a *Account) room(thread *starlark.Thread, size starlark.Int) error {
+	n, _ := size.Int64() // Rewrite wrote it
+	return a.Work(thread, int(n)/4)
+}
+
+// params charges what * and ** parameters hold. It is also where a lambda that calls
+// something looks how deep it stands.
 func params(thread *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
+	if err := calls(thread); err != nil {
+		return nil, err
+	}
 	a := Of(thread)
 	for _, x := range args {
 		var err error
 		switch x := x.(type) {
+		case starlark.Int: // see large
+			err = a.room(thread, x)
 		case *starlark.Dict:
 			_, err = madeDict(thread, a, x)
 		case starlark.Tuple:
@@ -83,15 +128,26 @@ func params(thread *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, _
 	return starlark.True, nil
 }
 
-// function charges a closure: def gives none, lambda gives itself.
+// maxCalls is how deep calls may be in each other, builtins included. No function calls
+// itself, but a file may have thousands that call the next: each call looks through all that
+// are under way, and takes room on the stack.
+const maxCalls = 200
+
+// calls refuses to go deeper.
+func calls(thread *starlark.Thread) error {
+	if thread.CallStackDepth() > maxCalls {
+		return limitf(CodeDepth, "calls may be nested %d deep, and more was asked for", maxCalls)
+	}
+	return nil
+}
+
+// function charges a closure with all that it keeps.
 func function(thread *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
-	if err := Of(thread).Alloc(functionBytes); err != nil {
-		return nil, err
+	bytes := functionBytes
+	if fn, ok := args[0].(*starlark.Function); ok {
+		bytes += 16 * (fn.NumFreeVars() + fn.NumParams())
 	}
-	if len(args) == 0 {
-		return starlark.None, nil
-	}
-	return args[0], nil
+	return args[0], Of(thread).Alloc(bytes)
 }
 
 func mergeDict(thread *starlark.Thread, a *Account, d *starlark.Dict, from starlark.IterableMapping) error {
@@ -367,8 +423,13 @@ func intOf(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kw
 	a := Of(thread)
 	if len(args) > 0 {
 		// The shortest digits, binary ones, take one byte a bit; a sign and a prefix more.
-		if s, ok := starlark.AsString(args[0]); ok && len(s) > a.limits.IntegerBits+16 {
-			return nil, a.Integer(b.Name(), len(s))
+		if s, ok := starlark.AsString(args[0]); ok {
+			if len(s) > a.limits.IntegerBits+16 {
+				return nil, a.Integer(b.Name(), len(s))
+			}
+			if err := a.digits(thread, len(s)); err != nil {
+				return nil, err
+			}
 		}
 	}
 	v, err := universe(thread, b, args, kwargs)
@@ -383,7 +444,9 @@ func bytesOf(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, 
 		a := Of(thread)
 		n, err := starlark.Len(args[0]), error(nil)
 		if _, text := args[0].(starlark.String); !text {
-			n, err = a.length(thread, b.Name(), args[0])
+			if n, err = a.length(thread, b.Name(), args[0]); err == nil {
+				err = a.Work(thread, n/2)
+			}
 		}
 		if err == nil {
 			err = a.Text(b.Name(), n)
@@ -407,6 +470,9 @@ func rangeOf(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, 
 }
 
 func getattr(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	if err := attribute(thread, args); err != nil {
+		return nil, err
+	}
 	v, err := universe(thread, b, args, kwargs)
 	if err != nil {
 		return nil, err
@@ -446,6 +512,69 @@ func looking(n int) error {
 		return limitf(CodeText, "a key that is looked up has at most %s of text, and this has %d bytes", Size(maxKey), n)
 	}
 	return nil
+}
+
+// attribute checks the name that getattr and hasattr look for, which stands in the error, and
+// charges going through the names that a struct has.
+func attribute(thread *starlark.Thread, args starlark.Tuple) error {
+	if len(args) < 2 {
+		return nil // the builtin says so
+	}
+	if name, ok := args[1].(starlark.String); ok {
+		if err := looking(len(name)); err != nil {
+			return err
+		}
+	}
+	if s, ok := args[0].(*starlarkstruct.Struct); ok {
+		return Of(thread).Work(thread, s.Len()/2)
+	}
+	return nil
+}
+
+func hasAttr(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	if err := attribute(thread, args); err != nil {
+		return nil, err
+	}
+	return universe(thread, b, args, kwargs)
+}
+
+// readText is float, hash and ord, which go through a text.
+func readText(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	if len(args) > 0 {
+		if n := textBytes(args[0]); n >= 32 {
+			if err := Of(thread).Work(thread, n/32); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return universe(thread, b, args, kwargs)
+}
+
+// truths is any and all.
+func truths(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	var list starlark.Iterable
+	if err := starlark.UnpackPositionalArgs(b.Name(), args, kwargs, 1, &list); err != nil {
+		return nil, err
+	}
+	iter := list.Iterate()
+	defer iter.Done()
+	sought := starlark.Bool(b.Name() == "any")
+	a, each := Of(thread), 16
+	if partial(list) { // each of its elements is made
+		each = 64
+	}
+	var x starlark.Value
+	for n := 1; iter.Next(&x); n++ {
+		if x.Truth() == sought {
+			return sought, nil
+		}
+		if n%64 == 0 {
+			if err := a.Work(thread, each); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return !sought, nil
 }
 
 // dirOf is dir, absOf abs.

@@ -19,8 +19,14 @@ func Compare(thread *starlark.Thread, op syntax.Token, x, y starlark.Value) (boo
 		if len(x) <= 4096 {
 			return starlark.Compare(op, x, y)
 		}
-	case starlark.Int, starlark.Float:
-		return starlark.Compare(op, x, y)
+	case starlark.Int:
+		if _, float := y.(starlark.Float); !float {
+			return starlark.Compare(op, x, y)
+		}
+	case starlark.Float:
+		if _, int := y.(starlark.Int); !int {
+			return starlark.Compare(op, x, y)
+		}
 	default:
 		if textBytes(x) <= 4096 {
 			return starlark.Compare(op, x, y)
@@ -35,6 +41,11 @@ func compared(thread *starlark.Thread, a *Account, op syntax.Token, x, y starlar
 		c := comparer{thread: thread, a: a}
 		return c.compare(op, x, y)
 	case starlark.Int, starlark.Float:
+		if n := mixed(x, y); n > 0 {
+			if err := a.Work(thread, n); err != nil {
+				return false, err
+			}
+		}
 	default:
 		if n := textBytes(x); n > 4096 {
 			if err := a.Work(thread, n/64); err != nil {
@@ -43,6 +54,20 @@ func compared(thread *starlark.Thread, a *Account, op syntax.Token, x, y starlar
 		}
 	}
 	return starlark.Compare(op, x, y)
+}
+
+// mixed is the work of comparing a long integer with a float, which makes fractions of both.
+func mixed(x, y starlark.Value) int {
+	n, ok := x.(starlark.Int)
+	_, float := y.(starlark.Float)
+	if !ok {
+		n, ok = y.(starlark.Int)
+		_, float = x.(starlark.Float)
+	}
+	if !ok || !float || small(n) {
+		return 0
+	}
+	return 48 + bitLen(n)/128
 }
 
 // textBytes gives the length of a text, of bytes, and of what elems and the like make of
@@ -190,6 +215,9 @@ func (c *comparer) equal(x, y starlark.Value, depth int) (bool, error) {
 			return false, err
 		}
 	case starlark.Int, starlark.Float:
+		if err := c.work(mixed(x, y)); err != nil {
+			return false, err
+		}
 	case *starlarkstruct.Struct:
 		if y, ok := y.(*starlarkstruct.Struct); ok {
 			return c.structs(x, y, depth)
@@ -267,11 +295,11 @@ func contains(thread *starlark.Thread, a *Account, op syntax.Token, x, y starlar
 		}
 		return starlark.Bool(in == (op == syntax.IN)), nil
 	case starlark.String:
-		if err := a.Work(thread, len(y)/64); err != nil {
+		if err := a.Work(thread, len(y)/32); err != nil {
 			return nil, err
 		}
 	case starlark.Bytes:
-		if err := a.Work(thread, len(y)/64); err != nil {
+		if err := a.Work(thread, len(y)/32); err != nil {
 			return nil, err
 		}
 	case *starlark.Dict, *starlark.Set:

@@ -70,10 +70,18 @@ var (
 	_ starlark.HasAttrs  = (*withMember)(nil)
 )
 
-// takeHand gives a function its hand.
-func takeHand(thread *starlark.Thread, _ *starlark.Builtin, _ starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
+// takeHand gives a function its hand, unless it stands too deep in others.
+func takeHand(thread *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
+	if err := calls(thread); err != nil {
+		return nil, err
+	}
 	a := Of(thread)
 	a.thread = thread
+	if len(args) > 0 {
+		if err := a.room(thread, args[0].(starlark.Int)); err != nil {
+			return nil, err
+		}
+	}
 	return (*hand)(a), nil
 }
 

@@ -3,6 +3,7 @@ package guard
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -23,17 +24,18 @@ var checks = map[string]map[string]check{
 		"count": searchText, "find": searchText, "rfind": searchText, "index": searchText, "rindex": searchText,
 		"partition": partText, "rpartition": partText, "startswith": beginText, "endswith": beginText,
 		"strip": stripText, "lstrip": stripText, "rstrip": stripText,
+		"isalnum": tellText, "isalpha": tellText, "isdigit": tellText, "islower": tellText, "isspace": tellText, "istitle": tellText, "isupper": tellText,
 	},
-	"list": {"append": appendList, "extend": extendList, "insert": insertList, "index": searchList, "remove": searchList},
-	"dict": {"items": copyDict, "keys": copyDict, "values": copyDict},
-	"set":  {},
+	"list": {"append": appendList, "extend": extendList, "insert": insertList, "index": searchList, "remove": searchList, "pop": popList},
+	"dict": {"items": copyDict, "keys": copyDict, "values": copyDict, "pop": findKey},
+	"set":  {"discard": findKey, "remove": findKey},
 }
 
 // methods replace the language's own.
 var methods = map[string]map[string]builtin{
-	"dict": {"update": updateMethod, "setdefault": setDefault, "popitem": popItem},
+	"dict": {"update": updateMethod, "setdefault": setDefault, "popitem": popItem, "get": getDict, "clear": clearDict},
 	"set": {
-		"add": addSet, "update": updateSet, "union": combineSets, "difference": combineSets,
+		"add": addSet, "clear": clearSet, "update": updateSet, "union": combineSets, "difference": combineSets,
 		"intersection": combineSets, "symmetric_difference": combineSets, "issubset": updateSet, "issuperset": updateSet,
 	},
 }
@@ -65,6 +67,7 @@ func init() {
 		}
 	}
 	guarded["list"]["append"] = starlark.NewBuiltin("append", appendOne)
+	guardedMethod["in_location"] = true // of a time: see method
 	guardedText, guardedList, guardedDict, guardedSet = guarded["string"], guarded["list"], guarded["dict"], guarded["set"]
 }
 
@@ -104,8 +107,13 @@ func method(v starlark.Value) starlark.Value {
 	if !ok || b.Receiver() == nil {
 		return v
 	}
-	if _, ok := b.Receiver().(startime.Time); ok && b.Name() == "format" {
-		return starlark.NewBuiltin(b.Name(), formatTime).BindReceiver(b)
+	if t, ok := b.Receiver().(startime.Time); ok {
+		switch b.Name() {
+		case "format":
+			return starlark.NewBuiltin(b.Name(), formatTime).BindReceiver(b)
+		case "in_location":
+			return starlark.NewBuiltin(b.Name(), inLocation).BindReceiver(t)
+		}
 	}
 	if g := guardedOf(b.Receiver())[b.Name()]; g != nil {
 		return g.BindReceiver(b.Receiver())
@@ -147,7 +155,13 @@ func joinText(thread *starlark.Thread, a *Account, b *starlark.Builtin, args sta
 		return nil
 	}
 	total, n := 0, 0
+	var late error
 	add := func(x starlark.Value) bool {
+		if n%1024 == 1023 { // views of a text have as many as it has bytes
+			if late = a.Work(thread, 1024); late != nil {
+				return false
+			}
+		}
 		if n++; n > 1 {
 			total += len(self(b))
 		}
@@ -167,6 +181,9 @@ func joinText(thread *starlark.Thread, a *Account, b *starlark.Builtin, args sta
 		}
 	default:
 		return nil
+	}
+	if late != nil {
+		return late
 	}
 	if err := a.Text(b.Name(), total); err != nil {
 		return err
@@ -200,7 +217,7 @@ func formatText(thread *starlark.Thread, a *Account, b *starlark.Builtin, args s
 }
 
 func splitText(thread *starlark.Thread, a *Account, b *starlark.Builtin, args starlark.Tuple, _ []starlark.Tuple) error {
-	s, n := self(b), 1
+	s, n, each := self(b), 1, 32
 	sep, given := "", false
 	if len(args) > 0 {
 		sep, given = starlark.AsString(args[0])
@@ -211,6 +228,7 @@ func splitText(thread *starlark.Thread, a *Account, b *starlark.Builtin, args st
 	case given && sep != "":
 		n += strings.Count(s, sep)
 	default:
+		each = 8 // every character is looked at, twice
 		space := true
 		for _, c := range s {
 			now := unicode.IsSpace(c)
@@ -228,7 +246,7 @@ func splitText(thread *starlark.Thread, a *Account, b *starlark.Builtin, args st
 	if err := a.Elements(b.Name(), n, slotBytes+16); err != nil {
 		return err
 	}
-	return a.Work(thread, n/4+len(s)/32)
+	return a.Work(thread, n/4+len(s)/each)
 }
 
 func changeText(thread *starlark.Thread, a *Account, b *starlark.Builtin, _ starlark.Tuple, _ []starlark.Tuple) error {
@@ -240,10 +258,25 @@ func changeText(thread *starlark.Thread, a *Account, b *starlark.Builtin, _ star
 }
 
 func searchText(thread *starlark.Thread, a *Account, b *starlark.Builtin, _ starlark.Tuple, _ []starlark.Tuple) error {
-	return a.Work(thread, len(self(b))/64)
+	n := len(self(b)) / 32
+	if b.Name() == "count" { // every match costs as much as a search
+		n *= 4
+	}
+	return a.Work(thread, n)
 }
 
-func partText(_ *starlark.Thread, a *Account, _ *starlark.Builtin, _ starlark.Tuple, _ []starlark.Tuple) error {
+// tellText is isalpha and its like, which look at every character.
+func tellText(thread *starlark.Thread, a *Account, b *starlark.Builtin, _ starlark.Tuple, _ []starlark.Tuple) error {
+	if n := len(self(b)) / 16; n > 0 {
+		return a.Work(thread, n)
+	}
+	return nil
+}
+
+func partText(thread *starlark.Thread, a *Account, b *starlark.Builtin, _ starlark.Tuple, _ []starlark.Tuple) error {
+	if err := a.Work(thread, len(self(b))/32); err != nil {
+		return err
+	}
 	return a.Alloc(2*tupleBytes + 4*slotBytes) // a tuple, three texts, and the garbage of both
 }
 
@@ -375,7 +408,26 @@ func searchList(thread *starlark.Thread, a *Account, b *starlark.Builtin, args s
 			break
 		}
 	}
+	if b.Name() == "remove" {
+		c.done += list.Len() / 16 // what stands behind it is moved
+	}
 	return a.Work(thread, c.done)
+}
+
+// popList charges what is moved when an element in the middle goes.
+func popList(thread *starlark.Thread, a *Account, b *starlark.Builtin, args starlark.Tuple, _ []starlark.Tuple) error {
+	if n := b.Receiver().(*starlark.List).Len() / 16; n > 0 && len(args) > 0 {
+		return a.Work(thread, n)
+	}
+	return nil
+}
+
+// findKey charges looking for a key.
+func findKey(thread *starlark.Thread, a *Account, _ *starlark.Builtin, args starlark.Tuple, _ []starlark.Tuple) error {
+	if len(args) == 0 {
+		return nil
+	}
+	return a.key(thread, args[0])
 }
 
 func copyDict(thread *starlark.Thread, a *Account, b *starlark.Builtin, _ starlark.Tuple, _ []starlark.Tuple) error {
@@ -396,10 +448,80 @@ func updateMethod(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tu
 	return starlark.None, updateDict(thread, Of(thread), b.Name(), b.Receiver().(*starlark.Dict), args, kwargs)
 }
 
+// getDict is d.get(key, default), without a second bound method.
+func getDict(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	var key starlark.Value
+	value := starlark.Value(starlark.None)
+	if err := starlark.UnpackPositionalArgs(b.Name(), args, kwargs, 1, &key, &value); err != nil {
+		return nil, err
+	}
+	if s, ok := key.(starlark.String); !ok || len(s) >= 64 {
+		if err := Of(thread).key(thread, key); err != nil {
+			return nil, err
+		}
+	}
+	found, ok, err := b.Receiver().(*starlark.Dict).Get(key)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", b.Name(), err)
+	}
+	if !ok {
+		return value, nil
+	}
+	return found, nil
+}
+
+// clearDict deletes the entries one by one: the language's own goes through the room of all
+// that ever were in the dict.
+func clearDict(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	if err := starlark.UnpackPositionalArgs(b.Name(), args, kwargs, 0); err != nil {
+		return nil, err
+	}
+	d := b.Receiver().(*starlark.Dict)
+	if err := mutable(d, "clear"); err != nil {
+		return nil, fmt.Errorf("%s: %w", b.Name(), err)
+	}
+	a := Of(thread)
+	for _, k := range d.Keys() {
+		if err := a.enter(thread, k, new(Crowd)); err != nil {
+			return nil, err
+		}
+		if _, _, err := d.Delete(k); err != nil {
+			return nil, fmt.Errorf("%s: %w", b.Name(), err)
+		}
+	}
+	return starlark.None, nil
+}
+
+// clearSet is clearDict of a set; an empty one is left to the language, which says whether it
+// may be changed.
+func clearSet(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	s := b.Receiver().(*starlark.Set)
+	if s.Len() == 0 || len(args)+len(kwargs) > 0 {
+		plain, err := s.Attr(b.Name())
+		if err != nil {
+			return nil, err
+		}
+		return plain.(*starlark.Builtin).CallInternal(thread, args, kwargs)
+	}
+	a := Of(thread)
+	for _, x := range slices.Collect(s.Elements()) {
+		if err := a.enter(thread, x, new(Crowd)); err != nil {
+			return nil, err
+		}
+		if _, err := s.Delete(x); err != nil {
+			return nil, fmt.Errorf("%s: %s", b.Name(), strings.Replace(err.Error(), "delete from", "clear", 1))
+		}
+	}
+	return starlark.None, nil
+}
+
 func setDefault(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	var key starlark.Value
 	value := starlark.Value(starlark.None)
 	if err := starlark.UnpackPositionalArgs(b.Name(), args, kwargs, 1, &key, &value); err != nil {
+		return nil, err
+	}
+	if err := Of(thread).key(thread, key); err != nil {
 		return nil, err
 	}
 	d := b.Receiver().(*starlark.Dict)

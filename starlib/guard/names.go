@@ -132,7 +132,8 @@ var hiddenNames = func() starlark.StringDict {
 var shadows = func() starlark.StringDict {
 	d := starlark.StringDict{}
 	for name, fn := range map[string]builtin{
-		"abs": absOf, "bytes": bytesOf, "dir": dirOf, "dict": dictOf, "enumerate": pairs, "fail": printed, "getattr": getattr, "int": intOf, "list": listOf,
+		"abs": absOf, "all": truths, "any": truths, "bytes": bytesOf, "dir": dirOf, "dict": dictOf, "enumerate": pairs, "fail": printed,
+		"float": readText, "getattr": getattr, "hasattr": hasAttr, "hash": readText, "int": intOf, "list": listOf, "ord": readText,
 		"max": extreme, "min": extreme, "print": printed, "range": rangeOf, "repr": textOf, "reversed": listOf, "set": setOf,
 		"sorted": sorted, "str": textOf, "tuple": tupleOf, "zip": pairs,
 	} {

@@ -164,7 +164,7 @@ func product(thread *starlark.Thread, a *Account, of, by, x, y starlark.Value) (
 func joined(thread *starlark.Thread, a *Account, op syntax.Token, x, y starlark.Value) (starlark.Value, error) {
 	n := max(starlark.Len(x), 0) + max(starlark.Len(y), 0)
 	var err error
-	switch x.(type) {
+	switch x := x.(type) {
 	case starlark.Bytes:
 		err = a.Text(op.String(), n)
 	case *starlark.List:
@@ -180,7 +180,13 @@ func joined(thread *starlark.Thread, a *Account, op syntax.Token, x, y starlark.
 			err = a.Elements(op.String(), max(starlark.Len(x), starlark.Len(y)), entryBytes)
 		}
 	case *starlarkstruct.Struct:
-		err = a.Alloc(dictBytes + n*64)
+		n = x.Len() // which starlark.Len does not know
+		if y, ok := y.(*starlarkstruct.Struct); ok {
+			n += y.Len()
+		}
+		if err = a.Work(thread, 4*n); err == nil {
+			err = a.Alloc(dictBytes + n*64)
+		}
 	default:
 		return starlark.Binary(op, x, y)
 	}
@@ -195,7 +201,9 @@ func joined(thread *starlark.Thread, a *Account, op syntax.Token, x, y starlark.
 	case starlark.Tuple:
 		err = a.heavy(thread, z, 1)
 	case *starlarkstruct.Struct:
-		err = a.heavy(thread, starlark.Tuple{z}, 1)
+		if err = narrow(z.Len()); err == nil {
+			err = a.heavy(thread, starlark.Tuple{z}, 1)
+		}
 	case *starlark.Dict, *starlark.Set:
 		if m := starlark.Len(z); m > a.limits.Elements {
 			err = a.Elements(op.String(), m, 0)

@@ -3,6 +3,7 @@ package guard
 import (
 	"fmt"
 	"math/big"
+	"strconv"
 
 	"go.starlark.net/syntax"
 )
@@ -35,7 +36,8 @@ type rewriter struct {
 	depth  int  // of the tree
 	again  int  // loops and functions around: what stands here may run more than once
 	fast   bool // in a function's body, which has a hand: see fast.go
-	hands  int  // operations of the function that use it
+	hands  int  // operations of the function that use it, and its calls
+	size   int  // nodes of the function's tree
 }
 
 func (r *rewriter) fail(pos syntax.Position, format string, args ...any) {
@@ -44,6 +46,7 @@ func (r *rewriter) fail(pos syntax.Position, format string, args ...any) {
 
 // enter counts the depth of the tree; leave undoes it.
 func (r *rewriter) enter(n syntax.Node) {
+	r.size++
 	if r.depth++; r.depth > maxTree {
 		// Span walks the tree too, so the place is the nearest that is cheap to tell.
 		r.fail(position(n), "nested more than %d deep (%s)", maxTree, CodeDepth)
@@ -115,7 +118,7 @@ func (r *rewriter) stmts(list []syntax.Stmt) []syntax.Stmt {
 	for _, s := range list {
 		out = append(out, r.stmt(s))
 		if def, ok := s.(*syntax.DefStmt); ok && r.again > 0 {
-			out = append(out, &syntax.ExprStmt{X: call(opFunction, def.Def)})
+			out = append(out, &syntax.ExprStmt{X: call(opFunction, def.Def, hidden(def.Name.Name, def.Def))})
 		}
 	}
 	return out
@@ -160,13 +163,26 @@ func (r *rewriter) stmt(s syntax.Stmt) syntax.Stmt {
 
 // function rewrites a body, which takes the hand first when it uses it.
 func (r *rewriter) function(s *syntax.DefStmt) {
-	fast, hands := r.fast, r.hands
-	r.fast, r.hands = true, 0
+	fast, hands, size := r.fast, r.hands, r.size
+	r.fast, r.hands, r.size = true, 0, paramNodes*len(s.Params)
 	s.Body = r.body(s.Body)
-	if r.hands > 0 {
-		s.Body = afterDoc(s.Body, &syntax.AssignStmt{OpPos: s.Def, Op: syntax.EQ, LHS: hidden(nameHand, s.Def), RHS: call(opHand, s.Def)})
+	if large := r.large(s.Def); r.hands > 0 || large != nil {
+		s.Body = afterDoc(s.Body, &syntax.AssignStmt{OpPos: s.Def, Op: syntax.EQ, LHS: hidden(nameHand, s.Def), RHS: call(opHand, s.Def, large...)})
 	}
-	r.fast, r.hands = fast, hands
+	r.fast, r.hands, r.size = fast, hands, size
+}
+
+// paramNodes is what a parameter counts as in a function's size: each call looks for its
+// value, whether it is given or not.
+const paramNodes = 8
+
+// large gives the size of the function that was gone through, when its calls are to be
+// charged by it: no function has more variables, or longer lists, than nodes.
+func (r *rewriter) large(pos syntax.Position) []syntax.Expr {
+	if r.size < 1000 {
+		return nil
+	}
+	return []syntax.Expr{&syntax.Literal{Token: syntax.INT, TokenPos: pos, Raw: strconv.Itoa(r.size), Value: int64(r.size)}}
 }
 
 // body rewrites what may run more than once.
@@ -189,7 +205,7 @@ func afterDoc(body []syntax.Stmt, s syntax.Stmt) []syntax.Stmt {
 }
 
 // params rewrites defaults, and gives a call that charges what * and ** parameters hold.
-func (r *rewriter) params(list []syntax.Expr) syntax.Expr {
+func (r *rewriter) params(list []syntax.Expr) *syntax.CallExpr {
 	var held []syntax.Expr
 	var pos syntax.Position
 	for _, p := range list {

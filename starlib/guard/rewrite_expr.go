@@ -119,11 +119,9 @@ func (r *rewriter) binary(e *syntax.BinaryExpr) syntax.Expr {
 	if !ok {
 		return e
 	}
-	switch e.Op { // nothing that is written out takes long to compare
+	switch e.Op {
 	case syntax.EQL, syntax.NEQ, syntax.LT, syntax.LE, syntax.GT, syntax.GE:
-		_, x := e.X.(*syntax.Literal)
-		_, y := e.Y.(*syntax.Literal)
-		if x || y {
+		if quick(e.X) || quick(e.Y) {
 			return e
 		}
 	}
@@ -131,6 +129,17 @@ func (r *rewriter) binary(e *syntax.BinaryExpr) syntax.Expr {
 		return r.both(name, handCompare, by, e.OpPos, e.X, e.Y)
 	}
 	return r.both(name, handArith, e.Op, e.OpPos, e.X, e.Y)
+}
+
+// quick tells whether nothing takes long to compare with what is written: a text or a small
+// number. A float and a long integer become fractions for it.
+func quick(e syntax.Expr) bool {
+	lit, ok := e.(*syntax.Literal)
+	if !ok {
+		return false
+	}
+	_, small := lit.Value.(int64)
+	return small || lit.Token == syntax.STRING || lit.Token == syntax.BYTES
 }
 
 // constant tells whether an expression is texts that are joined by +.
@@ -151,6 +160,7 @@ func constant(e syntax.Expr) bool {
 }
 
 func (r *rewriter) callExpr(e *syntax.CallExpr) {
+	r.hands++ // which is where a function looks how deep calls are: see maxCalls
 	e.Fn = r.expr(e.Fn)
 	for i, arg := range e.Args {
 		switch a := arg.(type) {
@@ -198,13 +208,18 @@ func (r *rewriter) comprehension(e *syntax.Comprehension) syntax.Expr {
 }
 
 // lambda has no statements, so what its * parameters hold is charged by a condition that
-// is always true.
+// is always true; so is how deep it stands, when it calls something.
 func (r *rewriter) lambda(e *syntax.LambdaExpr) syntax.Expr {
 	more := r.params(e.Params)
-	fast := r.fast
-	r.again, r.fast = r.again+1, false
+	fast, hands, size := r.fast, r.hands, r.size
+	r.again, r.fast, r.hands, r.size = r.again+1, false, 0, paramNodes*len(e.Params)
 	e.Body = r.expr(e.Body)
-	r.again, r.fast = r.again-1, fast
+	if large := r.large(e.Lambda); more == nil && (r.hands > 0 || large != nil) {
+		more = call(opParams, e.Lambda, large...)
+	} else if more != nil {
+		more.Args = append(more.Args, large...)
+	}
+	r.again, r.fast, r.hands, r.size = r.again-1, fast, hands, size
 	if more != nil {
 		e.Body = &syntax.CondExpr{If: e.Lambda, ElsePos: e.Lambda, Cond: more, True: e.Body, False: hidden(nameNone, e.Lambda)}
 	}

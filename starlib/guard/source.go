@@ -48,11 +48,18 @@ type scanner struct {
 }
 
 func (s *scanner) refuse() {
+	s.fault("brackets, blocks and chains of operators are nested more than " + strconv.Itoa(MaxNesting) + " deep (" + CodeDepth + ")")
+}
+
+func (s *scanner) fault(text string) {
 	if s.bad == nil {
-		s.bad = &syntax.Error{Pos: syntax.MakePosition(s.name, int32(s.line), int32(s.col)),
-			Msg: "brackets, blocks and chains of operators are nested more than " + strconv.Itoa(MaxNesting) + " deep (" + CodeDepth + ")"}
+		s.bad = &syntax.Error{Pos: syntax.MakePosition(s.name, int32(s.line), int32(s.col)), Msg: text}
 	}
 }
+
+// maxDigits is how long a number may be that is written out: reading it takes time with the
+// square of its digits, and Rewrite looks at its bits only then.
+const maxDigits = 70_000
 
 // link counts one more operator in the chain of the innermost level.
 func (s *scanner) link() {
@@ -155,6 +162,9 @@ func (s *scanner) word() {
 		end++
 	}
 	word := s.text[s.i:end]
+	if len(word) > maxDigits && word[0] >= '0' && word[0] <= '9' {
+		s.fault("a number has at most " + strconv.Itoa(maxDigits) + " digits, and this has " + strconv.Itoa(len(word)) + " (" + CodeInteger + ")")
+	}
 	s.begin(word)
 	switch word {
 	case "and", "or", "not", "in", "if", "else", "for", "lambda":

@@ -45,8 +45,8 @@ func TestStopEndsLoops(t *testing.T) {
 		{"sorted(values)", 8},
 		{"max(values)", 8},
 		{"min(values, key = lambda v: v)", 8},
-		{"max(values, key = hash)", 8},
-		{"sorted(values, key = hash)", 8},
+		{"max(values, key = hashed)", 8},
+		{"sorted(values, key = hashed)", 8},
 		{"values == others", 1100},
 		{"values.index(others[0])", 1100},
 		{"others[0] in values", 1100},
@@ -63,7 +63,7 @@ func TestStopEndsLoops(t *testing.T) {
 			}
 			lists[i] = starlark.NewList(values)
 		}
-		known := starlark.StringDict{"values": lists[0], "others": lists[1], "hash": starlark.NewBuiltin("hash", hashOf)}
+		known := starlark.StringDict{"values": lists[0], "others": lists[1], "hashed": starlark.NewBuiltin("hashed", hashOf)}
 		err := runLine(thread, c.src, known)
 		if !errors.Is(err, why) {
 			t.Errorf("%s ended with %v", c.src, err)
@@ -131,12 +131,12 @@ func TestKeysAreCharged(t *testing.T) {
 		{"max([x, y] * 50)", starlark.Bytes(long), starlark.Bytes(strings.Clone(long)), 99_000},
 		{"x in {}", starlark.String(long), nil, 1000},
 		{"{x: 1}[x]", starlark.String(long), nil, 1000},
-		{"sorted([x] * 100, key = hash)", starlark.String(long), nil, 100_000},
-		{"max([x] * 100, key = hash)", starlark.Bytes(long), nil, 100_000},
+		{"sorted([x] * 100, key = hashed)", starlark.String(long), nil, 100_000},
+		{"max([x] * 100, key = hashed)", starlark.Bytes(long), nil, 100_000},
 	} {
 		thread := &starlark.Thread{}
 		NewAccount(Limits{Steps: 1 << 60, MemoryBytes: 1 << 60}).Enter(thread)
-		known := starlark.StringDict{"x": c.x, "y": c.y, "hash": starlark.NewBuiltin("hash", hashOf)}
+		known := starlark.StringDict{"x": c.x, "y": c.y, "hashed": starlark.NewBuiltin("hashed", hashOf)}
 		if c.y == nil {
 			known["y"] = c.x
 		}

@@ -1,6 +1,7 @@
 package guard
 
 import (
+	"math"
 	"strings"
 	"unicode/utf8"
 
@@ -59,20 +60,22 @@ func (a *Account) textLen(thread *starlark.Thread, v starlark.Value) (int, error
 	case starlark.Bool, starlark.NoneType, starlark.Float:
 		return 64, nil
 	case starlark.Int:
-		return bitLen(v)/3 + 4, nil
+		n := bitLen(v)/3 + 4
+		return n, a.digits(thread, n)
 	}
 	m := measure{a: a, left: a.limits.TextBytes + 1}
 	m.add(v, nil, 1)
 	if m.err != nil {
 		return 0, m.err
 	}
-	return m.n, a.Work(thread, m.steps+m.n/64)
+	return m.n, a.Work(thread, m.steps+m.long+m.n/64)
 }
 
 // measure adds up a text; left counts down to where it does not matter any more.
 type measure struct {
 	a              *Account
 	n, left, steps int
+	long           int // work of integers with many digits
 	err            error
 }
 
@@ -100,7 +103,9 @@ func (m *measure) add(v starlark.Value, path []starlark.Value, depth int) {
 	case starlark.Bytes:
 		m.plus(quotedLen(string(v)) + 1)
 	case starlark.Int:
-		m.plus(bitLen(v)/3 + 4)
+		n := bitLen(v)/3 + 4
+		m.long += n * n >> 14
+		m.plus(n)
 	case *starlark.List:
 		m.plus(5)
 		if !on(path, v) {
@@ -232,11 +237,21 @@ func (a *Account) argument(thread *starlark.Thread, v starlark.Value, quoted boo
 			return len(v), nil
 		}
 	case starlark.Float:
-		return 352, nil
+		return 352, a.Work(thread, FloatWork(v))
 	case starlark.Int: // %e writes a point, six digits and an exponent
-		return bitLen(v)/3 + 16, nil
+		n := bitLen(v)/3 + 16
+		return n, a.digits(thread, n)
 	}
 	return a.textLen(thread, v)
+}
+
+// FloatWork is the work of writing a float with a given number of digits: %f writes a large
+// one in full.
+func FloatWork(f starlark.Float) int {
+	if math.Abs(float64(f)) > 1e21 {
+		return 200
+	}
+	return 16
 }
 
 // interpolated gives the length of format % x. What is wrong with a format is left to the
@@ -246,8 +261,8 @@ func interpolated(thread *starlark.Thread, a *Account, format string, x starlark
 	if !several {
 		args = starlark.Tuple{x}
 	}
-	total, next := len(format), 0
-	for total <= a.limits.TextBytes {
+	total, next, parts := len(format), 0, 0
+	for ; total <= a.limits.TextBytes; parts++ {
 		i := strings.IndexByte(format, '%')
 		if i < 0 || i+1 >= len(format) {
 			break
@@ -277,13 +292,13 @@ func interpolated(thread *starlark.Thread, a *Account, format string, x starlark
 		}
 		total += n
 	}
-	return total, a.Work(thread, len(format)/64)
+	return total, a.Work(thread, 4*parts+len(format)/64)
 }
 
 // formatted gives the length of format.format(*args, **kwargs).
 func formatted(thread *starlark.Thread, a *Account, format string, args starlark.Tuple, kwargs []starlark.Tuple) (int, error) {
-	total, next := len(format), 0
-	for total <= a.limits.TextBytes {
+	total, next, parts := len(format), 0, 0
+	for ; total <= a.limits.TextBytes; parts++ {
 		_, rest, ok := strings.Cut(format, "{")
 		if !ok || rest == "" {
 			break
@@ -314,7 +329,7 @@ func formatted(thread *starlark.Thread, a *Account, format string, args starlark
 		}
 		total += n
 	}
-	return total, a.Work(thread, len(format)/64)
+	return total, a.Work(thread, 4*parts+len(format)/64)
 }
 
 func formatArg(name string, next *int, args starlark.Tuple, kwargs []starlark.Tuple) starlark.Value {

@@ -87,8 +87,22 @@ func tooDeep(limit int) error {
 	return limitf(CodeDepth, "lists, dicts, tuples and structs may be nested %d deep, and more was asked for, or a value contains itself", limit)
 }
 
+// MaxFields is how many fields a struct may have: where one is missing, the interpreter looks
+// through all of them for a name that is near.
+const MaxFields = 1000
+
+func narrow(fields int) error {
+	if fields > MaxFields {
+		return limitf(CodeElements, "a struct has at most %d fields, and %d were asked for; a dict has more", MaxFields, fields)
+	}
+	return nil
+}
+
 // Light checks a struct that Go code makes of a script's values.
 func Light(thread *starlark.Thread, s *starlarkstruct.Struct) error {
+	if err := narrow(s.Len()); err != nil {
+		return err
+	}
 	a := Of(thread)
 	if err := a.Alloc(dictBytes/2 + 64*s.Len()); err != nil {
 		return err

@@ -43,6 +43,9 @@ type Outcome struct {
 // ResultReply answers a result. It is always sent with status 200: to B any
 // other one is final, to A and C a reason to send again.
 func ResultReply(o Outcome) []byte {
+	if o == (Outcome{}) { // nearly all
+		return []byte(`{"status":"accepted"}`)
+	}
 	reply := struct {
 		Status  string `json:"status"`
 		Reason  string `json:"reason,omitempty"`

@@ -18,6 +18,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"runtime"
 	"slices"
 	"strings"
 
@@ -32,6 +33,7 @@ const tmp = ".tmp"
 type Store struct {
 	root *os.Root
 	path string
+	sync func(*os.File) error // tests look at it
 }
 
 var _ blob.Store = (*Store)(nil)
@@ -49,7 +51,7 @@ func Open(folder string) (*Store, error) {
 	if err := errors.Join(root.RemoveAll(tmp), root.MkdirAll(tmp, 0o700)); err != nil {
 		return nil, errors.Join(fmt.Errorf("the folder of the jobs' files can not be written: %w", err), root.Close())
 	}
-	return &Store{root, folder}, nil
+	return &Store{root, folder, (*os.File).Sync}, nil
 }
 
 // Close gives the folder back.
@@ -79,7 +81,7 @@ func (s *Store) Put(ctx context.Context, key string, from io.Reader, size int64)
 	case n > blob.MaxBytes:
 		return info, fmt.Errorf("the file is larger than %d bytes, the most that a file may have", int64(blob.MaxBytes))
 	}
-	if err := f.Sync(); err != nil { // a file that was acknowledged survives a power cut
+	if err := s.sync(f); err != nil { // a file that was acknowledged survives a power cut
 		return info, err
 	}
 	if err := s.root.MkdirAll(path.Dir(key), 0o700); err != nil {
@@ -88,10 +90,32 @@ func (s *Store) Put(ctx context.Context, key string, from io.Reader, size int64)
 	if err := s.root.Rename(name, key); err != nil {
 		return info, err
 	}
+	if err := s.syncNames(key); err != nil {
+		return info, err
+	}
 	if err := f.Close(); err != nil {
 		return info, err
 	}
 	return s.Stat(ctx, key)
+}
+
+// syncNames makes a file's name durable, and those of all folders above: another file that is
+// on its way may have made them, and not be so far yet.
+func (s *Store) syncNames(key string) error {
+	if runtime.GOOS == "windows" { // names are durable with their files there
+		return nil
+	}
+	for d := key; d != "."; {
+		d = path.Dir(d)
+		f, err := s.root.Open(d)
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(s.sync(f), f.Close()); err != nil {
+			return fmt.Errorf("make the name of %s durable: %w", key, err)
+		}
+	}
+	return nil
 }
 
 func random() string {

@@ -4,6 +4,17 @@ package memory
 
 const garbage = "\x00 no row"
 
+// GarbleJob spoils a job's text, and reports whether there is one.
+func (s *Store) GarbleJob(id string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := s.jobs[id]
+	if r != nil {
+		r.body = garbage
+	}
+	return r != nil
+}
+
 // GarbleTask spoils a task's text, and reports whether there is one.
 func (s *Store) GarbleTask(jobID string, n int) bool {
 	s.mu.Lock()

@@ -10,6 +10,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -302,7 +303,7 @@ func (s *Store) HandOut(t job.Task) {
 // Sync has nothing to wait for.
 func (s *Store) Sync(ctx context.Context) error { return ctx.Err() }
 
-// AddProgress keeps the newest 100 entries of a task.
+// AddProgress keeps the newest entries of a task, and of the job.
 func (s *Store) AddProgress(jobID string, p store.Progress) {
 	if s.begin(context.Background()) != nil {
 		return
@@ -323,6 +324,9 @@ func (s *Store) AddProgress(jobID string, p store.Progress) {
 	}
 	if have > store.ProgressKept {
 		r.progress = append(r.progress[:oldest], r.progress[oldest+1:]...)
+	}
+	if n := len(r.progress); n > store.JobProgressKept {
+		r.progress = slices.Clone(r.progress[n-store.ProgressLeft:])
 	}
 }
 

@@ -25,6 +25,9 @@ func TestMove(t *testing.T) {
 
 func TestUnreadableRows(t *testing.T) {
 	storetest.RunUnreadable(t, func(testing.TB) store.Store { return memory.New() },
-		func(s store.Store, id string, n int) { s.(*memory.Store).GarbleTask(id, n) },
-		func(s store.Store, _, id string) { s.(*memory.Store).GarbleMessage(id) })
+		storetest.Spoil{
+			Job:     func(s store.Store, id string) { s.(*memory.Store).GarbleJob(id) },
+			Task:    func(s store.Store, id string, n int) { s.(*memory.Store).GarbleTask(id, n) },
+			Message: func(s store.Store, _, id string) { s.(*memory.Store).GarbleMessage(id) },
+		})
 }

@@ -45,6 +45,28 @@ func (s *Store) Job(ctx context.Context, id string) (*job.Job, error) {
 	return j, err
 }
 
+// Rows gives the rows of some jobs.
+func (s *Store) Rows(ctx context.Context, ids []string) (out []job.Job, err error) {
+	if err := s.begin(ctx); err != nil {
+		return nil, err
+	}
+	defer s.mu.Unlock()
+	var passed store.Unreadable
+	for _, id := range ids {
+		r := s.jobs[id]
+		if r == nil {
+			continue
+		}
+		j, err := r.job()
+		if err == nil {
+			out = append(out, *j)
+		} else if err := passed.Pass(store.NameOfJob(id), err); err != nil {
+			return nil, err
+		}
+	}
+	return out, passed.Any()
+}
+
 // Load gives the row and its data.
 func (s *Store) Load(ctx context.Context, id string) (*job.Job, store.Data, error) {
 	if err := s.begin(ctx); err != nil {
@@ -61,16 +83,16 @@ func (s *Store) Load(ctx context.Context, id string) (*job.Job, store.Data, erro
 
 // List sorts all ids; the cursor is the id of the last job given.
 func (s *Store) List(ctx context.Context, q store.Query) (store.Page, error) {
-	var p store.Page
 	if _, ok := job.ParseID(q.Cursor); q.Cursor != "" && !ok {
-		return p, fmt.Errorf("list jobs: %q: %w", q.Cursor, store.ErrCursor)
+		return store.Page{}, fmt.Errorf("list jobs: %q: %w", q.Cursor, store.ErrCursor)
 	}
 	if err := s.begin(ctx); err != nil {
-		return p, err
+		return store.Page{}, err
 	}
 	defer s.mu.Unlock()
 	ids := slices.Sorted(maps.Keys(s.jobs))
 	slices.Reverse(ids)
+	l := store.NewListing(q)
 	for _, id := range ids {
 		r := s.jobs[id]
 		if q.Cursor != "" && id >= q.Cursor ||
@@ -79,17 +101,15 @@ func (s *Store) List(ctx context.Context, q store.Query) (store.Page, error) {
 			len(q.Status) > 0 && !slices.Contains(q.Status, r.status) {
 			continue
 		}
-		if len(p.Jobs) == q.PageSize() { // there is one more
-			p.Cursor = p.Jobs[len(p.Jobs)-1].ID
-			break
+		if l.Full() {
+			return l.End(true)
 		}
 		j, err := r.job()
-		if err != nil {
+		if err := l.Add(id, len(r.body), j, err); err != nil {
 			return store.Page{}, err
 		}
-		p.Jobs = append(p.Jobs, *j)
 	}
-	return p, nil
+	return l.End(false)
 }
 
 // Counts counts the jobs by status.
@@ -128,25 +148,32 @@ func (s *Store) Records(ctx context.Context, id string, after int64, limit int) 
 	return out, nil
 }
 
-// Results gives the results of a group by task id.
-func (s *Store) Results(ctx context.Context, id string, group int64) ([]job.Result, error) {
+// Results gives a part of the results of a group.
+func (s *Store) Results(ctx context.Context, id string, group int64, after string, limit int) (page []job.Result, more bool, err error) {
 	if err := s.begin(ctx); err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	defer s.mu.Unlock()
 	r, err := s.find(id)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	var out []job.Result
+	bytes := 0
 	for _, task := range slices.Sorted(maps.Keys(r.results[group])) {
-		var res job.Result
-		if err := store.Decode(store.Format, r.results[group][task], &res); err != nil {
-			return nil, err
+		if task <= after {
+			continue
 		}
-		out = append(out, res)
+		if len(page) == limit || bytes > store.PageBytes {
+			return page, true, nil
+		}
+		text := r.results[group][task]
+		var res job.Result
+		if err := store.Decode(store.Format, text, &res); err != nil {
+			return nil, false, err
+		}
+		page, bytes = append(page, res), bytes+len(text)
 	}
-	return out, nil
+	return page, false, nil
 }
 
 // Progress gives the entries in order of arrival.
@@ -193,28 +220,31 @@ func (s *Store) Task(ctx context.Context, jobID string, n int) (*job.Task, error
 	return &t, err
 }
 
-// OpenTasks gives a job's open tasks.
-func (s *Store) OpenTasks(ctx context.Context, jobID string) ([]job.Task, error) {
+// OpenTasks gives a part of a job's open tasks.
+func (s *Store) OpenTasks(ctx context.Context, jobID string, after, limit int) (page []job.Task, more bool, err error) {
 	if err := s.begin(ctx); err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	defer s.mu.Unlock()
 	r, err := s.find(jobID)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	var out []job.Task
+	bytes := 0
 	for _, n := range slices.Sorted(maps.Keys(r.tasks)) {
-		if !r.tasks[n].Open() {
+		if n <= after || !r.tasks[n].Open() {
 			continue
+		}
+		if len(page) == limit || bytes > store.PageBytes {
+			return page, true, nil
 		}
 		t, err := r.task(n)
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
-		out = append(out, t)
+		page, bytes = append(page, t), bytes+len(r.bodies[n])
 	}
-	return out, nil
+	return page, false, nil
 }
 
 // ScanTasks copies first, so that fn may use the store.

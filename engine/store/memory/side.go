@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -86,32 +87,36 @@ func (s *Store) Postpone(ctx context.Context, m job.Message) error {
 
 // MessagesOf gives the messages of a job.
 func (s *Store) MessagesOf(ctx context.Context, jobID string) ([]job.Message, error) {
-	return s.keptMessages(ctx, func(id string, _ *letter) bool { return strings.HasPrefix(id, jobID+"/") })
+	return s.keptMessages(ctx, math.MaxInt, func(id string, _ *letter) bool { return strings.HasPrefix(id, jobID+"/") })
 }
 
 // GivenUp gives messages that nobody tries any more.
 func (s *Store) GivenUp(ctx context.Context, after string, limit int) ([]job.Message, error) {
-	all, err := s.keptMessages(ctx, func(id string, l *letter) bool { return l.givenUp && id > after })
-	return all[:min(len(all), limit)], err
+	return s.keptMessages(ctx, limit, func(id string, l *letter) bool { return l.givenUp && id > after })
 }
 
-// keptMessages gives the messages that pass, in order of id.
-func (s *Store) keptMessages(ctx context.Context, pass func(id string, l *letter) bool) ([]job.Message, error) {
+// keptMessages gives the messages that pass, in order of id, at most limit.
+func (s *Store) keptMessages(ctx context.Context, limit int, pass func(id string, l *letter) bool) ([]job.Message, error) {
 	if err := s.begin(ctx); err != nil {
 		return nil, err
 	}
 	defer s.mu.Unlock()
 	var out []job.Message
+	var passed store.Unreadable
 	for _, id := range slices.Sorted(maps.Keys(s.outbox)) {
+		if len(out) == limit {
+			break
+		}
 		if l := s.outbox[id]; pass(id, l) {
 			var m job.Message
-			if err := store.Decode(store.Format, l.body, &m); err != nil {
+			if err := store.Decode(store.Format, l.body, &m); err == nil {
+				out = append(out, m)
+			} else if err := passed.Pass(store.NameOfMessage(id), err); err != nil {
 				return nil, err
 			}
-			out = append(out, m)
 		}
 	}
-	return out, nil
+	return out, passed.Any()
 }
 
 // PutWorker keeps a registration.

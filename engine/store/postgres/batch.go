@@ -273,6 +273,7 @@ func (c *columns) queueParts(b *pgx.Batch) {
 	if p := &c.progress; len(p.job) > 0 {
 		b.Queue(insertProgress, p.job, p.task, p.body, formatNow)
 		b.Queue(trimProgress, p.job, p.task, store.ProgressKept)
+		b.Queue(trimJobs, p.job, store.JobProgressKept, store.ProgressLeft)
 	}
 }
 

@@ -172,6 +172,24 @@ func (s *Store) Job(ctx context.Context, id string) (*job.Job, error) {
 	return j, nil
 }
 
+// Rows gives the rows of some jobs.
+func (s *Store) Rows(ctx context.Context, ids []string) ([]job.Job, error) {
+	keys := make([]uuid, 0, len(ids))
+	for _, id := range ids {
+		if key, ok := job.ParseID(id); ok {
+			keys = append(keys, key)
+		}
+	}
+	var passed store.Unreadable
+	out, _, _, err := readRows[job.Job](ctx, s, &passed, nameOfJob, "SELECT f, body, uuid_send(id) FROM heads WHERE id=ANY($1::uuid[])", keys)
+	if err == nil {
+		err = passed.Any()
+	}
+	return out, err
+}
+
+func nameOfJob(id []byte) string { return store.NameOfJob(spell(uuid(id))) }
+
 // Load reads row and data with one statement, so in one view.
 func (s *Store) Load(ctx context.Context, id string) (*job.Job, store.Data, error) {
 	var d store.Data
@@ -230,12 +248,29 @@ func (s *Store) Records(ctx context.Context, id string, after int64, limit int) 
 	return out, err
 }
 
-// Results gives the results of a group by task id.
-func (s *Store) Results(ctx context.Context, id string, group int64) ([]job.Result, error) {
-	var out []job.Result
-	err := s.parts(ctx, id, func() { out = nil }, decodeInto(&out),
-		"SELECT f, body FROM results WHERE job=$1 AND grp=$2 ORDER BY task_id", group)
-	return out, err
+// Results gives a part of the results of a group.
+func (s *Store) Results(ctx context.Context, id string, group int64, after string, limit int) (page []job.Result, more bool, err error) {
+	err = s.parts(ctx, id, func() { page, more = nil, false }, func(r pgx.Rows) error {
+		var f int16
+		var body []byte
+		if err := r.Scan(&f, &body); err != nil {
+			return err
+		}
+		if more = more || body == nil; more {
+			return nil
+		}
+		var res job.Result
+		err := decode(f, body, &res)
+		page = append(page, res)
+		return err
+	}, `SELECT f, CASE WHEN before<=$6 AND nth<=$5 THEN body END FROM (
+			SELECT task_id, f, body, sum(octet_length(body)) OVER w-octet_length(body) AS before, row_number() OVER w AS nth
+			FROM (SELECT task_id, f, body FROM results WHERE job=$1 AND grp=$2 AND task_id>$3 ORDER BY task_id LIMIT $4) d
+			WINDOW w AS (ORDER BY task_id ROWS UNBOUNDED PRECEDING)) x ORDER BY task_id`, group, []byte(after), int64(limit)+1, limit, store.PageBytes)
+	if err != nil {
+		return nil, false, err
+	}
+	return page, more, nil
 }
 
 // Progress gives the entries in order of arrival.
@@ -294,11 +329,24 @@ func (s *Store) Task(ctx context.Context, jobID string, n int) (*job.Task, error
 	return &found[0], nil
 }
 
-// OpenTasks gives a job's open tasks.
-func (s *Store) OpenTasks(ctx context.Context, jobID string) ([]job.Task, error) {
-	var out []job.Task
-	err := s.parts(ctx, jobID, func() { out = nil }, tasksInto(&out), "SELECT f, body, state FROM tasks WHERE job=$1 AND open ORDER BY n")
-	return out, err
+// OpenTasks gives a part of a job's open tasks.
+func (s *Store) OpenTasks(ctx context.Context, jobID string, after, limit int) (page []job.Task, more bool, err error) {
+	err = s.parts(ctx, jobID, func() { page, more = nil, false }, func(r pgx.Rows) error {
+		var over bool
+		t, err := readTask(r, &over)
+		if more = more || over; !more {
+			page = append(page, t)
+			return err
+		}
+		return nil
+	}, `SELECT f, CASE WHEN before<=$5 AND nth<=$4 THEN body END, state, before>$5 OR nth>$4 FROM (
+			SELECT n, f, body, state, sum(octet_length(body)) OVER w-octet_length(body) AS before, row_number() OVER w AS nth
+			FROM (SELECT n, f, body, state FROM tasks WHERE job=$1 AND open AND n>$2 ORDER BY n LIMIT $3) d
+			WINDOW w AS (ORDER BY n ROWS UNBOUNDED PRECEDING)) x ORDER BY n`, min(max(after, 0), maxPart), int64(limit)+1, limit, store.PageBytes)
+	if err != nil {
+		return nil, false, err
+	}
+	return page, more, nil
 }
 
 // spell gives an id as text.

@@ -18,40 +18,96 @@ import (
 
 // List picks the narrowest index; all of them are in the order of ids.
 func (s *Store) List(ctx context.Context, q store.Query) (store.Page, error) {
-	text, args, err := listQuery(q)
-	if err != nil {
-		return store.Page{}, err
+	l := store.NewListing(q)
+	for more := false; ; {
+		n, cut := l.Ask(), false
+		text, args, err := listQuery(q, n)
+		if err != nil {
+			return store.Page{}, fmt.Errorf("list jobs: %w", err)
+		}
+		rows, err := s.listed(ctx, text, args)
+		for i := range rows {
+			more = l.Full()
+			cut = rows[i].body == nil // rows that could not be read may have filled this part
+			if more || cut || err != nil {
+				break
+			}
+			q.Cursor = spell(rows[i].id)
+			var j job.Job
+			err = l.Add(q.Cursor, len(rows[i].body), &j, decode(rows[i].f, rows[i].body, &j))
+		}
+		if err != nil {
+			return store.Page{}, fmt.Errorf("list jobs: %w", err)
+		}
+		if more || !cut && len(rows) < n {
+			return l.End(more)
+		}
 	}
-	var jobs []job.Job
-	err = s.on(ctx, func(ctx context.Context, p *pgxpool.Pool) error {
-		jobs = nil
-		return all(ctx, p, text, decodeInto(&jobs), args...)
-	})
-	if err != nil {
-		return store.Page{}, fmt.Errorf("list jobs: %w", err)
-	}
-	page := store.Page{Jobs: jobs}
-	if n := q.PageSize(); len(jobs) > n { // one more than asked for: there is a next page
-		page.Jobs, page.Cursor = jobs[:n], jobs[n-1].ID
-	}
-	return page, nil
 }
 
-func listQuery(q store.Query) (string, []any, error) {
+// headRow is a job's row in a list; body is nil for those after PageBytes of text.
+type headRow struct {
+	f    int16
+	body []byte
+	id   uuid
+}
+
+func (s *Store) listed(ctx context.Context, text string, args []any) (rows []headRow, err error) {
+	text = fmt.Sprintf(`SELECT f, CASE WHEN before<=%d THEN body END, id FROM (
+		SELECT f, body, id, sum(octet_length(body)) OVER (ORDER BY id DESC ROWS UNBOUNDED PRECEDING)-octet_length(body) AS before
+		FROM (%s) d) x ORDER BY id DESC`, store.PageBytes, text)
+	err = s.on(ctx, func(ctx context.Context, p *pgxpool.Pool) error {
+		rows = nil
+		return all(ctx, p, text, func(r pgx.Rows) error {
+			var h headRow
+			err := r.Scan(&h.f, &h.body, &h.id)
+			rows = append(rows, h)
+			return err
+		}, args...)
+	})
+	return rows, err
+}
+
+// readRows reads rows of format, text and id, notes those that it passes over, and gives the
+// last id and how many rows it met.
+func readRows[T any](ctx context.Context, s *Store, passed *store.Unreadable, name func(id []byte) string, text string, args ...any) (out []T, last []byte, met int, err error) {
+	var bad store.Unreadable
+	err = s.on(ctx, func(ctx context.Context, p *pgxpool.Pool) error {
+		out, last, met, bad.Rows = nil, nil, 0, nil
+		return all(ctx, p, text, func(r pgx.Rows) error {
+			var f int16
+			var body, id []byte
+			if err := r.Scan(&f, &body, &id); err != nil {
+				return err
+			}
+			last, met = id, met+1
+			var v T
+			if err := decode(f, body, &v); err != nil {
+				return bad.Pass(name(id), err)
+			}
+			out = append(out, v)
+			return nil
+		}, args...)
+	})
+	passed.Rows = append(passed.Rows, bad.Rows...)
+	return out, last, met, err
+}
+
+func listQuery(q store.Query, limit int) (string, []any, error) {
 	var conds []string
 	var args []any
 	where := func(cond string, v any) {
 		args = append(args, v)
 		conds = append(conds, fmt.Sprintf(cond, len(args)))
 	}
-	text, id := "SELECT h.f, h.body FROM heads h", "h.id"
+	text, id := "SELECT h.f, h.body, h.id FROM heads h", "h.id"
 	if q.Client != "" || q.Blueprint != "" {
-		text, id = "SELECT h.f, h.body FROM jobs j JOIN heads h ON h.id=j.id", "j.id"
+		text, id = "SELECT h.f, h.body, h.id FROM jobs j JOIN heads h ON h.id=j.id", "j.id"
 	}
 	if q.Cursor != "" {
 		at, ok := job.ParseID(q.Cursor)
 		if !ok {
-			return "", nil, fmt.Errorf("list jobs: %q: %w", q.Cursor, store.ErrCursor)
+			return "", nil, fmt.Errorf("%q: %w", q.Cursor, store.ErrCursor)
 		}
 		where(id+"<$%d", at)
 	}
@@ -81,7 +137,7 @@ func listQuery(q store.Query) (string, []any, error) {
 	if len(conds) > 0 {
 		text += " WHERE " + strings.Join(conds, " AND ")
 	}
-	args = append(args, q.PageSize()+1)
+	args = append(args, limit)
 	return fmt.Sprintf("%s ORDER BY %s DESC LIMIT $%d", text, id, len(args)), args, nil
 }
 

@@ -27,36 +27,16 @@ func (s *Store) Messages(ctx context.Context, now time.Time, limit int) ([]job.M
 // MessagesIn gives what is due, in the order of arrival among equal dates.
 func (s *Store) MessagesIn(ctx context.Context, in store.ShardSet, now time.Time, limit int) ([]job.Message, error) {
 	cond, args := inShards(in, now.UnixMilli(), limit)
-	var out []job.Message
 	var passed store.Unreadable
-	err := s.on(ctx, func(ctx context.Context, p *pgxpool.Pool) error {
-		out, passed.Rows = nil, nil
-		return all(ctx, p, "SELECT f, body, id FROM outbox WHERE due<=$1"+cond+" ORDER BY due, k LIMIT $2", func(r pgx.Rows) error {
-			var f int16
-			var body, id []byte
-			if err := r.Scan(&f, &body, &id); err != nil {
-				return err
-			}
-			var m job.Message
-			if err := decode(f, body, &m); err != nil {
-				return passed.Pass(store.NameOfMessage(string(id)), err)
-			}
-			out = append(out, m)
-			return nil
-		}, args...)
-	})
+	out, _, _, err := s.messages(ctx, &passed, "SELECT f, body, id FROM outbox WHERE due<=$1"+cond+" ORDER BY due, k LIMIT $2", args...)
 	if err == nil {
 		err = passed.Any()
 	}
 	return out, err
 }
 
-func (s *Store) messages(ctx context.Context, text string, args ...any) (out []job.Message, err error) {
-	err = s.on(ctx, func(ctx context.Context, p *pgxpool.Pool) error {
-		out = nil
-		return all(ctx, p, text, decodeInto(&out), args...)
-	})
-	return out, err
+func (s *Store) messages(ctx context.Context, passed *store.Unreadable, text string, args ...any) (out []job.Message, last []byte, met int, err error) {
+	return readRows[job.Message](ctx, s, passed, func(id []byte) string { return store.NameOfMessage(string(id)) }, text, args...)
 }
 
 // Delivered removes messages.
@@ -107,12 +87,29 @@ func messageDue(m *job.Message) int64 {
 
 // MessagesOf gives the messages of a job; '0' is the character after '/'.
 func (s *Store) MessagesOf(ctx context.Context, jobID string) ([]job.Message, error) {
-	return s.messages(ctx, "SELECT f, body FROM outbox WHERE id>$1 AND id<$2 ORDER BY id", []byte(jobID+"/"), []byte(jobID+"0"))
+	var passed store.Unreadable
+	out, _, _, err := s.messages(ctx, &passed, "SELECT f, body, id FROM outbox WHERE id>$1 AND id<$2 ORDER BY id", []byte(jobID+"/"), []byte(jobID+"0"))
+	if err == nil {
+		err = passed.Any()
+	}
+	return out, err
 }
 
 // GivenUp gives messages that nobody tries any more.
 func (s *Store) GivenUp(ctx context.Context, after string, limit int) ([]job.Message, error) {
-	return s.messages(ctx, "SELECT f, body FROM outbox WHERE due=$1 AND id>$2 ORDER BY id LIMIT $3", int64(dueGivenUp), []byte(after), limit)
+	var passed store.Unreadable
+	from := []byte(after)
+	out, err := store.Fill(limit, func(n int) ([]job.Message, int, error) {
+		part, last, met, err := s.messages(ctx, &passed, "SELECT f, body, id FROM outbox WHERE due=$1 AND id>$2 ORDER BY id LIMIT $3", int64(dueGivenUp), from, n)
+		if met > 0 {
+			from = last
+		}
+		return part, met, err
+	})
+	if err == nil {
+		err = passed.Any()
+	}
+	return out, err
 }
 
 // exec runs a statement that may be run twice. A context that ends counts before it begins.

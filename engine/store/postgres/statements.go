@@ -68,6 +68,11 @@ const trimProgress = `DELETE FROM progress p USING (SELECT DISTINCT job, task_id
 	WHERE p.job=c.job AND p.task_id=c.task_id AND p.k<=
 		(SELECT o.k FROM progress o WHERE o.job=c.job AND o.task_id=c.task_id ORDER BY o.k DESC OFFSET $3::int8 LIMIT 1)`
 
+const trimJobs = `DELETE FROM progress p USING (
+		SELECT job, (SELECT o.k FROM progress o WHERE o.job=u.job ORDER BY o.k DESC OFFSET $3::int8 LIMIT 1) AS k
+		FROM (SELECT DISTINCT job FROM unnest($1::uuid[]) AS a(job)) u WHERE (SELECT count(*) FROM progress o WHERE o.job=u.job)>$2::int8) c
+	WHERE p.job=c.job AND p.k<=c.k`
+
 const insertOutbox = `INSERT INTO outbox(id, due, shard, f, body)
 	SELECT id, due, shard, $5::int2, body FROM unnest($1::bytea[], $2::int8[], $3::int2[], $4::bytea[]) WITH ORDINALITY AS c(id, due, shard, body, nth)
 	ORDER BY nth ON CONFLICT (id) DO NOTHING`

@@ -23,8 +23,11 @@ func TestUnreadableRows(t *testing.T) {
 		}
 	}
 	storetest.RunUnreadable(t, func(t testing.TB) store.Store { return open(t, freshURL(t), Options{}) },
-		func(s store.Store, id string, n int) {
-			spoil(s, "UPDATE tasks SET body='no row' WHERE job=$1::text::uuid AND n=$2", id, n)
-		},
-		func(s store.Store, _, id string) { spoil(s, "UPDATE outbox SET body='no row' WHERE id=$1", []byte(id)) })
+		storetest.Spoil{
+			Job: func(s store.Store, id string) { spoil(s, "UPDATE heads SET body='no row' WHERE id=$1::text::uuid", id) },
+			Task: func(s store.Store, id string, n int) {
+				spoil(s, "UPDATE tasks SET body='no row' WHERE job=$1::text::uuid AND n=$2", id, n)
+			},
+			Message: func(s store.Store, _, id string) { spoil(s, "UPDATE outbox SET body='no row' WHERE id=$1", []byte(id)) },
+		})
 }

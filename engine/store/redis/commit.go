@@ -349,6 +349,6 @@ func (s *Store) AddProgress(jobID string, p store.Progress) {
 	s.lineOf(job.ShardOf(jobID)).Later(&write{
 		What: "progress", Job: jobID, Size: len(text),
 		Data: call{script: progressScript, key: s.keys.of(jobID),
-			args: []any{jobID, p.TaskID, strconv.Itoa(store.ProgressKept), s.token(), text}},
+			args: []any{jobID, p.TaskID, strconv.Itoa(store.ProgressKept), s.token(), text, strconv.Itoa(store.JobProgressKept), strconv.Itoa(store.ProgressLeft)}},
 	})
 }

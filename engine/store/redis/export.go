@@ -16,7 +16,8 @@ import (
 )
 
 // This file gives all rows, for a move to another store. It takes eight bytes of memory for
-// each claim, as a walk over all keys may give one twice, and those of a shard's messages.
+// each claim, as a walk over all keys may give one twice, and the ids of a shard's messages.
+// What is read at once is bounded in bytes: rows may have a megabyte, and jobs very many of them.
 
 var _ store.Movable = (*Store)(nil)
 
@@ -209,11 +210,12 @@ func (e *export) newestVersion() error {
 	return e.fn(store.VersionRow{Newest: newest})
 }
 
-// What is read at once.
+// What is read at once, beside the bound in bytes.
 const (
 	jobsAtOnce    = 16
 	recordsAtOnce = 500
 	tasksAtOnce   = 200
+	firstBytes    = store.PageBytes / jobsAtOnce // of records of each of the jobs that are read together
 )
 
 // exported is a job's row and what says where its parts are.
@@ -222,7 +224,8 @@ type exported struct {
 	row    *goredis.SliceCmd
 	fields *goredis.StringSliceCmd
 	tasks  *goredis.StringSliceCmd // those that have progress
-	recs   *goredis.StringSliceCmd // the first records
+	recs   *goredis.Cmd            // the first records
+	count  *goredis.IntCmd         // of all
 }
 
 // jobs gives every job of a shard with its parts, oldest first.
@@ -241,7 +244,8 @@ func (e *export) jobs(shard byte) error {
 			for i, id := range ids.Val() {
 				page[i] = exported{
 					id: id, row: p.HMGet(e.ctx, jobKey(at, id), "b", "i", "h"), fields: p.HKeys(e.ctx, jobKey(at, id)),
-					tasks: p.SMembers(e.ctx, progressTasksKey(at, id)), recs: p.LRange(e.ctx, recordsKey(at, id), 0, recordsAtOnce-1),
+					tasks: p.SMembers(e.ctx, progressTasksKey(at, id)), recs: e.eval(e.ctx, p, recordsScript, at, id, 0, recordsAtOnce, firstBytes),
+					count: p.LLen(e.ctx, recordsKey(at, id)),
 				}
 			}
 		})
@@ -294,13 +298,16 @@ func (e *export) job(at string, x *exported) error {
 		if err != nil {
 			return fmt.Errorf("it has results of the group %q", g)
 		}
-		results, err := e.Results(e.ctx, x.id, group)
-		if err != nil {
-			return err
-		}
-		for _, r := range results {
-			if err := e.fn(store.ResultRow{JobID: x.id, Result: r}); err != nil {
+		for after, more := "", true; more; {
+			var results []job.Result
+			if results, more, err = e.Results(e.ctx, x.id, group, after, tasksAtOnce); err != nil {
 				return err
+			}
+			for _, r := range results {
+				if err := e.fn(store.ResultRow{JobID: x.id, Result: r}); err != nil {
+					return err
+				}
+				after = r.TaskID
 			}
 		}
 	}
@@ -320,7 +327,7 @@ func (e *export) job(at string, x *exported) error {
 }
 
 func (e *export) records(at string, x *exported) error {
-	for list, n := x.recs.Val(), 0; len(list) > 0; {
+	for list, n := texts(x.recs.Val()), 0; len(list) > 0; {
 		records, err := decodeAll[job.Record](list)
 		if err != nil {
 			return err
@@ -328,37 +335,36 @@ func (e *export) records(at string, x *exported) error {
 		if err := e.fn(store.RecordRow{JobID: x.id, Records: records}); err != nil {
 			return err
 		}
-		if n += len(list); len(list) < recordsAtOnce {
+		if n += len(list); int64(n) >= x.count.Val() {
 			return nil
 		}
-		var next *goredis.StringSliceCmd
-		err = e.pipe(e.ctx, func(p goredis.Pipeliner) {
-			next = p.LRange(e.ctx, recordsKey(at, x.id), int64(n), int64(n+recordsAtOnce-1))
-		})
+		reply, err := e.call(e.ctx, recordsScript, at, x.id, n, recordsAtOnce, store.PageBytes)
 		if err != nil {
 			return err
 		}
-		list = next.Val()
+		list = texts(reply)
 	}
 	return nil
 }
 
 func (e *export) tasks(at, id string, fields []string) error {
 	slices.Sort(fields)
-	for part := range slices.Chunk(fields, tasksAtOnce) {
-		var cmd *goredis.SliceCmd
-		if err := e.pipe(e.ctx, func(p goredis.Pipeliner) { cmd = p.HMGet(e.ctx, jobKey(at, id), part...) }); err != nil {
-			return err
-		}
-		for _, text := range texts(cmd.Val()) {
+	for len(fields) > 0 {
+		left, err := e.window(fields, tasksAtOnce, func(part []string) ([]string, error) {
+			var cmd *goredis.SliceCmd
+			err := e.pipe(e.ctx, func(p goredis.Pipeliner) { cmd = p.HMGet(e.ctx, jobKey(at, id), part...) })
+			return texts(cmd.Val()), err
+		}, func(text string) error {
 			t, err := parseTask(text)
 			if err != nil {
 				return err
 			}
-			if err := e.fn(store.TaskRow{Task: t}); err != nil {
-				return err
-			}
+			return e.fn(store.TaskRow{Task: t})
+		})
+		if err != nil {
+			return err
 		}
+		fields = fields[len(fields)-left:]
 	}
 	return nil
 }
@@ -368,18 +374,18 @@ func (e *export) messagesOfShard(shard byte) error {
 	at := e.keys.shard(shard)
 	type letter struct{ number, bucket, id string }
 	var all []letter
-	add := func(bucket string, kept map[string]string) {
-		for id, text := range kept {
-			all = append(all, letter{text[:numberWidth], bucket, id})
+	add := func(bucket string, kept []string) {
+		for i := 0; i+1 < len(kept); i += 2 {
+			all = append(all, letter{kept[i+1], bucket, kept[i]})
 		}
 	}
 	buckets := []string{otherBucket}
 	for after := "-"; len(buckets) > 0; {
-		cmds := make([]*goredis.MapStringStringCmd, len(buckets))
+		cmds := make([]*goredis.Cmd, len(buckets))
 		var ids *goredis.StringSliceCmd
 		err := e.pipe(e.ctx, func(p goredis.Pipeliner) {
 			for i, b := range buckets {
-				cmds[i] = p.HGetAll(e.ctx, messagesKey(at, b))
+				cmds[i] = e.eval(e.ctx, p, lettersScript, at, b, numberWidth)
 			}
 			ids = p.ZRangeByLex(e.ctx, at+":"+allList, &goredis.ZRangeBy{Min: after, Max: "+", Count: tasksAtOnce})
 		})
@@ -387,7 +393,7 @@ func (e *export) messagesOfShard(shard byte) error {
 			return err
 		}
 		for i, b := range buckets {
-			add(b, cmds[i].Val())
+			add(b, texts(cmds[i].Val()))
 		}
 		if buckets = ids.Val(); len(buckets) > 0 {
 			after = "(" + buckets[len(buckets)-1]
@@ -399,7 +405,11 @@ func (e *export) messagesOfShard(shard byte) error {
 		for i, l := range part {
 			items[i] = item{text: l.id, shard: shard}
 		}
-		messages, err := e.messages(e.ctx, items)
+		var passed store.Unreadable
+		messages, err := e.messages(e.ctx, items, &passed)
+		if err == nil {
+			err = passed.Any() // a copy is whole, or none
+		}
 		if err != nil {
 			return err
 		}

@@ -14,7 +14,8 @@ import (
 //	PREFIX:{sNN}                    of a shard NN: a hash of its numbers (n:STATUS: jobs that have
 //	                                it; messages, values: the newest number given; fence)
 //	PREFIX:{sNN}:job:ID             hash: v version, s status, q token of the last commit, b row,
-//	                                i initial data, h state_history, p progress entries, tN task N, gN when there
+//	                                i initial data, h state_history, p number of the newest progress
+//	                                entry, n how many are kept, tN task N, gN when there
 //	                                are results of group N
 //	PREFIX:{sNN}:recs:ID            list of the history's records
 //	PREFIX:{sNN}:res:ID:GROUP       hash of branch results by task id

@@ -140,7 +140,7 @@ func TestFullMemory(t *testing.T) {
 		break
 	}
 	for _, id := range kept {
-		if tasks, err := s.OpenTasks(ctx, id); err != nil || len(tasks) != 1 {
+		if tasks, _, err := s.OpenTasks(ctx, id, 0, 1000); err != nil || len(tasks) != 1 {
 			t.Fatalf("%d tasks, %v", len(tasks), err)
 		}
 	}

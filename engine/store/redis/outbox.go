@@ -3,9 +3,9 @@ package redis
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
@@ -34,45 +34,37 @@ func (s *Store) MessagesIn(ctx context.Context, in store.ShardSet, now time.Time
 	for i := range found {
 		found[i].text = found[i].text[numberWidth:]
 	}
-	names, rows, err := s.messageRows(ctx, found)
+	var passed store.Unreadable
+	out, err := s.messages(ctx, found, &passed)
 	if err != nil {
 		return nil, err
-	}
-	var out []job.Message
-	var passed store.Unreadable
-	for i, text := range rows {
-		var m job.Message
-		if err := decode(text, &m); err != nil {
-			if err := passed.Pass(store.NameOfMessage(names[i]), err); err != nil {
-				return nil, err
-			}
-			continue
-		}
-		out = append(out, m)
 	}
 	return out, passed.Any()
 }
 
 // GivenUp gives messages that nobody tries any more.
 func (s *Store) GivenUp(ctx context.Context, after string, limit int) ([]job.Message, error) {
-	found, err := s.merged(ctx, store.AllShards(), limit, older, byText(ctx, goneList, after))
-	if err != nil {
-		return nil, fmt.Errorf("messages given up: %w", err)
-	}
-	return s.messages(ctx, found)
-}
-
-// messages reads messages by their ids, all or none.
-func (s *Store) messages(ctx context.Context, of []item) ([]job.Message, error) {
-	_, rows, err := s.messageRows(ctx, of)
+	var passed store.Unreadable
+	out, err := store.Fill(limit, func(n int) ([]job.Message, int, error) {
+		found, err := s.merged(ctx, store.AllShards(), n, older, byText(ctx, goneList, after))
+		if err != nil {
+			return nil, 0, fmt.Errorf("messages given up: %w", err)
+		}
+		if len(found) > 0 {
+			after = found[len(found)-1].text
+		}
+		part, err := s.messages(ctx, found, &passed)
+		return part, len(found), err
+	})
 	if err != nil {
 		return nil, err
 	}
-	return decodeAll[job.Message](rows)
+	return out, passed.Any()
 }
 
-// messageRows reads messages by their ids; those that are gone meanwhile are left out.
-func (s *Store) messageRows(ctx context.Context, of []item) (ids, rows []string, err error) {
+// messages reads messages by their ids; those that are gone meanwhile are left out, and those
+// that can not be read noted.
+func (s *Store) messages(ctx context.Context, of []item, passed *store.Unreadable) (out []job.Message, err error) {
 	cmds := make([]*goredis.StringCmd, len(of))
 	err = s.pipe(ctx, func(p goredis.Pipeliner) {
 		for i, it := range of {
@@ -81,14 +73,26 @@ func (s *Store) messageRows(ctx context.Context, of []item) (ids, rows []string,
 		}
 	})
 	if err != nil {
-		return nil, nil, fmt.Errorf("read messages: %w", err)
+		return nil, fmt.Errorf("read messages: %w", err)
 	}
 	for i, c := range cmds {
-		if text := c.Val(); c.Err() == nil {
-			ids, rows = append(ids, of[i].text), append(rows, text[min(numberWidth, len(text)):])
+		if c.Err() != nil {
+			continue
+		}
+		if out, err = appendMessage(out, of[i].text, c.Val(), passed); err != nil {
+			return nil, err
 		}
 	}
-	return ids, rows, nil
+	return out, nil
+}
+
+// appendMessage appends what stands in a message's field, a number and the row.
+func appendMessage(out []job.Message, id, text string, passed *store.Unreadable) ([]job.Message, error) {
+	var m job.Message
+	if err := decode(text[min(numberWidth, len(text)):], &m); err != nil {
+		return out, passed.Pass(store.NameOfMessage(id), err)
+	}
+	return append(out, m), nil
 }
 
 // MessagesOf gives the messages of a job.
@@ -99,18 +103,19 @@ func (s *Store) MessagesOf(ctx context.Context, jobID string) ([]job.Message, er
 	if _, ok := job.ParseID(jobID); !ok {
 		return nil, nil // no job, no messages
 	}
-	var cmd *goredis.StringSliceCmd
-	err := s.pipe(ctx, func(p goredis.Pipeliner) { cmd = p.HVals(ctx, messagesKey(s.keys.of(jobID), jobID)) })
+	var cmd *goredis.MapStringStringCmd
+	err := s.pipe(ctx, func(p goredis.Pipeliner) { cmd = p.HGetAll(ctx, messagesKey(s.keys.of(jobID), jobID)) })
 	if err != nil {
 		return nil, fmt.Errorf("messages of job %s: %w", jobID, err)
 	}
-	var rows []string
-	for _, text := range cmd.Val() {
-		rows = append(rows, text[numberWidth:])
+	var out []job.Message
+	var passed store.Unreadable
+	for _, id := range slices.Sorted(maps.Keys(cmd.Val())) {
+		if out, err = appendMessage(out, id, cmd.Val()[id], &passed); err != nil {
+			return nil, err
+		}
 	}
-	out, err := decodeAll[job.Message](rows)
-	slices.SortFunc(out, func(a, b job.Message) int { return strings.Compare(a.ID, b.ID) })
-	return out, err
+	return out, passed.Any()
 }
 
 // shardsOf gives the shards in which a message with an id may be.

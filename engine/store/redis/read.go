@@ -127,6 +127,22 @@ func (s *Store) Job(ctx context.Context, id string) (*job.Job, error) {
 	return j, nil
 }
 
+// Rows gives the rows of some jobs.
+func (s *Store) Rows(ctx context.Context, ids []string) ([]job.Job, error) {
+	of := make([]item, 0, len(ids))
+	for _, id := range ids {
+		if _, ok := job.ParseID(id); ok {
+			of = append(of, item{text: id, shard: job.ShardOf(id)})
+		}
+	}
+	var passed store.Unreadable
+	out, err := s.rows(ctx, of, &passed)
+	if err != nil {
+		return nil, err
+	}
+	return out, passed.Any()
+}
+
 // Load reads row and data with one command, so in one view.
 func (s *Store) Load(ctx context.Context, id string) (*job.Job, store.Data, error) {
 	var d store.Data
@@ -172,15 +188,15 @@ func decodeAll[T any](rows []string) ([]T, error) {
 	return out, nil
 }
 
-// firstRecords is how many records are asked for before anything is known of their length.
-const firstRecords = 16
+// firstRows is how many rows are asked for before anything is known of their length.
+const firstRows = 16
 
 // Records gives a part of the history: record N is at place N-1 of its list. The server can
 // not be told to stop after so many bytes, so it is asked for a few at first, and then for as
 // many as fit the page if they are as long as those before.
 func (s *Store) Records(ctx context.Context, id string, after int64, limit int) ([]job.Record, error) {
 	var out []job.Record
-	bytes, chunk := 0, firstRecords
+	bytes, chunk := 0, firstRows
 	for at := max(after, 0); ; {
 		n := min(chunk, max(limit-len(out), 1))
 		var list *goredis.StringSliceCmd
@@ -208,18 +224,59 @@ func (s *Store) Records(ctx context.Context, id string, after int64, limit int) 
 	}
 }
 
-// Results gives the results of a group by task id.
-func (s *Store) Results(ctx context.Context, id string, group int64) ([]job.Result, error) {
-	var list *goredis.StringSliceCmd
-	err := s.parts(ctx, id, func(p goredis.Pipeliner, shard string) {
-		list = p.HVals(ctx, resultsKey(shard, id, strconv.FormatInt(group, 10)))
+// Results gives a part of the results of a group, whose names are read first.
+func (s *Store) Results(ctx context.Context, id string, group int64, after string, limit int) (page []job.Result, more bool, err error) {
+	var names *goredis.StringSliceCmd
+	number := strconv.FormatInt(group, 10)
+	err = s.parts(ctx, id, func(p goredis.Pipeliner, shard string) { names = p.HKeys(ctx, resultsKey(shard, id, number)) })
+	if err != nil {
+		return nil, false, err
+	}
+	left := slices.DeleteFunc(names.Val(), func(name string) bool { return name <= after })
+	slices.Sort(left)
+	rest, err := s.window(left, limit, func(part []string) ([]string, error) {
+		var cmd *goredis.SliceCmd
+		err := s.pipe(ctx, func(p goredis.Pipeliner) { cmd = p.HMGet(ctx, resultsKey(s.keys.of(id), id, number), part...) })
+		return texts(cmd.Val()), err
+	}, func(text string) error {
+		var r job.Result
+		if text == "" { // its job was removed meanwhile
+			return nil
+		}
+		err := decode(text, &r)
+		page = append(page, r)
+		return err
 	})
 	if err != nil {
-		return nil, err
+		return nil, false, fmt.Errorf("read results of job %s: %w", id, err)
 	}
-	out, err := decodeAll[job.Result](list.Val())
-	slices.SortFunc(out, func(a, b job.Result) int { return strings.Compare(a.TaskID, b.TaskID) })
-	return out, err
+	return page, rest > 0, nil
+}
+
+// window reads rows by their names, in order: at most limit, and none after PageBytes of text.
+// The server can not be told to stop after so many bytes, so it is asked for a few at first, and
+// then for as many as fit the page if they are as long as those before. left is the number of
+// names that it did not come to.
+func (s *Store) window(names []string, limit int, read func(part []string) ([]string, error), take func(text string) error) (left int, err error) {
+	bytes, taken := 0, 0
+	for n := firstRows; taken < min(len(names), limit); {
+		part := names[taken:min(taken+n, len(names), limit)]
+		rows, err := read(part)
+		if err != nil {
+			return 0, err
+		}
+		for _, text := range rows {
+			if bytes > store.PageBytes {
+				return len(names) - taken, nil
+			}
+			if err := take(text); err != nil {
+				return 0, err
+			}
+			taken, bytes = taken+1, bytes+len(text)
+		}
+		n = 1 + max(store.PageBytes-bytes, 0)/(bytes/taken+1)
+	}
+	return len(names) - taken, nil
 }
 
 // Progress gives the entries in order of arrival: each begins with its number.
@@ -288,28 +345,28 @@ func (s *Store) Task(ctx context.Context, jobID string, n int) (*job.Task, error
 	return &t, nil
 }
 
-// OpenTasks gives a job's open tasks.
-func (s *Store) OpenTasks(ctx context.Context, jobID string) ([]job.Task, error) {
+// OpenTasks gives a part of a job's open tasks.
+func (s *Store) OpenTasks(ctx context.Context, jobID string, after, limit int) (page []job.Task, more bool, err error) {
 	if err := s.begin(ctx); err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	if _, ok := job.ParseID(jobID); !ok {
-		return nil, missing(jobID)
+		return nil, false, missing(jobID)
 	}
-	reply, err := s.call(ctx, openTasksScript, s.keys.of(jobID), jobID)
+	reply, err := s.call(ctx, openTasksScript, s.keys.of(jobID), jobID, taskNumber(min(max(after, 0), maxTask)), limit, store.PageBytes)
 	if err != nil {
-		return nil, fmt.Errorf("open tasks of job %s: %w", jobID, err)
+		return nil, false, fmt.Errorf("open tasks of job %s: %w", jobID, err)
 	}
-	if reply == nil {
-		return nil, missing(jobID)
+	found := texts(reply)
+	if len(found) == 0 {
+		return nil, false, missing(jobID)
 	}
-	var out []job.Task
-	for _, text := range texts(reply) {
+	for _, text := range found[1:] {
 		t, err := parseTask(text)
 		if err != nil {
-			return nil, fmt.Errorf("open tasks of job %s: %w", jobID, err)
+			return nil, false, fmt.Errorf("open tasks of job %s: %w", jobID, err)
 		}
-		out = append(out, t)
+		page = append(page, t)
 	}
-	return out, nil
+	return page, found[0] == "more", nil
 }

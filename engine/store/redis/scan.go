@@ -2,6 +2,7 @@ package redis
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -23,13 +24,12 @@ const lookAt = 1000
 
 // List walks the narrowest list of every shard, newest first.
 func (s *Store) List(ctx context.Context, q store.Query) (store.Page, error) {
-	var p store.Page
 	if _, ok := job.ParseID(q.Cursor); q.Cursor != "" && !ok {
-		return p, fmt.Errorf("list jobs: %q: %w", q.Cursor, store.ErrCursor)
+		return store.Page{}, fmt.Errorf("list jobs: %q: %w", q.Cursor, store.ErrCursor)
 	}
-	ask := s.listing(ctx, q)
-	for size := q.PageSize(); ; {
-		asked := size + 1 - len(p.Jobs)
+	l, ask := store.NewListing(q), s.listing(ctx, q)
+	for {
+		asked := l.Ask()
 		found, err := s.merged(ctx, store.AllShards(), asked, newer, func(p goredis.Pipeliner, from *source) func() error {
 			if from.last == "" {
 				from.last = q.Cursor
@@ -39,26 +39,58 @@ func (s *Store) List(ctx context.Context, q store.Query) (store.Page, error) {
 		if err != nil {
 			return store.Page{}, fmt.Errorf("list jobs: %w", err)
 		}
-		rows, err := s.rows(ctx, found)
+		more, err := s.fill(ctx, l, q, found)
 		if err != nil {
 			return store.Page{}, fmt.Errorf("list jobs: %w", err)
 		}
-		for _, j := range rows {
-			if fits(&j, q) { // it may have changed since its list was read
-				p.Jobs = append(p.Jobs, j)
-			}
-		}
-		if len(p.Jobs) > size { // one more than asked for: there is a next page
-			p.Jobs = p.Jobs[:size]
-			p.Cursor = p.Jobs[size-1].ID
-			return p, nil
-		}
-		if len(found) < asked { // every list is at its end
-			return p, nil
+		if more || len(found) < asked { // with fewer, every list is at its end
+			return l.End(more)
 		}
 		q.Cursor = found[len(found)-1].text
 	}
 }
+
+// fill puts the rows of jobs onto a page; more says that it is full and others follow.
+func (s *Store) fill(ctx context.Context, l *store.Listing, q store.Query, of []item) (more bool, err error) {
+	names := make([]string, len(of))
+	for i, it := range of {
+		names[i] = it.text
+	}
+	at := 0
+	read := func(part []string) ([]string, error) {
+		cmds, err := s.bodies(ctx, of[at:at+len(part)])
+		rows := make([]string, len(cmds))
+		for i, c := range cmds {
+			rows[i] = c.Val()
+		}
+		return rows, err
+	}
+	take := func(text string) error {
+		id := names[at]
+		if at++; text == "" { // it is gone
+			return nil
+		}
+		var j job.Job
+		err := decode(text, &j)
+		if err == nil && !fits(&j, q) { // it has changed since its list was read
+			return nil
+		}
+		if l.Full() {
+			return errPageFull
+		}
+		return l.Add(id, len(text), &j, err)
+	}
+	for at < len(names) && err == nil {
+		_, err = s.window(names[at:], len(names), read, take)
+	}
+	if errors.Is(err, errPageFull) {
+		return true, nil
+	}
+	return false, err
+}
+
+// errPageFull ends a reading that has enough.
+var errPageFull = errors.New("the page is full")
 
 func fits(j *job.Job, q store.Query) bool {
 	return (len(q.Status) == 0 || slices.Contains(q.Status, j.Status)) &&
@@ -118,24 +150,36 @@ func alsoIn(list string) string {
 	return list
 }
 
-// rows reads the rows of jobs in the order given; those that are gone are left out.
-func (s *Store) rows(ctx context.Context, of []item) ([]job.Job, error) {
+// rows reads the rows of jobs in the order given; those that are gone are left out, and those
+// that can not be read noted.
+func (s *Store) rows(ctx context.Context, of []item, passed *store.Unreadable) (out []job.Job, err error) {
+	cmds, err := s.bodies(ctx, of)
+	if err != nil {
+		return nil, err
+	}
+	for i, c := range cmds {
+		if c.Err() != nil {
+			continue
+		}
+		var j job.Job
+		if err := decode(c.Val(), &j); err == nil {
+			out = append(out, j)
+		} else if err := passed.Pass(store.NameOfJob(of[i].text), err); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// bodies asks for the rows of jobs.
+func (s *Store) bodies(ctx context.Context, of []item) ([]*goredis.StringCmd, error) {
 	cmds := make([]*goredis.StringCmd, len(of))
 	err := s.pipe(ctx, func(p goredis.Pipeliner) {
 		for i, it := range of {
 			cmds[i] = p.HGet(ctx, jobKey(s.keys.shard(it.shard), it.text), "b")
 		}
 	})
-	if err != nil {
-		return nil, err
-	}
-	var found []string
-	for _, c := range cmds {
-		if c.Err() == nil {
-			found = append(found, c.Val())
-		}
-	}
-	return decodeAll[job.Job](found)
+	return cmds, err
 }
 
 // Counts adds up the numbers that every commit keeps up to date in its shard.

@@ -53,6 +53,10 @@ var (
 	decideText string
 	//go:embed lua/settle.lua
 	settleText string
+	//go:embed lua/records.lua
+	recordsText string
+	//go:embed lua/letters.lua
+	lettersText string
 	//go:embed lua/import.lua
 	importText string
 )
@@ -74,12 +78,14 @@ var (
 	prepareScript   = scriptOf(prepareText)
 	decideScript    = scriptOf(decideText)
 	settleScript    = scriptOf(settleText)
+	recordsScript   = scriptOf(recordsText)
+	lettersScript   = scriptOf(lettersText)
 	importScript    = scriptOf(importText)
 
 	scripts = []*script{
 		commitScript, handOutScript, progressScript, openTasksScript, scanScript, pickScript,
 		deliveredScript, postponeScript, revisionScript, claimScript, countScript, leaseScript,
-		prepareScript, decideScript, settleScript, importScript, paceScript,
+		prepareScript, decideScript, settleScript, importScript, paceScript, recordsScript, lettersScript,
 	}
 )
 

@@ -32,8 +32,13 @@ func TestUnreadableRows(t *testing.T) {
 		pipe(s, func(p goredis.Pipeliner) { p.HSet(t.Context(), key, field, text[:at]+"no row") })
 	}
 	storetest.RunUnreadable(t, func(t testing.TB) store.Store { return open(t, server.URL(fresh())) },
-		func(s store.Store, id string, n int) {
-			spoil(s, jobKey(s.(*Store).keys.of(id), id), "t"+taskNumber(n))
-		},
-		func(s store.Store, jobID, id string) { spoil(s, messagesKey(s.(*Store).keys.of(jobID), jobID), id) })
+		storetest.Spoil{
+			Job: func(s store.Store, id string) { spoil(s, jobKey(s.(*Store).keys.of(id), id), "b") },
+			Task: func(s store.Store, id string, n int) {
+				spoil(s, jobKey(s.(*Store).keys.of(id), id), "t"+taskNumber(n))
+			},
+			Message: func(s store.Store, jobID, id string) {
+				spoil(s, messagesKey(s.(*Store).keys.of(jobID), jobID), id)
+			},
+		})
 }

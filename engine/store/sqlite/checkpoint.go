@@ -29,6 +29,9 @@ type walLog struct {
 	newest int      // page when that was looked at last
 	later  int64    // bytes by which the next checkpoint is put off, for readers keep the log from beginning anew
 	failed error    // last failure, told once until something works again
+	doubt  bool     // a sync of it failed: later ones say nothing of what the system held back then
+
+	sync func(*os.File) error // tests let it fail
 }
 
 const (
@@ -57,6 +60,9 @@ func (w *writer) afterBatch() {
 	}
 	if w.wrote { // else room on the disk is wanted for the redo log first
 		w.lengthen()
+	}
+	if w.fold.lost { // once folded, the next batch that fails does not take it along
+		w.lookFolded()
 	}
 	w.settleFresh()
 	if w.fold.open && w.foldIsNear() && len(w.fresh.jobs) <= freshFew {
@@ -186,6 +192,7 @@ func (l *walLog) lengthen(want, reserve int64) error {
 func (w *writer) bring(mode string) {
 	r, ok, err := w.c.one("PRAGMA wal_checkpoint(" + mode + ")")
 	if err != nil {
+		w.log.doubt = w.log.doubt || code(err) == ioError // it may have been the sync
 		w.complain("checkpoint", err)
 		return
 	}
@@ -206,17 +213,26 @@ func (w *writer) mend() {
 	if w.foldNow() != nil {
 		return
 	}
+	if err := w.bringAll(); err != nil {
+		w.complain("bring the log into the file after a failed sync", err)
+		return
+	}
+	w.redo.anew()
+	w.s.syncer.mended()
+}
+
+// bringAll brings all of SQLite's log into the file, which is synced after that: what a failed
+// sync of the log left open is of no matter any more.
+func (w *writer) bringAll() error {
 	r, _, err := w.c.one("PRAGMA wal_checkpoint(RESTART)")
 	if err == nil && r.int(0) != 0 {
 		err = errors.New("a long read holds pages back")
 	}
 	if err != nil {
-		w.complain("bring the log into the file after a failed sync", err)
-		return
+		return err
 	}
-	w.log.failed, w.log.pages = nil, 0
-	w.redo.anew()
-	w.s.syncer.mended()
+	w.log.failed, w.log.pages, w.log.doubt = nil, 0, false
+	return nil
 }
 
 // rest uses a quiet moment: it brings the log into the file, gives free pages back, and

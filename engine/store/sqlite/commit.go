@@ -250,27 +250,41 @@ func (t *taskRow) handOutArgs(seq int64) []driver.Value {
 }
 
 // HandOut queues the task as given; the WHERE drops it when it is not the next hand-out, be
-// it that the task has returned.
+// it that the task has returned. The writer encodes it, for most are never written: see
+// package held.
 func (s *Store) HandOut(t job.Task) {
 	id, ok := job.ParseID(t.JobID)
-	body, err := store.Encode(&t)
-	open, due := taskWakes(&t)
-	next := taskRow{int64(t.N), open, taskCodes[t.State], int64(t.HandOut), due, body}
-	if !ok || err != nil || taskCodes[t.State] == 0 {
-		s.opts.Log.Warn("hand-out not written", "job", t.JobID, "task", t.N, "state", t.State, "error", err)
+	if !ok || taskCodes[t.State] == 0 {
+		s.opts.Log.Warn("hand-out not written", "job", t.JobID, "task", t.N, "state", t.State)
 		return
 	}
-	s.later("hand-out", &write{size: len(body), keep: true, out: &handOut{id: id, task: t.N}, do: func(w *writer) error {
-		if f := w.fresh.jobs[id]; f != nil {
-			return w.handOutFresh(f, next, next.handOutArgs(f.seq))
-		}
-		k, ok, err := w.lookUp(id)
-		if err != nil || !ok {
-			return err
-		}
-		_, err = w.exec(handOutText, next.handOutArgs(k.seq)...)
-		return err
+	size := handOutBytes + len(t.Params)
+	s.later("hand-out", &write{size: size, keep: true, out: &handOut{id: id, task: t.N}, do: func(w *writer) error {
+		return w.handOut(id, &t)
 	}})
+}
+
+// handOutBytes is the length of a task's text without what its worker is given, about.
+const handOutBytes = 512
+
+func (w *writer) handOut(id [16]byte, t *job.Task) error {
+	text, err := store.Encode(t)
+	if err != nil {
+		w.s.opts.Log.Warn("hand-out not written", "job", t.JobID, "task", t.N, "error", err)
+		return nil // it will never be otherwise
+	}
+	open, due := taskWakes(t)
+	next := taskRow{int64(t.N), open, taskCodes[t.State], int64(t.HandOut), due, text}
+	if f := w.fresh.jobs[id]; f != nil {
+		return w.handOutFresh(f, next, next.handOutArgs(f.seq))
+	}
+	k, ok, err := w.lookUp(id)
+	if err != nil || !ok {
+		return err
+	}
+	w.late += len(text)
+	_, err = w.exec(handOutText, next.handOutArgs(k.seq)...)
+	return err
 }
 
 // AddProgress queues an entry and drops those of its task that are too old.
@@ -294,6 +308,15 @@ func (s *Store) AddProgress(jobID string, p store.Progress) {
 		}
 		_, err = w.exec(`DELETE FROM progress WHERE job=?1 AND task_id=?2 AND k<=
 			(SELECT k FROM progress WHERE job=?1 AND task_id=?2 ORDER BY k DESC LIMIT 1 OFFSET ?3)`, k.seq, p.TaskID, int64(store.ProgressKept))
+		if err != nil {
+			return err
+		}
+		n, _, err := w.c.one("SELECT count(*) FROM progress INDEXED BY progress_task WHERE job=?", k.seq)
+		if err != nil || n.int(0) <= store.JobProgressKept {
+			return err
+		}
+		_, err = w.exec(`DELETE FROM progress WHERE job=?1 AND k<=
+			(SELECT k FROM progress WHERE job=?1 ORDER BY k DESC LIMIT 1 OFFSET ?2)`, k.seq, int64(store.ProgressLeft))
 		return err
 	}})
 }

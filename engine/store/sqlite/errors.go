@@ -77,6 +77,11 @@ func redoFailed(path string, err error) error {
 	return &unavailable{fmt.Errorf("write the redo log %s: %w; look at its disk", path, err)}
 }
 
+// redoOpen is redoFailed for a batch that SQLite has: it must not be tried again.
+func redoOpen(path string, err error) error {
+	return &unavailable{fmt.Errorf("write the redo log %s: %v; whether the write stands is open, look at its disk", path, err)}
+}
+
 // classify tells a full disk, a failing one and a damaged file apart. A disk that is too
 // full for the log's index is full as well.
 func (w *writer) classify(err error) error {

@@ -198,17 +198,19 @@ func (w *writer) keep(direct batchSum) error {
 	from, named := w.redo.next(), w.redo.known
 	tight := w.foldBytes() > w.log.ahead()
 	if tight {
+		w.s.syncer.shows()
 		if err := w.commitFold(w.redo.batch + 1); err != nil {
 			return err
 		}
 	}
 	if err := w.redo.write(); err != nil {
-		if tight { // SQLite has it, though its callers hear that it failed
-			w.redo.batch++
-			w.fold.stale = true
-			w.s.syncer.count(w.delta)
+		if !tight {
+			return redoFailed(w.redo.path, err)
 		}
-		return redoFailed(w.redo.path, err)
+		w.redo.batch++ // SQLite has it, though its callers hear that it failed
+		w.fold.stale = true
+		w.s.syncer.count(w.delta)
+		return errors.Join(redoOpen(w.redo.path, err), w.freshen())
 	}
 	if tight {
 		return nil
@@ -318,6 +320,9 @@ func (w *writer) renew() {
 
 // syncFolded makes what was folded durable in SQLite's own files.
 func (w *writer) syncFolded() error {
+	if w.log.doubt {
+		return w.bringAll()
+	}
 	f, err := os.OpenFile(w.s.path+"-wal", os.O_RDWR, 0)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil // it is all in the file
@@ -325,7 +330,9 @@ func (w *writer) syncFolded() error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(syncData(f), f.Close())
+	err = w.log.sync(f)
+	w.log.doubt = err != nil
+	return errors.Join(err, f.Close())
 }
 
 // recover runs again what the redo log has beyond the file, once, at the start.
@@ -463,7 +470,10 @@ func (w *writer) peek(p peek) error {
 	if err != nil {
 		return w.explain(errors.Join(err, w.rollback()))
 	}
-	return p.fn(w.c)
+	if err = p.fn(w.c); code(err) != 0 { // after some failures of the disk SQLite has ended the transaction by itself
+		err = errors.Join(err, w.rollback())
+	}
+	return err
 }
 
 // begins gives a new store its number. A redo log that lies beside it is of a store that is

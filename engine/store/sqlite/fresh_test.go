@@ -143,7 +143,7 @@ func TestEndedJobsAreWrittenTogether(t *testing.T) {
 		if recs, err := s.Records(ctx, id, 0, 10); err != nil || len(recs) != 1 {
 			t.Errorf("its records are %v (%v)", recs, err)
 		}
-		if got, err := s.Results(ctx, id, 1); err != nil || len(got) != 1 || got[0].TaskID != "x" {
+		if got, _, err := s.Results(ctx, id, 1, "", 10); err != nil || len(got) != 1 || got[0].TaskID != "x" {
 			t.Errorf("its results are %v (%v)", got, err)
 		}
 	}
@@ -343,7 +343,7 @@ func TestAHandOutLeavesAFreshJobInMemory(t *testing.T) {
 	}
 	check := func(when string) {
 		w.lookFolded()
-		tasks, err := s.OpenTasks(ctx, c.Job.ID)
+		tasks, _, err := s.OpenTasks(ctx, c.Job.ID, 0, 1000)
 		if err != nil || len(tasks) != 1 || tasks[0].ID != task.ID || tasks[0].State != job.TaskLeased {
 			t.Errorf("%s the task is %+v (%v)", when, tasks, err)
 		}

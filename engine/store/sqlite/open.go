@@ -181,7 +181,7 @@ func (s *Store) openWriter() (*writer, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &writer{s: s, c: c}
+	w := &writer{s: s, c: c, log: walLog{sync: syncData}}
 	if err := w.prepare(); err != nil {
 		return nil, errors.Join(err, c.close())
 	}

@@ -133,7 +133,7 @@ func wholeJob(s *Store, id string, v int64) error {
 		if err != nil || t.State != state || string(t.Params) != string(padding(n+1)) {
 			return fmt.Errorf("task %d is %+v (%v)", n, t, err)
 		}
-		results, err := s.Results(ctx, id, n+1)
+		results, _, err := s.Results(ctx, id, n+1, "", 1000)
 		if err != nil || len(results) != 1 || string(results[0].Data) != fmt.Sprint(n+1) {
 			return fmt.Errorf("results of step %d are %+v (%v)", n+1, results, err)
 		}

@@ -48,10 +48,7 @@ func (s *Store) readOf(ctx context.Context, id *[16]byte, fn func(c *conn) error
 		through = err != nil
 	}
 	if through {
-		if err := s.lookThrough(ctx, id, fn); err != nil {
-			return s.damage(err)
-		}
-		return s.syncer.settle(ctx)
+		return s.settled(ctx, s.lookThrough(ctx, id, fn))
 	}
 	if c == nil {
 		fresh, err := s.openReader()
@@ -60,10 +57,18 @@ func (s *Store) readOf(ctx context.Context, id *[16]byte, fn func(c *conn) error
 		}
 		c = fresh
 	}
-	if err := fn(c); err != nil {
-		return s.damage(err)
+	return s.settled(ctx, fn(c))
+}
+
+// settled ends a read when what it saw is durable. A page that is full has been seen, too.
+func (s *Store) settled(ctx context.Context, read error) error {
+	if read != nil && !errors.Is(read, errPageFull) {
+		return s.damage(read)
 	}
-	return s.syncer.settle(ctx)
+	if err := s.syncer.settle(ctx); err != nil {
+		return err
+	}
+	return read
 }
 
 func (s *Store) openReader() (*conn, error) {
@@ -121,6 +126,37 @@ func (s *Store) Job(ctx context.Context, id string) (*job.Job, error) {
 		return nil, err
 	}
 	return j, nil
+}
+
+// Rows gives the rows of some jobs.
+func (s *Store) Rows(ctx context.Context, ids []string) (out []job.Job, err error) {
+	var passed store.Unreadable
+	err = s.read(ctx, func(c *conn) error {
+		for _, id := range ids {
+			key, ok := job.ParseID(id)
+			if !ok {
+				continue
+			}
+			r, ok, err := c.one("SELECT f, body FROM jobs WHERE id=?", key[:])
+			if err != nil {
+				return fmt.Errorf("read job %s: %w", id, err)
+			}
+			if !ok {
+				continue
+			}
+			var j job.Job
+			if err := store.Decode(r.int(0), r.text(1), &j); err == nil {
+				out = append(out, j)
+			} else if err := passed.Pass(store.NameOfJob(id), err); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err == nil {
+		err = passed.Any()
+	}
+	return out, err
 }
 
 // Load reads row and data with one statement, so in one view.
@@ -207,13 +243,27 @@ func (s *Store) Records(ctx context.Context, id string, after int64, limit int) 
 	return out, err
 }
 
-// Results gives the results of a group by task id.
-func (s *Store) Results(ctx context.Context, id string, group int64) ([]job.Result, error) {
-	var out []job.Result
-	err := s.readJob(ctx, id, func(c *conn, seq int64) error {
-		return c.each("SELECT f, body FROM results WHERE job=? AND grp=? ORDER BY task_id", decodeInto(&out), seq, group)
+// Results gives a part of the results of a group.
+func (s *Store) Results(ctx context.Context, id string, group int64, after string, limit int) (page []job.Result, more bool, err error) {
+	bytes := 0
+	err = s.readJob(ctx, id, func(c *conn, seq int64) error {
+		return c.each("SELECT f, body FROM results WHERE job=? AND grp=? AND task_id>? ORDER BY task_id LIMIT ?", func(r row) error {
+			if len(page) == limit || bytes > store.PageBytes {
+				return errPageFull
+			}
+			text := r.text(1)
+			var res job.Result
+			if err := store.Decode(r.int(0), text, &res); err != nil {
+				return err
+			}
+			page, bytes = append(page, res), bytes+len(text)
+			return nil
+		}, seq, group, after, int64(limit)+1)
 	})
-	return out, err
+	if errors.Is(err, errPageFull) {
+		return page, true, nil
+	}
+	return page, false, err
 }
 
 // Progress gives the entries in order of arrival.
@@ -283,17 +333,27 @@ func (s *Store) Task(ctx context.Context, jobID string, n int) (*job.Task, error
 	return &t, nil
 }
 
-// OpenTasks gives a job's open tasks.
-func (s *Store) OpenTasks(ctx context.Context, jobID string) ([]job.Task, error) {
-	var out []job.Task
-	err := s.readJob(ctx, jobID, func(c *conn, seq int64) error {
-		return c.each(taskColumns+"WHERE k BETWEEN ? AND ? AND +open=1 ORDER BY k", func(r row) error {
+// OpenTasks gives a part of a job's open tasks.
+func (s *Store) OpenTasks(ctx context.Context, jobID string, after, limit int) (page []job.Task, more bool, err error) {
+	bytes := 0
+	first := int64(min(max(after, 0), maxPart-1)) + 1
+	err = s.readJob(ctx, jobID, func(c *conn, seq int64) error {
+		return c.each(taskColumns+"WHERE k BETWEEN ? AND ? AND +open=1 ORDER BY k LIMIT ?", func(r row) error {
+			if len(page) == limit || bytes > store.PageBytes {
+				return errPageFull
+			}
 			t, err := readTask(r)
-			out = append(out, t)
+			page, bytes = append(page, t), bytes+len(r.text(1))
 			return err
-		}, partKey(seq, taskPart, 0), partKey(seq, taskPart, maxPart))
+		}, partKey(seq, taskPart, first), partKey(seq, taskPart, maxPart), int64(limit)+1)
 	})
-	return out, err
+	if errors.Is(err, errPageFull) {
+		return page, true, nil
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	return page, false, nil
 }
 
 // Value gives a key of a data store.

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql/driver"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -17,30 +18,41 @@ import (
 
 // List picks the narrowest index; all of them are in the order of ids.
 func (s *Store) List(ctx context.Context, q store.Query) (store.Page, error) {
-	var p store.Page
-	text, args, err := listQuery(q)
-	if err != nil {
-		return p, err
+	l, more := store.NewListing(q), false
+	for {
+		n, met := l.Ask(), 0
+		text, args, err := listQuery(q, n)
+		if err == nil {
+			err = s.read(ctx, func(c *conn) error {
+				return c.each(text, func(r row) error {
+					if more = l.Full(); more {
+						return errPageFull
+					}
+					met++
+					q.Cursor = uuid(r.blob(2))
+					var j job.Job
+					text := r.text(1)
+					return l.Add(q.Cursor, len(text), &j, store.Decode(r.int(0), text, &j))
+				}, args...)
+			})
+		}
+		if err != nil && !errors.Is(err, errPageFull) {
+			return store.Page{}, fmt.Errorf("list jobs: %w", err)
+		}
+		if more || met < n {
+			return l.End(more)
+		}
 	}
-	err = s.read(ctx, func(c *conn) error { return c.each(text, decodeInto(&p.Jobs), args...) })
-	if err != nil {
-		return store.Page{}, fmt.Errorf("list jobs: %w", err)
-	}
-	if n := q.PageSize(); len(p.Jobs) > n { // one more than asked for: there is a next page
-		p.Jobs = p.Jobs[:n]
-		p.Cursor = p.Jobs[n-1].ID
-	}
-	return p, nil
 }
 
-func listQuery(q store.Query) (string, []driver.Value, error) {
+func listQuery(q store.Query, limit int) (string, []driver.Value, error) {
 	var conds []string
 	var args []driver.Value
 	where := func(cond string, v ...driver.Value) { conds, args = append(conds, cond), append(args, v...) }
 	if q.Cursor != "" {
 		id, ok := job.ParseID(q.Cursor)
 		if !ok {
-			return "", nil, fmt.Errorf("list jobs: %q: %w", q.Cursor, store.ErrCursor)
+			return "", nil, fmt.Errorf("%q: %w", q.Cursor, store.ErrCursor)
 		}
 		where("id<?", id[:])
 	}
@@ -72,11 +84,11 @@ func listQuery(q store.Query) (string, []driver.Value, error) {
 	if q.Blueprint != "" {
 		where("blueprint=?", q.Blueprint)
 	}
-	text := "SELECT f, body FROM jobs INDEXED BY " + index
+	text := "SELECT f, body, id FROM jobs INDEXED BY " + index
 	if len(conds) > 0 {
 		text += " WHERE " + strings.Join(conds, " AND ")
 	}
-	return text + " ORDER BY id DESC LIMIT ?", append(args, int64(q.PageSize()+1)), nil
+	return text + " ORDER BY id DESC LIMIT ?", append(args, int64(limit)), nil
 }
 
 // Counts gives the numbers that every batch keeps up to date.

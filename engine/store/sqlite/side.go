@@ -3,6 +3,7 @@ package sqlite
 import (
 	"bytes"
 	"context"
+	"database/sql/driver"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -17,19 +18,29 @@ import (
 // Messages gives what is due, in the order of arrival among equal dates.
 func (s *Store) Messages(ctx context.Context, now time.Time, limit int) (out []job.Message, err error) {
 	var passed store.Unreadable
-	err = s.read(ctx, func(c *conn) error {
-		return c.each("SELECT f, body, id FROM outbox INDEXED BY outbox_due WHERE due<=? ORDER BY due, k LIMIT ?", func(r row) error {
-			var m job.Message
-			if err := store.Decode(r.int(0), r.text(1), &m); err != nil {
-				return passed.Pass(store.NameOfMessage(r.text(2)), err)
-			}
-			out = append(out, m)
-			return nil
-		}, now.UnixMilli(), int64(limit))
-	})
+	out, err = s.messages(ctx, &passed, "SELECT f, body, id FROM outbox INDEXED BY outbox_due WHERE due<=? ORDER BY due, k LIMIT ?", nil, now.UnixMilli(), int64(limit))
 	if err == nil {
 		err = passed.Any()
 	}
+	return out, err
+}
+
+// messages reads messages, notes what it passes over, and tells met of every id.
+func (s *Store) messages(ctx context.Context, passed *store.Unreadable, text string, met func(id string), args ...driver.Value) (out []job.Message, err error) {
+	err = s.read(ctx, func(c *conn) error {
+		return c.each(text, func(r row) error {
+			id := r.text(2)
+			if met != nil {
+				met(id)
+			}
+			var m job.Message
+			if err := store.Decode(r.int(0), r.text(1), &m); err != nil {
+				return passed.Pass(store.NameOfMessage(id), err)
+			}
+			out = append(out, m)
+			return nil
+		}, args...)
+	})
 	return out, err
 }
 
@@ -77,17 +88,25 @@ func messageDue(m *job.Message) int64 {
 
 // MessagesOf gives the messages of a job; '0' is the character after '/'.
 func (s *Store) MessagesOf(ctx context.Context, jobID string) (out []job.Message, err error) {
-	err = s.read(ctx, func(c *conn) error {
-		return c.each("SELECT f, body FROM outbox WHERE id>? AND id<? ORDER BY id", decodeInto(&out), jobID+"/", jobID+"0")
-	})
+	var passed store.Unreadable
+	out, err = s.messages(ctx, &passed, "SELECT f, body, id FROM outbox WHERE id>? AND id<? ORDER BY id", nil, jobID+"/", jobID+"0")
+	if err == nil {
+		err = passed.Any()
+	}
 	return out, err
 }
 
 // GivenUp gives messages that nobody tries any more.
 func (s *Store) GivenUp(ctx context.Context, after string, limit int) (out []job.Message, err error) {
-	err = s.read(ctx, func(c *conn) error {
-		return c.each("SELECT f, body FROM outbox INDEXED BY outbox_due WHERE due=? AND id>? ORDER BY id LIMIT ?", decodeInto(&out), int64(dueGivenUp), after, int64(limit))
+	var passed store.Unreadable
+	out, err = store.Fill(limit, func(n int) (_ []job.Message, met int, err error) {
+		part, err := s.messages(ctx, &passed, "SELECT f, body, id FROM outbox INDEXED BY outbox_due WHERE due=? AND id>? ORDER BY id LIMIT ?",
+			func(id string) { after, met = id, met+1 }, int64(dueGivenUp), after, int64(n))
+		return part, met, err
 	})
+	if err == nil {
+		err = passed.Any()
+	}
 	return out, err
 }
 

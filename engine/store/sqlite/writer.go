@@ -29,27 +29,30 @@ type write struct {
 }
 
 type writer struct {
-	s     *Store
-	c     *conn
-	known seqs
-	delta counts // what the transaction under way adds
-	added counts // what the batch adds, in one transaction or several
-	held  holding
-	nth   int64    // of the newest write taken from the line
-	doing int64    // nth of the write that is being applied
-	again []*write // kept from batches that a full disk refused
-	value int64    // version given to the newest value, this batch included; 0: not read yet
-	log   walLog   // of SQLite
-	redo  redo
-	fold  folding
-	fresh freshJobs
-	args  []driver.Value // of a statement, used again
-	seq   int64          // of the newest job; 0: not read yet
+	s        *Store
+	c        *conn
+	known    seqs
+	delta    counts // what the transaction under way adds
+	added    counts // what the batch adds, in one transaction or several
+	held     holding
+	nth      int64    // of the newest write taken from the line
+	doing    int64    // nth of the write that is being applied
+	again    []*write // kept from batches that a full disk refused
+	value    int64    // version given to the newest value, this batch included; 0: not read yet
+	log      walLog   // of SQLite
+	redo     redo
+	fold     folding
+	fresh    freshJobs
+	args     []driver.Value // of a statement, used again, as the next two are by batches
+	acks     []ack
+	verdicts []error
+	seq      int64 // of the newest job; 0: not read yet
 
 	wrote   bool       // the last batch
 	touched [][16]byte // jobs, by the batch under way
 	ran     int        // statements, by batches
 	rows    int        // that those changed
+	late    int        // bytes of texts that were encoded after their writes were put in line
 
 	told time.Time // when the log last named a failure of the disk
 }
@@ -212,10 +215,10 @@ func (w *writer) finish(batch []*write) {
 
 // commit writes the batch in one transaction, and with it what comes while the log is being
 // synced: the next sync can not begin sooner. If a statement fails, each write goes in a
-// transaction of its own.
+// transaction of its own, until several in a row meet a full or failing disk.
 func (w *writer) commit(batch []*write) {
 	w.touched, w.added = w.touched[:0], counts{}
-	verdicts := make([]error, len(batch), cap(batch))
+	verdicts := append(w.verdicts[:0], make([]error, len(batch))...)
 	err := w.transact(&batch, &verdicts, w.s.syncer.underway())
 	written := err == nil
 	switch {
@@ -225,17 +228,9 @@ func (w *writer) commit(batch []*write) {
 			verdicts[i] = w.explain(err)
 		}
 	default:
-		for i := range batch {
-			one, verdict := batch[i:i+1:i+1], make([]error, 1)
-			if err := w.transact(&one, &verdict, nil); err != nil {
-				verdict[0] = w.explain(err)
-			} else {
-				written = true
-			}
-			verdicts[i] = verdict[0]
-		}
+		written = w.oneByOne(batch, verdicts)
 	}
-	acks := make([]ack, 0, len(batch))
+	acks := w.acks[:0]
 	for i, b := range batch {
 		switch {
 		case b.done != nil:
@@ -247,12 +242,45 @@ func (w *writer) commit(batch []*write) {
 		}
 	}
 	if w.wrote = written; written {
-		w.s.syncer.commits(acks, w.touched, w.added, !w.fold.open)
-		return
+		w.s.syncer.commits(acks, w.touched, w.added, !w.fold.open && !w.fold.lost)
+	} else {
+		w.s.syncer.told()
+		for _, a := range acks {
+			a.to <- a.verdict
+		}
 	}
-	for _, a := range acks {
-		a.to <- a.verdict
+	clear(verdicts)
+	clear(acks)
+	w.verdicts, w.acks = verdicts, acks
+}
+
+// triedWhenFull are the writes in a row that a full disk may refuse before those behind them
+// are refused untried: each that fails takes along what is not folded, which is then run again.
+const triedWhenFull = 2
+
+// oneByOne applies the writes in transactions of their own, and says whether one was written.
+func (w *writer) oneByOne(batch []*write, verdicts []error) (written bool) {
+	if w.fold.lost { // by the whole batch; folded, the single ones do not take it along again
+		w.lookFolded()
 	}
+	refused := 0
+	for i := range batch {
+		if refused == triedWhenFull {
+			verdicts[i] = verdicts[i-1]
+			continue
+		}
+		one, verdict := batch[i:i+1:i+1], make([]error, 1)
+		if err := w.transact(&one, &verdict, nil); err != nil {
+			verdict[0] = w.explain(err)
+		} else {
+			written = true
+		}
+		if refused++; !passing(verdict[0]) {
+			refused = 0
+		}
+		verdicts[i] = verdict[0]
+	}
+	return written
 }
 
 // transact applies the writes and commits, taking more from the line until sync is closed;
@@ -286,10 +314,10 @@ func (w *writer) transact(batch *[]*write, verdicts *[]error, sync <-chan struct
 		b := (*batch)[i]
 		w.doing = b.nth
 		size += b.size
-		ran, rows := w.ran, w.rows
+		ran, rows, late := w.ran, w.rows, w.late
 		err := b.do(w)
 		if w.ran > ran {
-			direct.add(w.rows-rows, b.size)
+			direct.add(w.rows-rows, b.size+w.late-late)
 		}
 		if errors.Is(err, store.ErrConflict) || errors.Is(err, store.ErrExists) {
 			(*verdicts)[i] = err

@@ -71,7 +71,7 @@ func staleWritesNothing(b *bed) {
 	b.same("state_history", d.History, json.RawMessage("{}"))
 	recs, err := b.Records(b.ctx, j.ID, 0, 10)
 	b.must(err)
-	open, err := b.OpenTasks(b.ctx, j.ID)
+	open, _, err := b.OpenTasks(b.ctx, j.ID, 0, 1000)
 	b.must(err)
 	if len(recs) != 2 || len(open) != 1 {
 		b.Fatalf("after the conflicts: %d records and %d open tasks, want 2 and 1", len(recs), len(open))
@@ -85,7 +85,7 @@ func (b *bed) nothingOf(c *job.Change) {
 	b.must(err)
 	msgs, err := b.Messages(b.ctx, at(1000), 10)
 	b.must(err)
-	results, err := b.Results(b.ctx, c.Job.ID, 1)
+	results, _, err := b.Results(b.ctx, c.Job.ID, 1, "", 1000)
 	b.must(err)
 	if v != nil || version != 0 || len(msgs) != 0 || len(results) != 0 {
 		b.Fatalf("a refused change left value %s (version %d), %d messages, %d results", v, version, len(msgs), len(results))
@@ -144,7 +144,7 @@ func missingEverywhere(b *bed) {
 		b.want(err, store.ErrNotFound)
 		_, err = b.Records(b.ctx, id, 0, 10)
 		b.want(err, store.ErrNotFound)
-		_, err = b.Results(b.ctx, id, 1)
+		_, _, err = b.Results(b.ctx, id, 1, "", 1000)
 		b.want(err, store.ErrNotFound)
 		_, err = b.Store.Progress(b.ctx, id)
 		b.want(err, store.ErrNotFound)
@@ -152,7 +152,7 @@ func missingEverywhere(b *bed) {
 		b.want(err, store.ErrNotFound)
 		_, err = b.Task(b.ctx, id, 1)
 		b.want(err, store.ErrNotFound)
-		_, err = b.OpenTasks(b.ctx, id)
+		_, _, err = b.OpenTasks(b.ctx, id, 0, 1000)
 		b.want(err, store.ErrNotFound)
 	}
 	_, err := b.Task(b.ctx, j.ID, 1)

@@ -52,11 +52,11 @@ func (b *bed) snapshot(ids []string) map[string]any {
 		all["data "+id] = []json.RawMessage{d.Initial, d.History}
 		recs, err := b.Records(b.ctx, id, 0, 1000)
 		put("records "+id, recs, err)
-		results, err := b.Results(b.ctx, id, 1)
+		results, _, err := b.Results(b.ctx, id, 1, "", 1000)
 		put("results "+id, results, err)
 		progress, err := b.Store.Progress(b.ctx, id)
 		put("progress "+id, progress, err)
-		tasks, err := b.OpenTasks(b.ctx, id)
+		tasks, _, err := b.OpenTasks(b.ctx, id, 0, 1000)
 		put("tasks "+id, tasks, err)
 		children, err := b.Children(b.ctx, id)
 		put("children "+id, children, err)

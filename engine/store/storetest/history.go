@@ -17,6 +17,8 @@ var historyTests = []test{
 	{"a page of long records ends by its bytes", longRecords},
 	{"a record reads back whole", recordWhole},
 	{"results of a group", groupResults},
+	{"a page of long results ends by its bytes", resultPages},
+	{"open tasks in pages", openPages},
 	{"children", children},
 }
 
@@ -109,14 +111,85 @@ func groupResults(b *bed) {
 		}
 		j = b.step(j, func(c *job.Change) { c.Results = []job.Result{res} })
 	}
-	got, err := b.Results(b.ctx, j.ID, 1)
+	got, _, err := b.Results(b.ctx, j.ID, 1, "", 1000)
 	b.must(err)
 	b.same("results by task id", got, want)
-	none, err := b.Results(b.ctx, j.ID, 77)
+	some, more, err := b.Results(b.ctx, j.ID, 1, want[3].TaskID, 5)
+	b.must(err)
+	if !more {
+		b.Error("a page of some results says that no more follow")
+	}
+	b.same("a page of them", some, want[4:9])
+	some, more, err = b.Results(b.ctx, j.ID, 1, want[9].TaskID, 5)
+	b.must(err)
+	if more {
+		b.Error("the last page of results says that more follow")
+	}
+	b.same("the last page", some, want[10:])
+	none, _, err := b.Results(b.ctx, j.ID, 77, "", 1000)
 	b.must(err)
 	if len(none) != 0 {
 		b.Fatalf("results of a group that never was: %v", none)
 	}
+}
+
+// resultPages holds that a page of results ends after PageBytes of text.
+func resultPages(b *bed) {
+	const long, all = 1 << 20, 6
+	j := b.create(tasks(all))
+	for i := range all {
+		data := json.RawMessage(`"` + strings.Repeat("x", long) + `"`)
+		j = b.step(j, func(c *job.Change) {
+			c.Results = []job.Result{{Group: 1, TaskID: fmt.Sprintf("task-%d", i), Type: "pack", Status: "success", Data: data}}
+		})
+	}
+	var sizes []int
+	var seen []string
+	for after, more := "", true; more; {
+		var page []job.Result
+		var err error
+		page, more, err = b.Results(b.ctx, j.ID, 1, after, 100)
+		b.must(err)
+		if len(page) == 0 {
+			b.Fatalf("an empty page after %v", seen)
+		}
+		for _, r := range page {
+			seen, after = append(seen, r.TaskID), r.TaskID
+		}
+		sizes = append(sizes, len(page))
+	}
+	if want := store.PageBytes / long; len(seen) != all || sizes[0] != want {
+		b.Errorf("%d results in pages of %v, want %d, the first of %d", len(seen), sizes, all, want)
+	}
+}
+
+// openPages holds that open tasks come in pages of so many, or so many bytes.
+func openPages(b *bed) {
+	const long, all = 1 << 20, 7
+	j := b.create(tasks(all, func(t *job.Task) { t.Params = json.RawMessage(`"` + strings.Repeat("x", long) + `"`) }))
+	pages := func(limit int) (sizes []int) {
+		seen := 0
+		for more := true; more; {
+			var page []job.Task
+			var err error
+			page, more, err = b.OpenTasks(b.ctx, j.ID, seen, limit)
+			b.must(err)
+			for _, t := range page {
+				if seen++; t.N != seen || len(t.Params) != long+2 {
+					b.Fatalf("task %d with %d bytes comes where %d is due", t.N, len(t.Params), seen)
+				}
+			}
+			if sizes = append(sizes, len(page)); len(page) == 0 {
+				b.Fatalf("an empty page after task %d", seen)
+			}
+		}
+		if seen != all {
+			b.Errorf("%d open tasks, want %d", seen, all)
+		}
+		return sizes
+	}
+	b.same("pages of three", pages(3), []int{3, 3, 1})
+	b.same("pages by bytes", pages(1000), []int{store.PageBytes / long, all - store.PageBytes/long})
 }
 
 func children(b *bed) {

@@ -35,7 +35,7 @@ func largeValues(b *bed) {
 	b.must(err)
 	task, err := b.Task(b.ctx, j.ID, 1)
 	b.must(err)
-	results, err := b.Results(b.ctx, j.ID, 1)
+	results, _, err := b.Results(b.ctx, j.ID, 1, "", 1000)
 	b.must(err)
 	v, _ := b.value("s", "k")
 	for i, got := range []string{string(d.Initial), string(d.History), string(task.Params), string(results[0].Data), v} {
@@ -122,7 +122,7 @@ func manyCommitters(b *bed) {
 	for _, id := range b.list(store.Query{}) {
 		recs, err := b.Records(b.ctx, id, 0, 100)
 		b.must(err)
-		open, err := b.OpenTasks(b.ctx, id)
+		open, _, err := b.OpenTasks(b.ctx, id, 0, 1000)
 		b.must(err)
 		if len(recs) != steps || len(open) != 1 {
 			b.Fatalf("job %s has %d records and %d open tasks, want %d and 1", id, len(recs), len(open), steps)

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"errors"
+	"strings"
 
 	"orrery/engine/job"
 	"orrery/engine/store"
@@ -13,6 +14,7 @@ var listTests = []test{
 	{"newest first, filtered", listFiltered},
 	{"pages stay put while jobs are added", listStable},
 	{"limits and cursors", listLimits},
+	{"a page of long rows ends by its bytes", listBytes},
 	{"counts by status", counts},
 }
 
@@ -95,6 +97,27 @@ func listStable(b *bed) {
 		b.create()
 	}
 	b.same("pages", got, want)
+}
+
+// listBytes makes jobs whose rows are long, as those of workers that explain their errors.
+func listBytes(b *bed) {
+	const long, made = 300 << 10, 40
+	var want []string
+	for range made {
+		j := b.create(func(c *job.Change) {
+			c.Job.Client.ID = "ada"
+			c.Job.Error = &job.Error{Code: "E", Message: "m", Details: strings.Repeat("d", long)}
+		})
+		want = append([]string{j.ID}, want...)
+	}
+	for _, q := range []store.Query{{Limit: 1000}, {Limit: 30, Client: "ada"}} {
+		b.same("list", b.list(q), want)
+		p, err := b.List(b.ctx, q)
+		b.must(err)
+		if most := store.PageBytes/long + 1; len(p.Jobs) > most || p.Cursor == "" {
+			b.Errorf("a page has %d long rows and the cursor %q, at most %d are meant", len(p.Jobs), p.Cursor, most)
+		}
+	}
 }
 
 func listLimits(b *bed) {

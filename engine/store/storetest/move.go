@@ -107,7 +107,7 @@ func (b *bed) whole(ids []string) map[string]any {
 	b.Helper()
 	all := b.snapshot(ids)
 	for _, id := range ids {
-		two, err := b.Results(b.ctx, id, 2)
+		two, _, err := b.Results(b.ctx, id, 2, "", 1000)
 		b.must(err)
 		ms, err := b.MessagesOf(b.ctx, id)
 		b.must(err)
@@ -203,7 +203,7 @@ func moveGoesOn(b *bed, open func() store.Movable) {
 	}
 	there.want(there.Commit(b.ctx, there.fresh(func(c *job.Change) { c.Job.ID = ids[2] })), store.ErrExists)
 	there.step(stepped, ended, func(c *job.Change) { c.CloseTasks = true })
-	open2, err := there.OpenTasks(b.ctx, ids[1])
+	open2, _, err := there.OpenTasks(b.ctx, ids[1], 0, 1000)
 	b.must(err)
 	if len(open2) != 0 {
 		b.Fatalf("after its end the job has %d open tasks", len(open2))

@@ -158,7 +158,7 @@ func stepFenced(b *bed, s store.Shared) {
 	got, err := s.Job(b.ctx, j.ID)
 	b.must(err)
 	b.same("the job", got, &j)
-	open, err := s.OpenTasks(b.ctx, j.ID)
+	open, _, err := s.OpenTasks(b.ctx, j.ID, 0, 1000)
 	b.must(err)
 	if len(open) != 0 {
 		b.Fatalf("the refused step left tasks: %+v", open)
@@ -173,7 +173,7 @@ func handOutFenced(b *bed, s store.Shared) {
 	j := b.create(tasks(3))
 	name := store.ShardLease(job.ShardOf(j.ID))
 	first := fenceOf(b.hold(s, "a", long, name), name)
-	all, err := s.OpenTasks(b.ctx, j.ID)
+	all, _, err := s.OpenTasks(b.ctx, j.ID, 0, 1000)
 	b.must(err)
 	out := func(n int, fence int64) job.Task {
 		t := handedOut(all[n-1], at(n))

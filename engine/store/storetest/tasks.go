@@ -26,6 +26,7 @@ var handOutTests = []test{
 
 var progressTests = []test{
 	{"kept in order, the newest of each task", progressCapped},
+	{"progress of a job is bounded", progressOfJob},
 }
 
 func tasksUpsert(b *bed) {
@@ -34,7 +35,7 @@ func tasksUpsert(b *bed) {
 		t.Dispatch, t.Due, t.Trace = ptr(at(60)), ptr(at(60)), map[string]string{"a": "b"}
 	}))
 	b.must(b.Commit(b.ctx, c))
-	open, err := b.OpenTasks(b.ctx, c.Job.ID)
+	open, _, err := b.OpenTasks(b.ctx, c.Job.ID, 0, 1000)
 	b.must(err)
 	b.same("open tasks", open, c.Tasks)
 
@@ -44,7 +45,7 @@ func tasksUpsert(b *bed) {
 	got, err := b.Task(b.ctx, c.Job.ID, 2)
 	b.must(err)
 	b.same("replaced task", got, done)
-	open, err = b.OpenTasks(b.ctx, c.Job.ID)
+	open, _, err = b.OpenTasks(b.ctx, c.Job.ID, 0, 1000)
 	b.must(err)
 	b.same("open tasks", open, []job.Task{c.Tasks[0], c.Tasks[2]})
 }
@@ -76,7 +77,7 @@ func closeOthers(b *bed) {
 	wakes, err := b.Due(b.ctx, at(100), 10)
 	b.must(err)
 	b.same("due", wakes, []store.Wake{{JobID: j.ID, Task: 4, At: at(5)}})
-	open, err := b.OpenTasks(b.ctx, bystander.ID)
+	open, _, err := b.OpenTasks(b.ctx, bystander.ID, 0, 1000)
 	b.must(err)
 	if len(open) != 1 {
 		b.Fatalf("another job's task was closed too")
@@ -199,6 +200,31 @@ func handOutThenResult(b *bed) {
 			b.Fatalf("the second hand-out is missing: %+v", got)
 		}
 	}
+}
+
+// progressOfJob holds that a job keeps so much progress and no more, however many tasks it has, and
+// that another job's is left alone.
+func progressOfJob(b *bed) {
+	const all = store.JobProgressKept + 250
+	j, other := b.create(tasks(2)), b.create(tasks(1))
+	b.AddProgress(other.ID, store.Progress{Timestamp: job.Time{Time: at(0)}, TaskID: "t"})
+	for i := range all {
+		b.AddProgress(j.ID, store.Progress{Progress: float64(i), Timestamp: job.Time{Time: at(i)}, TaskID: fmt.Sprint("task-", i%37)})
+	}
+	b.settle()
+	got, err := b.Store.Progress(b.ctx, j.ID)
+	b.must(err)
+	if len(got) > store.JobProgressKept || len(got) < store.ProgressLeft {
+		b.Fatalf("%d entries of the job are kept, want from %d to %d", len(got), store.ProgressLeft, store.JobProgressKept)
+	}
+	for i, p := range got {
+		if want := all - len(got) + i; p.Progress != float64(want) {
+			b.Fatalf("entry %d of those kept is number %v, want %d: the newest are kept, in order", i, p.Progress, want)
+		}
+	}
+	got, err = b.Store.Progress(b.ctx, other.ID)
+	b.must(err)
+	b.same("another job's entries", len(got), 1)
 }
 
 func progressCapped(b *bed) {

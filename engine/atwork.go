@@ -1,0 +1,105 @@
+package engine
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"orrery/engine/blueprint"
+	"orrery/engine/job"
+	"orrery/engine/ledger"
+	"orrery/engine/sandbox"
+)
+
+// This file notes in the ledger which steps are under way when they may end the process: those
+// that take long, those that are suspected, and all of them for a while after a process that did
+// not end in order. A usual step of a usual process costs nothing: see BenchmarkLedger.
+
+// carefulTime is how long every step is noted after a process that did not end in order: what
+// ended it at once, before it could be noted as long, is due again and found then.
+const carefulTime = 2 * time.Minute
+
+// atWork are the steps under way that are noted.
+type atWork struct {
+	ledger  *ledger.Ledger // nil: nothing is noted
+	careful atomic.Bool    // every step is
+	n       atomic.Int64   // of those below, so that looking costs nothing when there are none
+	mu      sync.Mutex
+	notes   map[string]noted // by job
+}
+
+type noted struct {
+	slot ledger.Slot
+	note ledger.Note
+}
+
+var _ sandbox.Watcher = (*atWork)(nil)
+
+// Long implements sandbox.Watcher.
+func (w *atWork) Long(bp *blueprint.Blueprint, j *job.Job) {
+	if w.ledger != nil {
+		w.step(bp, j, false)
+	}
+}
+
+// step notes the step that is due in a job.
+func (w *atWork) step(bp *blueprint.Blueprint, j *job.Job, alone bool) {
+	w.put(ledger.Note{Kind: ledger.Step, Key: j.ID, Name: bp.Name, Step: j.Step + 1, State: j.State, Part: partOf(bp, j.State), Alone: alone})
+}
+
+func (w *atWork) put(n ledger.Note) {
+	if w.ledger == nil {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	was, there := w.notes[n.Key]
+	switch {
+	case there && was.note == n:
+	case there:
+		n.Alone = n.Alone || was.note.Alone
+		w.ledger.Change(was.slot, n)
+		w.notes[n.Key] = noted{was.slot, n}
+	default:
+		if w.notes == nil {
+			w.notes = map[string]noted{}
+		}
+		if slot := w.ledger.Begin(n); slot != ledger.None {
+			w.notes[n.Key] = noted{slot, n}
+			w.n.Store(int64(len(w.notes)))
+		}
+	}
+}
+
+// has reports whether a step of a job is noted.
+func (w *atWork) has(id string) bool {
+	if w.n.Load() == 0 {
+		return false
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	_, there := w.notes[id]
+	return there
+}
+
+// ended takes out the note of a job's step, where there is one.
+func (w *atWork) ended(id string) {
+	if w.n.Load() == 0 {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if n, there := w.notes[id]; there {
+		delete(w.notes, id)
+		w.n.Store(int64(len(w.notes)))
+		w.ledger.End(n.slot)
+	}
+}
+
+// partOf names the handlers of a state of a revision in the ledger's tallies.
+func partOf(bp *blueprint.Blueprint, state string) string {
+	sum := sha256.Sum256([]byte(bp.Revision + "\x00" + bp.Name + "\x00" + state))
+	return hex.EncodeToString(sum[:16])
+}
