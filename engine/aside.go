@@ -161,7 +161,7 @@ func (e *Engine) oneAside(ctx context.Context, wait bool) bool {
 		return false
 	}
 	inLine, err := e.stepAside(context.WithoutCancel(ctx), id)
-	e.atWork.ended(id)
+	e.atAside.ended(id)
 	if !inLine {
 		e.aside.done(id)
 		e.suspect.ended(id)
@@ -216,7 +216,7 @@ func (e *Engine) onceAside(ctx context.Context, bp *blueprint.Blueprint, j *job.
 		t.passOn = func() { e.aside.leave(j.ID) }
 		defer t.end()
 	}
-	event, err := e.decide(ctx, bp, j, data, t, false)
+	event, err := e.decide(ctx, bp, j, data, t, &e.atAside)
 	switch {
 	case t == nil:
 	case t.wasRead():

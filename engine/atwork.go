@@ -21,13 +21,13 @@ import (
 // ended it at once, before it could be noted as long, is due again and found then.
 const carefulTime = 2 * time.Minute
 
-// atWork are the steps under way that are noted.
+// atWork are the steps under way that are noted, one of a job at most: those that run under their
+// job's lock, or those of the lane for the outside, which can run beside one of the others.
 type atWork struct {
-	ledger  *ledger.Ledger // nil: nothing is noted
-	careful atomic.Bool    // every step is
-	n       atomic.Int64   // of those below, so that looking costs nothing when there are none
-	mu      sync.Mutex
-	notes   map[string]noted // by job
+	ledger *ledger.Ledger // nil: nothing is noted
+	n      atomic.Int64   // of those below, so that looking costs nothing when there are none
+	mu     sync.Mutex
+	notes  map[string]noted // by job
 }
 
 type noted struct {
@@ -71,17 +71,6 @@ func (w *atWork) put(n ledger.Note) {
 			w.n.Store(int64(len(w.notes)))
 		}
 	}
-}
-
-// has reports whether a step of a job is noted.
-func (w *atWork) has(id string) bool {
-	if w.n.Load() == 0 {
-		return false
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	_, there := w.notes[id]
-	return there
 }
 
 // ended takes out the note of a job's step, where there is one.

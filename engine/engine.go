@@ -116,7 +116,9 @@ type Engine struct {
 	hot     hotList
 	slow    slowList // handlers that take long
 	stuck   stuckList
-	atWork  atWork
+	atWork  atWork // under their jobs' locks
+	atAside atWork
+	careful atomic.Bool // every step is noted
 	suspect *suspects
 	callers stateSet // handlers that call the outside
 	loners  stateSet // of blueprints with data stores: handlers that read none
@@ -153,7 +155,7 @@ func New(cfg Config) (*Engine, error) {
 		locks: newLocks(), submits: newLocks(), doubts: newDoubts(), suspect: newSuspects(),
 		timers: make(chan struct{}, 1), outbox: make(chan struct{}, 1), copies: make(chan struct{}, 1),
 	}
-	e.atWork.ledger = cfg.Ledger
+	e.atWork.ledger, e.atAside.ledger = cfg.Ledger, cfg.Ledger
 	e.world = worldOf(e)
 	var err error
 	if e.shards, err = newShards(cfg.Store, cfg.Nodes); err != nil {

@@ -28,7 +28,7 @@ func BenchmarkLedger(b *testing.B) {
 	}
 	defer l.Close()
 	ways := []*Engine{benchEngine(b, nil), benchEngine(b, l), benchEngine(b, l)}
-	ways[2].atWork.careful.Store(true)
+	ways[2].careful.Store(true)
 	took := make([][]float64, len(ways))
 	ctx := context.Background()
 	for b.Loop() {

@@ -98,11 +98,7 @@ func (e *Engine) create(ctx context.Context, bp *blueprint.Blueprint, c job.Crea
 // step runs the step that is due in a job, in a place for pure steps. One that calls the
 // outside goes to the lane for those.
 func (e *Engine) step(ctx context.Context, id string) error {
-	apart := e.atWork.has(id) // it runs already, and the note is its own
 	aside, err := e.stepPure(ctx, id)
-	if !apart {
-		e.atWork.ended(id)
-	}
 	if !aside || err != nil {
 		e.suspect.ended(id)
 		return err
@@ -122,11 +118,13 @@ func (e *Engine) keepStep(ctx context.Context, bp *blueprint.Blueprint, j *job.J
 // errDeparted says that a pure run met a call of the outside.
 var errDeparted = errors.New("the step calls the outside")
 
-// decide runs the handler on what the job is now. A pure run ends with errDeparted at the
-// first call of the outside, and the handler's state is remembered.
-func (e *Engine) decide(ctx context.Context, bp *blueprint.Blueprint, j *job.Job, data store.Data, t *turn, pure bool) (job.Decided, error) {
-	if alone := e.suspect.isTried(j.ID); alone || e.atWork.careful.Load() {
-		e.atWork.step(bp, j, alone)
+// decide runs the handler on what the job is now, as one of those at work. Under its job's lock
+// the run is pure while there is a lane for others: it ends with errDeparted at the first call of
+// the outside, and the handler's state is remembered.
+func (e *Engine) decide(ctx context.Context, bp *blueprint.Blueprint, j *job.Job, data store.Data, t *turn, at *atWork) (job.Decided, error) {
+	pure := at == &e.atWork && e.aside.isOpen.Load()
+	if alone := e.suspect.isTried(j.ID); alone || e.careful.Load() {
+		at.step(bp, j, alone)
 	}
 	results, tooMany, err := e.joined(ctx, bp, j)
 	if err != nil {
@@ -134,7 +132,7 @@ func (e *Engine) decide(ctx context.Context, bp *blueprint.Blueprint, j *job.Job
 	}
 	ctx, span, own := e.traceStep(ctx, bp, j)
 	d := sandbox.Run(ctx, sandbox.Step{
-		Blueprint: bp, Job: own, Initial: data.Initial, History: data.History, Results: results, TooMany: tooMany, Watcher: &e.atWork,
+		Blueprint: bp, Job: own, Initial: data.Initial, History: data.History, Results: results, TooMany: tooMany, Watcher: at,
 		Host: e.hostFor(j, data, t), Limits: e.cfg.Limits.Step, Logger: e.cfg.Log, Retries: e.cfg.MaxRetries, Pure: pure,
 	})
 	if sandbox.Departed(d.Failure) {
@@ -175,9 +173,7 @@ func (e *Engine) applyIn(ctx context.Context, j job.Job, data store.Data, bp *bl
 	}
 	e.traceTasks(ev, c)
 	all := c
-	if !e.atWork.has(c.Job.ID) { // else it is noted by the step that runs, and for longer
-		defer e.atWork.ended(c.Job.ID)
-	}
+	defer e.atWork.ended(c.Job.ID)
 	if c.Fence = s.fence; s.owned {
 		all = e.together(ctx, bp, c, data, t)
 	}
@@ -202,7 +198,7 @@ func (e *Engine) together(ctx context.Context, bp *blueprint.Blueprint, c *job.C
 		}
 		data = after(data, c)
 		t.noted(c.Writes)
-		event, err := e.decide(ctx, bp, &c.Job, data, t, e.aside.isOpen.Load())
+		event, err := e.decide(ctx, bp, &c.Job, data, t, &e.atWork)
 		if err != nil {
 			return c // the step runs again by itself: apart when it calls the outside, and shows its error then
 		}

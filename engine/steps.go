@@ -150,6 +150,7 @@ func (e *Engine) stepPure(ctx context.Context, id string) (aside bool, err error
 		return false, nil
 	}
 	defer e.locks.of(id)()
+	defer e.atWork.ended(id) // while the lock is held: the next one notes its own
 	for range conflictTries {
 		j, data, bp, err := e.due(ctx, id, s)
 		if err != nil || j == nil {
@@ -177,7 +178,7 @@ func (e *Engine) oncePure(ctx context.Context, bp *blueprint.Blueprint, j *job.J
 	if !t.takeSoon(ctx) {
 		return errDeparted
 	}
-	event, err := e.decide(ctx, bp, j, data, t, e.aside.isOpen.Load())
+	event, err := e.decide(ctx, bp, j, data, t, &e.atWork)
 	if err != nil {
 		return err
 	}

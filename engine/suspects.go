@@ -159,10 +159,10 @@ func (e *Engine) startSuspects(ctx context.Context) {
 	e.blameAll(ctx)
 	e.goes(func() { e.runSuspects(ctx) })
 	if e.cfg.Ledger.Unclean() {
-		e.atWork.careful.Store(true)
+		e.careful.Store(true)
 		e.goes(func() {
 			if e.nap(ctx, nil, carefulTime) {
-				e.atWork.careful.Store(false)
+				e.careful.Store(false)
 			}
 		})
 	}
@@ -232,7 +232,9 @@ func (e *Engine) blame(ctx context.Context, slot ledger.Slot, n ledger.Note) {
 	err := e.countEnd(ctx, n)
 	var illegal *job.Illegal
 	switch {
-	case err == nil, errors.As(err, &illegal): // the step was kept before the end, or is counted already
+	case err == nil:
+		e.cfg.Log.Error("the process before ended while it ran a step", "job", n.Key, "blueprint", n.Name, "state", n.State, "step", n.Step, "noted", job.Time{Time: n.At})
+	case errors.As(err, &illegal): // the step was kept before the end, or is counted already
 	case errors.Is(err, store.ErrNotFound): // it ended the process before the job was kept
 		e.cfg.Log.Warn("the process before ended while it ran a step of a job that was not kept", "job", n.Key, "blueprint", n.Name, "state", n.State)
 	case errors.Is(err, store.ErrUnreadable):
@@ -248,7 +250,6 @@ func (e *Engine) blame(ctx context.Context, slot ledger.Slot, n ledger.Note) {
 
 func (e *Engine) countEnd(ctx context.Context, n ledger.Note) error {
 	return e.changeAnywhere(ctx, n.Key, func(j *job.Job, _ store.Data) (job.Event, error) {
-		e.cfg.Log.Error("the process before ended while it ran a step", "job", j.ID, "blueprint", j.Blueprint, "state", n.State, "step", n.Step, "noted", job.Time{Time: n.At})
 		return e.processEnd(ctx, j, n), nil
 	})
 }
