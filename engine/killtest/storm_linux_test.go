@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"sync/atomic"
 	"syscall"
@@ -130,14 +131,18 @@ func (s *storm) pause(i int, meanwhile func()) (refusedSome bool) {
 // lateArrive lets what a paused node had sent reach the store, while the others stand still, and
 // counts how often the store says no.
 func (s *storm) lateArrive(i int, in store.ShardSet) (refusals int64) {
+	kept := s.shardsOf(i)
+	for end := time.Now().Add(recoverIn); kept.Len() == in.Len() && time.Now().Before(end); kept = s.shardsOf(i) {
+		pass(200 * time.Millisecond)
+	}
 	s.signalAll(i, syscall.SIGSTOP)
 	defer s.signalAll(i, syscall.SIGCONT)
-	taken := s.shardsOf(i)
-	for shard := range taken.Each {
+	kept = s.shardsOf(i)
+	for shard := range kept.Each {
 		in.Remove(shard) // nobody took it over
 	}
 	if in.Len() == 0 {
-		s.t.Errorf("nobody has taken over a shard of node %d", i)
+		s.t.Errorf("nobody has taken over a shard of node %d within %s", i, recoverIn)
 	}
 	before := s.settled(in)
 	var came, refused atomic.Int64
@@ -164,19 +169,21 @@ func (s *storm) lateArrive(i int, in store.ShardSet) (refusals int64) {
 	return refused.Load()
 }
 
-// settled gives the live jobs of shards when what was on its way has arrived.
+// settled gives the live jobs of shards when what was on its way has arrived: what the store
+// has begun for others may take its time on a full machine.
 func (s *storm) settled(in store.ShardSet) map[string]int64 {
+	const looks = 5 // in a row that give the same
 	var last map[string]int64
-	for range 50 {
+	same := 0
+	for range 100 {
 		now, err := s.live(in)
 		if err != nil {
 			s.t.Fatal(err)
 		}
-		same := last != nil && len(now) == len(last)
-		for id, version := range last {
-			same = same && now[id] == version
+		if same++; last == nil || !maps.Equal(now, last) {
+			same = 1
 		}
-		if same {
+		if same == looks {
 			return now
 		}
 		last = now
