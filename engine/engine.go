@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -116,6 +117,7 @@ type Engine struct {
 	hot     hotList
 	slow    slowList // handlers that take long
 	stuck   stuckList
+	late    lateList
 	atWork  atWork // under their jobs' locks
 	atAside atWork
 	careful atomic.Bool // every step is noted
@@ -239,26 +241,24 @@ func (e *Engine) recover(ctx context.Context) error {
 	return nil
 }
 
-// takeUp fills the dispatcher with the tasks of shards.
+// takeUp fills the dispatcher with the tasks of shards, one by one: it keeps no more of them
+// than it has room for.
 func (e *Engine) takeUp(ctx context.Context, in store.ShardSet) error {
-	scan, due := e.store.ScanTasks, e.store.Due
+	scan := e.store.ScanTasks
 	if e.shards != nil {
 		scan = func(ctx context.Context, s job.TaskState, fn func(job.Task) bool) error {
 			return e.shards.reads.ScanTasksIn(ctx, in, s, fn)
 		}
-		due = func(ctx context.Context, now time.Time, limit int) ([]store.Wake, error) {
-			return e.shards.reads.DueIn(ctx, in, now, limit)
-		}
 	}
-	var leased []job.Task
+	atWorkers := map[string]struct{}{}
 	err := scan(ctx, job.TaskLeased, func(t job.Task) bool {
-		leased = append(leased, t)
+		e.cfg.Dispatcher.Recover([]job.Task{t})
+		atWorkers[t.JobID] = struct{}{}
 		return true
 	})
 	if err := e.pass(err); err != nil {
 		return fmt.Errorf("read the tasks at workers: %w", err)
 	}
-	e.cfg.Dispatcher.Recover(leased)
 	err = scan(ctx, job.TaskQueued, func(t job.Task) bool {
 		e.cfg.Dispatcher.Offer(t)
 		return true
@@ -266,23 +266,14 @@ func (e *Engine) takeUp(ctx context.Context, in store.ShardSet) error {
 	if err := e.pass(err); err != nil {
 		return fmt.Errorf("read the queued tasks: %w", err)
 	}
-	wakes, err := due(ctx, e.cfg.Clock.Now().Add(e.cfg.CancelGrace), maxReady)
-	if err != nil {
-		return fmt.Errorf("read the jobs that are being cancelled: %w", err)
-	}
-	return e.recoverCancels(ctx, wakes)
+	return e.recoverCancels(ctx, slices.Sorted(maps.Keys(atWorkers)))
 }
 
 // recoverCancels tells the workers again to stop what is being cancelled, and keeps its
-// queued tasks back: the program may have died before it did.
-func (e *Engine) recoverCancels(ctx context.Context, wakes []store.Wake) error {
-	var ids []string
-	for _, w := range wakes {
-		if w.Task == 0 { // a job that is being cancelled is due at the end of its grace
-			ids = append(ids, w.JobID)
-		}
-	}
-	for some := range slices.Chunk(ids, cancelsAtOnce) {
+// queued tasks back: the program may have died before it did. A cancel that has not taken
+// effect waits for a task at a worker, so only the jobs of those are looked at.
+func (e *Engine) recoverCancels(ctx context.Context, atWorkers []string) error {
+	for some := range slices.Chunk(atWorkers, cancelsAtOnce) {
 		jobs, err := e.store.Rows(ctx, some)
 		if err := e.pass(err); err != nil {
 			return fmt.Errorf("read the jobs that may be being cancelled: %w", err)

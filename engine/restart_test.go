@@ -80,7 +80,7 @@ func TestRestartWithTheStoreAway(t *testing.T) {
 	faults := faultstore.New(memory.New())
 	r := newRig(t, func(c *Config) { c.Store = faults })
 	r.begin("nap", `{}`)
-	faults.Fail(faultstore.Due, 1, faultstore.Before)
+	faults.Fail(faultstore.ScanTasks, 1, faultstore.Before)
 	if err := r.Start(r.ctx); err == nil {
 		t.Error("an engine that could not read its rows said that it started")
 	}
@@ -89,9 +89,9 @@ func TestRestartWithTheStoreAway(t *testing.T) {
 	}
 }
 
-// The rows of what is due are read many at once when shards are taken up, and one that can not
-// be read keeps nobody from being told.
-func TestRestartReadsDueJobsManyAtOnce(t *testing.T) {
+// The rows of jobs with tasks at workers are read many at once when shards are taken up, and one
+// that can not be read keeps nobody from being told.
+func TestRestartReadsJobsManyAtOnce(t *testing.T) {
 	rows := memory.New()
 	faults := faultstore.New(rows)
 	r := newRig(t, func(c *Config) { c.Store = faults })
@@ -100,12 +100,12 @@ func TestRestartReadsDueJobsManyAtOnce(t *testing.T) {
 	if err := r.Cancel(r.ctx, id, "ann"); err != nil {
 		t.Fatal(err)
 	}
-	var naps []string
+	var others []string
 	for range 3 * cancelsAtOnce {
-		naps = append(naps, r.submit("nap", `{"seconds": 5}`))
+		others = append(others, r.submit("work", `{}`))
+		r.take()
 	}
-	r.settle()
-	rows.GarbleJob(naps[cancelsAtOnce])
+	rows.GarbleJob(others[cancelsAtOnce])
 	before := faults.Calls()
 	r.reboot()
 	after := faults.Calls()

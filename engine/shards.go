@@ -423,11 +423,11 @@ func (e *Engine) leads(work string) bool { return e.shards == nil || e.shards.no
 
 // The reads of what is due, over the shards that are owned.
 
-func (e *Engine) readyIDs(ctx context.Context) ([]string, error) {
+func (e *Engine) readyIDs(ctx context.Context, after string) ([]string, error) {
 	if e.shards == nil {
-		return e.store.Ready(ctx, "", maxReady)
+		return e.store.Ready(ctx, after, maxReady)
 	}
-	return e.shards.reads.ReadyIn(ctx, *e.shards.open.Load(), "", maxReady)
+	return e.shards.reads.ReadyIn(ctx, *e.shards.open.Load(), after, maxReady)
 }
 
 func (e *Engine) dueBy(ctx context.Context, at time.Time, limit int) ([]store.Wake, error) {

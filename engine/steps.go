@@ -221,25 +221,32 @@ func (e *Engine) due(ctx context.Context, id string, s stay) (*job.Job, store.Da
 	return j, data, bp, nil
 }
 
+// refill reads the list from the store, as far as it takes to find jobs whose turn has come: as
+// many as the list holds may be stuck before them.
 func (e *Engine) refill(ctx context.Context) {
 	defer e.ready.refilled()
-	ids, err := e.readyIDs(ctx)
-	if err != nil {
-		if ctx.Err() == nil {
-			e.cfg.Log.Error("ready jobs could not be read; it is tried again", "error", err)
-			e.later(ctx, e.ready.overflow)
+	for after, pushed := "", 0; pushed == 0; {
+		ids, err := e.readyIDs(ctx, after)
+		if err != nil {
+			if ctx.Err() == nil {
+				e.cfg.Log.Error("ready jobs could not be read; it is tried again", "error", err)
+				e.later(ctx, e.ready.overflow)
+			}
+			return
 		}
-		return
-	}
-	now := e.cfg.Clock.Now()
-	for _, id := range ids {
-		if s, stuck := e.stuck.of(id); !stuck || !s.next.After(now) { // else it has its date
-			e.ready.push(id)
+		now := e.cfg.Clock.Now()
+		for _, id := range ids {
+			if s, stuck := e.stuck.of(id); !stuck || !s.next.After(now) { // else it has its date
+				e.ready.push(id)
+				pushed++
+			}
 		}
+		if len(ids) < maxReady {
+			return
+		}
+		after = ids[len(ids)-1]
 	}
-	if len(ids) == maxReady {
-		e.ready.overflow()
-	}
+	e.ready.overflow() // there may be more
 }
 
 // later runs f in a second: the store did not take a write, and may do so then.

@@ -35,8 +35,7 @@ type stuckList struct {
 	jobs map[string]stuckStep
 }
 
-// failed counts a failure and gives the wait until the next try: always the shortest one
-// while the whole store is out of order, for then all are stuck and none is to blame.
+// failed counts a failure of a job's step and gives the wait until the next try.
 func (l *stuckList) failed(id string, err error, now time.Time) (wait time.Duration, tries int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -47,16 +46,22 @@ func (l *stuckList) failed(id string, err error, now time.Time) (wait time.Durat
 		}
 		s.since = now
 	}
+	wait = s.failed(err, now)
+	l.jobs[id] = s
+	l.n.Store(int64(len(l.jobs)))
+	return wait, s.tries
+}
+
+// failed counts a failure and gives the wait until the next try: always the shortest one
+// while the whole store is out of order, for then all are stuck and none is to blame.
+func (s *stuckStep) failed(err error, now time.Time) (wait time.Duration) {
 	wait = firstRetry
-	var out interface{ Unavailable() bool } // the disk's failures, see store/sqlite
-	if !errors.Is(err, store.ErrFull) && !errors.As(err, &out) {
+	if !isPassing(err) {
 		wait = min(firstRetry<<min(s.tries, 10), longestRetry)
 	}
 	s.tries++
 	s.err, s.next = err.Error(), now.Add(wait)
-	l.jobs[id] = s
-	l.n.Store(int64(len(l.jobs)))
-	return wait, s.tries
+	return wait
 }
 
 func (l *stuckList) ended(id string) {

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -85,4 +86,44 @@ func TestAStepThatCanNotBeKeptWaitsLongerAndSaysSo(t *testing.T) {
 	if w, err := r.Why(r.ctx, id); err != nil || strings.Contains(w.Reason, "could not be kept") {
 		t.Errorf("afterwards why says %+v (%v)", w, err)
 	}
+}
+
+// As many stuck steps as the list holds leave the others their turn: they wait for their own dates.
+func TestManyStuckStepsLeaveRoomForOthers(t *testing.T) {
+	stuck := &stuckInFront{Store: memory.New()}
+	r := newRig(t, func(c *Config) { c.Store = stuck })
+	id := r.submit("work", `{}`)
+	r.ready.pop(false)
+	for range maxReady {
+		in := job.NewID(noon.Add(-time.Hour), 7)
+		stuck.ids = append(stuck.ids, in)
+		r.stuck.failed(in, errors.New("page 7 is damaged"), r.clock.Now())
+	}
+	slices.Sort(stuck.ids)
+	stuck.ids = append(stuck.ids, id)
+	r.ready.overflow()
+	for range 3 {
+		if got, refill, ok := r.ready.pop(false); got == id {
+			return
+		} else if !ok {
+			break
+		} else if refill {
+			r.refill(r.ctx)
+		}
+	}
+	t.Error("the job behind those that are stuck is not found")
+}
+
+// stuckInFront is a store with ready jobs that do not exist.
+type stuckInFront struct {
+	store.Store
+	ids []string
+}
+
+func (s *stuckInFront) Ready(_ context.Context, after string, limit int) ([]string, error) {
+	at, found := slices.BinarySearch(s.ids, after)
+	if found {
+		at++
+	}
+	return s.ids[at:min(at+limit, len(s.ids))], nil
 }

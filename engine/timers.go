@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -30,14 +29,22 @@ func (e *Engine) runTimers(ctx context.Context) {
 		var nap time.Duration
 		e.lookNow()
 		e.planned.Store(math.MaxInt64) // until the nap is known, every new date counts
-		n, err := e.fireDue(ctx)
+		var n int
+		var failed error
+		wakes, err := e.dueNow(ctx)
+		if err == nil {
+			n, failed = e.fireAll(ctx, wakes)
+		}
 		switch {
 		case ctx.Err() != nil:
 			return
 		case err != nil:
-			e.cfg.Log.Error("due dates could not be handled; it is tried again", "error", err)
+			e.cfg.Log.Error("due dates could not be read; it is tried again", "error", err)
 			nap = retryStore
-		case n > 0:
+		case n == 0 && failed != nil && (isPassing(failed) || e.late.len() >= lateMost): // all wait for the store
+			e.cfg.Log.Error("due dates could not be handled; it is tried again", "error", failed)
+			nap = retryStore
+		case n > 0 || failed != nil: // those that failed are put off, so this ends
 			continue
 		default:
 			nap = e.untilNext(ctx)
@@ -66,7 +73,7 @@ func (e *Engine) untilNext(ctx context.Context) time.Duration {
 	if e.cfg.Clock.Now().Sub(time.UnixMilli(e.handed.Load())) < writtenBy {
 		longest = retryStore // dates of the newest hand-outs may not be in the store yet, which writes them later
 	}
-	at, ok, err := e.nextDue(ctx)
+	at, ok, err := e.nextTurn(ctx, longest)
 	if err != nil {
 		return retryStore
 	}
@@ -76,26 +83,65 @@ func (e *Engine) untilNext(ctx context.Context) time.Duration {
 	return min(max(at.Sub(e.cfg.Clock.Now()), time.Millisecond), longest)
 }
 
+// nextTurn gives the earliest date, past ones included, of which those that are put off count as
+// of their next tries.
+func (e *Engine) nextTurn(ctx context.Context, longest time.Duration) (at time.Time, ok bool, err error) {
+	late := e.late.len()
+	if late == 0 {
+		return e.nextDue(ctx)
+	}
+	due, err := e.dueBy(ctx, e.cfg.Clock.Now().Add(longest), late+1) // one of them is not late, if there is one
+	if err != nil || len(due) == 0 {
+		return at, false, err
+	}
+	return e.late.turns(due)[0].next, true, nil
+}
+
 // fireDue handles what is due now and gives how many dates it dealt with. A date that can
-// not be handled does not keep the others waiting; the first such error is returned. One that
-// was dealt with a moment ago and stands again is such an error: the store did not keep what it
-// acknowledged, and asking again at once would never end.
+// not be handled is put off and does not keep the others waiting; the first such error is
+// returned.
 func (e *Engine) fireDue(ctx context.Context) (n int, failed error) {
-	wakes, err := e.dueBy(ctx, e.cfg.Clock.Now(), dueBatch)
+	wakes, err := e.dueNow(ctx)
 	if err != nil {
 		return 0, err
 	}
+	return e.fireAll(ctx, wakes)
+}
+
+// dueNow gives the dates whose turn has come, those that wait longest first. The look takes
+// in all that are put off, so that it reaches beyond them.
+func (e *Engine) dueNow(ctx context.Context) ([]store.Wake, error) {
+	now := e.cfg.Clock.Now()
+	due, err := e.dueBy(ctx, now, dueBatch+e.late.len())
+	if err != nil {
+		return nil, err
+	}
+	turns := e.late.turns(due)
+	e.late.keep(turns)
+	var wakes []store.Wake
+	for _, t := range turns[:min(len(turns), dueBatch)] {
+		if !t.next.After(now) {
+			wakes = append(wakes, t.wake)
+		}
+	}
+	return wakes, nil
+}
+
+// fireAll handles dates. One that was dealt with a moment ago and stands again is put off, too:
+// the store did not keep what it acknowledged, and asking again at once would never end.
+func (e *Engine) fireAll(ctx context.Context, wakes []store.Wake) (n int, failed error) {
 	before := e.fired
 	e.fired = make(map[store.Wake]struct{}, len(wakes))
 	for _, w := range wakes {
 		err := e.fire(ctx, w)
-		var illegal *job.Illegal
-		moved := errors.As(err, &illegal) || errors.Is(err, store.ErrNotFound) || errors.Is(err, ErrElsewhere)
+		if ctx.Err() != nil {
+			return n, ctx.Err()
+		}
+		moved := isPast(err)
 		if err == nil || moved {
-			w.At = w.At.UTC() // dates are compared
 			e.fired[w] = struct{}{}
-			if _, again := before[w]; again {
-				err, moved = fmt.Errorf("its date %s was dealt with and stands again", w.At.Format(time.RFC3339)), false
+			if _, again := before[w]; again || moved && e.late.has(w) {
+				err, moved = fmt.Errorf("its date %s stands, though it was dealt with or the job has moved on", w.At.Format(time.RFC3339)), false
 			}
 		}
 		switch {
@@ -103,9 +149,11 @@ func (e *Engine) fireDue(ctx context.Context) (n int, failed error) {
 			killpoint.At("engine.timer-kept")
 			n++
 		case moved:
-			// the job moved on between the look and the lock: its new row has its own date
-		case failed == nil:
-			failed = fmt.Errorf("job %s, task %d: %w", w.JobID, w.Task, err)
+		default:
+			e.putOff(w, err)
+			if failed == nil {
+				failed = fmt.Errorf("job %s, task %d: %w", w.JobID, w.Task, err)
+			}
 		}
 	}
 	return n, failed

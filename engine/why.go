@@ -53,6 +53,7 @@ func (e *Engine) Why(ctx context.Context, id string) (*Why, error) {
 		w.advise(j)
 	}
 	e.isSuspect(j, w)
+	w.Details = append(w.Details, e.late.of(id)...)
 	w.Details = append(w.Details, e.unread.of(id)...)
 	if err := w.deliveries(ctx, e, j); err != nil {
 		return nil, err

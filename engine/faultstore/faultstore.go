@@ -35,6 +35,7 @@ const (
 	Rows      Method = "Rows"
 	Task      Method = "Task"
 	OpenTasks Method = "OpenTasks"
+	ScanTasks Method = "ScanTasks"
 	Records   Method = "Records"
 	Results   Method = "Results"
 	Ready     Method = "Ready"
@@ -201,6 +202,11 @@ func (s *Store) Records(ctx context.Context, id string, after int64, limit int) 
 func (s *Store) Results(ctx context.Context, id string, group int64, after string, limit int) (r []job.Result, more bool, err error) {
 	err = s.through(Results, func() (err error) { r, more, err = s.Store.Results(ctx, id, group, after, limit); return err })
 	return r, more, err
+}
+
+// ScanTasks passes on store.Tasks' method.
+func (s *Store) ScanTasks(ctx context.Context, state job.TaskState, fn func(job.Task) bool) error {
+	return s.through(ScanTasks, func() error { return s.Store.ScanTasks(ctx, state, fn) })
 }
 
 // Ready passes on store.Wakes' method.
