@@ -1,11 +1,6 @@
 package cli
 
-import (
-	"encoding/json"
-	"fmt"
-	"net/http"
-	"strings"
-)
+import "fmt"
 
 // This file is `orrery deliveries`.
 
@@ -38,45 +33,23 @@ func (c *deliveriesListCmd) Run(p *program) error {
 		Error    string `json:"error"`
 		GivenUp  string `json:"given_up_at"`
 	}
-	var raws []json.RawMessage
-	rows := [][]string{{"JOB", "WHAT", "TO", "GIVEN UP", "TRIES", "LAST ERROR"}}
-	for path := "/api/v1/deliveries"; path != ""; {
-		raw, header, err := cl.call(p.ctx, http.MethodGet, path, nil)
-		if err != nil {
-			return err
-		}
-		var list []json.RawMessage
-		if err := decodeReply(raw, path, &list); err != nil {
-			return err
-		}
-		for _, one := range list {
-			var d delivery
-			if err := decodeReply(one, path, &d); err != nil {
-				return err
-			}
-			rows = append(rows, []string{d.JobID, d.Kind, d.To, d.GivenUp, fmt.Sprint(d.Attempts), d.Error})
-		}
-		raws = append(raws, list...)
-		path = nextPage(header)
-	}
-	if c.Format == "json" {
-		raw, err := json.Marshal(append([]json.RawMessage{}, raws...))
-		if err != nil {
-			return err
-		}
-		_, err = fmt.Fprintln(p.stdout, indented(raw))
+	const path = "/api/v1/deliveries"
+	all, err := cl.pages(p.ctx, path)
+	if err != nil {
 		return err
 	}
-	return printTable(p.stdout, rows)
-}
-
-// nextPage gives the path of the Link header's next page, or "".
-func nextPage(h http.Header) string {
-	link, rel, _ := strings.Cut(h.Get("Link"), ">")
-	if !strings.Contains(rel, `rel="next"`) {
-		return ""
+	if c.Format == "json" {
+		return printJSON(p.stdout, all)
 	}
-	return strings.TrimPrefix(link, "<")
+	rows := [][]string{{"JOB", "WHAT", "TO", "GIVEN UP", "TRIES", "LAST ERROR"}}
+	for _, one := range all {
+		var d delivery
+		if err := decodeReply(one, path, &d); err != nil {
+			return err
+		}
+		rows = append(rows, []string{d.JobID, d.Kind, d.To, d.GivenUp, fmt.Sprint(d.Attempts), d.Error})
+	}
+	return printTable(p.stdout, rows)
 }
 
 type deliveriesRetryCmd struct {

@@ -73,18 +73,9 @@ func (c *storesGetCmd) Run(p *program) error {
 	if c.Key != nil {
 		return c.one(p, cl, path+"?"+url.Values{"key": {*c.Key}}.Encode())
 	}
-	all := []json.RawMessage{}
-	for path += "?limit=1000"; path != ""; {
-		raw, header, err := cl.call(p.ctx, http.MethodGet, path, nil)
-		if err != nil {
-			return err
-		}
-		var page []json.RawMessage
-		if err := decodeReply(raw, path, &page); err != nil {
-			return err
-		}
-		all = append(all, page...)
-		path = nextPage(header)
+	all, err := cl.pages(p.ctx, path+"?limit=1000")
+	if err != nil {
+		return err
 	}
 	if c.Format == "json" {
 		return printJSON(p.stdout, all)
