@@ -36,6 +36,7 @@ var directions = []direction{
 	{"engine/clock", nil},
 	{"engine/killpoint", nil},
 	{"engine/ledger", nil},
+	{"engine/ledger/ledgertest", []string{"engine/ledger"}},
 	{"engine/quota", nil},
 	{"engine/node", []string{"engine/clock", "engine/job", "engine/store"}},
 	{"engine/observe/...", nil},

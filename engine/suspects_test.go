@@ -2,7 +2,6 @@ package engine
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -14,6 +13,7 @@ import (
 	"orrery/engine/faultstore"
 	"orrery/engine/job"
 	"orrery/engine/ledger"
+	"orrery/engine/ledger/ledgertest"
 	"orrery/engine/store"
 	"orrery/engine/store/memory"
 )
@@ -24,33 +24,11 @@ import (
 // leftBehind gives the ledger of a process that ended while it was at these steps.
 func leftBehind(t *testing.T, notes ...ledger.Note) *ledger.Ledger {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "ledger")
-	l, err := ledger.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, n := range notes {
-		l.Begin(n)
-	}
-	text, err := os.ReadFile(path) // as it stands at the end of the process
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(path, text, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if l, err = ledger.Open(path); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := l.Close(); err != nil {
-			t.Error(err)
+	return ledgertest.Died(t, filepath.Join(t.TempDir(), "ledger"), func(l *ledger.Ledger) {
+		for _, n := range notes {
+			l.Begin(n)
 		}
 	})
-	return l
 }
 
 func noteOf(id string, step int64, state string) ledger.Note {

@@ -9,34 +9,10 @@ import (
 
 	"orrery/engine/job"
 	"orrery/engine/ledger"
+	"orrery/engine/ledger/ledgertest"
 )
 
 // This file loads directories after processes that ended while they loaded them.
-
-// dying makes the ledger at path that of a process which ended while it was at something.
-func dying(t *testing.T, path string, at func(l *ledger.Ledger)) *ledger.Ledger {
-	t.Helper()
-	l, err := ledger.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	at(l)
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(path, text, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if l, err = ledger.Open(path); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
-	return l
-}
 
 const goodText = `bp = blueprint(name = "%NAME%")
 bp.handler_for("start", is_start = True)(lambda actions: actions.transition_to("finished"))
@@ -77,9 +53,9 @@ func TestATextThatEndedProcessesIsNotLoaded(t *testing.T) {
 		(notes{l, 2}).blame() // a start that ended before it had loaded it
 		atBad(l)
 	}
-	l := dying(t, path, atBad)
+	l := ledgertest.Died(t, path, atBad)
 	l.Close()
-	l = dying(t, path, twice)
+	l = ledgertest.Died(t, path, twice)
 	names, c := load(l)
 	if names != "good" || strings.Join(c.Status().LeftOut, " ") != "bad.star" {
 		t.Fatalf("loaded %q, left out %q", names, c.Status().LeftOut)
@@ -122,7 +98,7 @@ func TestASuspectedTextComesThrough(t *testing.T) {
 	texts := map[string]string{"a.star": strings.ReplaceAll(goodText, "%NAME%", "a"), "b.star": strings.ReplaceAll(goodText, "%NAME%", "b")}
 	dir := folderOf(t, texts)
 	for name, key := range map[string]string{"one file": keyOf("a.star", texts), "all files": keyOfAll(texts)} {
-		l := dying(t, filepath.Join(t.TempDir(), "ledger"), func(l *ledger.Ledger) { (notes{l, 2}).of(key, "") })
+		l := ledgertest.Died(t, filepath.Join(t.TempDir(), "ledger"), func(l *ledger.Ledger) { (notes{l, 2}).of(key, "") })
 		c, err := LoadDir(context.Background(), dir, nil, Noted(l, 2))
 		if err != nil || len(c.All()) != 2 || len(l.Tallies()) != 0 || len(l.Left()) != 0 {
 			t.Errorf("%s: %v, %d blueprints, tallies %+v, left %+v", name, err, len(c.All()), l.Tallies(), l.Left())
