@@ -14,6 +14,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"orrery/engine/filelock"
 )
 
 // This file holds the ledger: opening, notes, and the orderly end.
@@ -79,14 +81,14 @@ type Ledger struct {
 }
 
 // Open takes a ledger, which is made if it is not there; its folder too. One that another
-// process has open is ErrHeld.
+// process has open is filelock.ErrHeld.
 func Open(path string) (*Ledger, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("the ledger's folder: %w", err)
 	}
-	f, err := lock(path)
+	f, err := filelock.Open(path)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("open the ledger: %w", err)
 	}
 	l := &Ledger{file: f, left: map[Slot]Note{}}
 	if err := l.begin(); err != nil {
@@ -94,9 +96,6 @@ func Open(path string) (*Ledger, error) {
 	}
 	return l, nil
 }
-
-// ErrHeld says that a ledger is another process's.
-var ErrHeld = errors.New("another process has it open")
 
 // places is how many processes may keep their ledgers beside each other.
 const places = 64
@@ -115,7 +114,7 @@ func OpenBeside(path string) (*Ledger, error) {
 		}
 		l, err := Open(name)
 		switch {
-		case errors.Is(err, ErrHeld):
+		case errors.Is(err, filelock.ErrHeld):
 		case err != nil:
 			return own, err
 		case own == nil:
@@ -128,7 +127,7 @@ func OpenBeside(path string) (*Ledger, error) {
 		}
 	}
 	if own == nil {
-		return nil, fmt.Errorf("the ledgers beside %s: %w", path, ErrHeld)
+		return nil, fmt.Errorf("the ledgers beside %s: %w", path, filelock.ErrHeld)
 	}
 	return own, nil
 }

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"orrery/engine/filelock"
 )
 
 // This file ends "processes" by giving the lock back without the orderly end.
@@ -146,7 +148,7 @@ func TestOneProcessAtATime(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Open(path); !errors.Is(err, ErrHeld) {
+	if _, err := Open(path); !errors.Is(err, filelock.ErrHeld) {
 		t.Fatalf("the second one is given %v", err)
 	}
 	second, err := OpenBeside(path)

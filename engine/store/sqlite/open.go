@@ -24,8 +24,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -156,23 +154,6 @@ func settle(path string) (string, error) {
 		return "", fmt.Errorf("open store %s: %w", path, err)
 	}
 	return filepath.EvalSymlinks(path)
-}
-
-func writePID(f *os.File) error {
-	if err := f.Truncate(0); err != nil {
-		return err
-	}
-	_, err := f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
-	return err
-}
-
-// holder reads who wrote the side file.
-func holder(name string) string {
-	pid, err := os.ReadFile(name)
-	if err != nil || len(pid) == 0 {
-		return "unknown"
-	}
-	return strings.TrimSpace(string(pid))
 }
 
 // openWriter checks the file before anything in it is changed, and makes the tables.
