@@ -105,7 +105,7 @@ func (s *Store) List(ctx context.Context, q store.Query) (store.Page, error) {
 			return l.End(true)
 		}
 		j, err := r.job()
-		if err := l.Add(id, len(r.body), j, err); err != nil {
+		if err := l.Take(id, len(r.body), j, err); err != nil {
 			return store.Page{}, err
 		}
 	}
@@ -135,17 +135,15 @@ func (s *Store) Records(ctx context.Context, id string, after int64, limit int) 
 	if err != nil {
 		return nil, err
 	}
-	var out []job.Record
-	bytes := 0
-	for i := max(after, 0); i < int64(len(r.records)) && len(out) < limit && bytes <= store.PageBytes; i++ {
-		bytes += len(r.records[i])
+	p := store.Part[job.Record]{Limit: limit}
+	for i := max(after, 0); i < int64(len(r.records)) && !p.Full(); i++ {
 		var rec job.Record
 		if err := store.Decode(store.Format, r.records[i], &rec); err != nil {
 			return nil, err
 		}
-		out = append(out, rec)
+		p.Add(rec, len(r.records[i]))
 	}
-	return out, nil
+	return p.Rows, nil
 }
 
 // Results gives a part of the results of a group.
@@ -158,22 +156,22 @@ func (s *Store) Results(ctx context.Context, id string, group int64, after strin
 	if err != nil {
 		return nil, false, err
 	}
-	bytes := 0
+	p := store.Part[job.Result]{Limit: limit}
 	for _, task := range slices.Sorted(maps.Keys(r.results[group])) {
 		if task <= after {
 			continue
 		}
-		if len(page) == limit || bytes > store.PageBytes {
-			return page, true, nil
+		if p.Full() {
+			return p.Rows, true, nil
 		}
 		text := r.results[group][task]
 		var res job.Result
 		if err := store.Decode(store.Format, text, &res); err != nil {
 			return nil, false, err
 		}
-		page, bytes = append(page, res), bytes+len(text)
+		p.Add(res, len(text))
 	}
-	return page, false, nil
+	return p.Rows, false, nil
 }
 
 // Progress gives the entries in order of arrival.
@@ -230,21 +228,21 @@ func (s *Store) OpenTasks(ctx context.Context, jobID string, after, limit int) (
 	if err != nil {
 		return nil, false, err
 	}
-	bytes := 0
+	p := store.Part[job.Task]{Limit: limit}
 	for _, n := range slices.Sorted(maps.Keys(r.tasks)) {
 		if n <= after || !r.tasks[n].Open() {
 			continue
 		}
-		if len(page) == limit || bytes > store.PageBytes {
-			return page, true, nil
+		if p.Full() {
+			return p.Rows, true, nil
 		}
 		t, err := r.task(n)
 		if err != nil {
 			return nil, false, err
 		}
-		page, bytes = append(page, t), bytes+len(r.bodies[n])
+		p.Add(t, len(r.bodies[n]))
 	}
-	return page, false, nil
+	return p.Rows, false, nil
 }
 
 // ScanTasks copies first, so that fn may use the store.
@@ -404,20 +402,21 @@ func (s *Store) ValuePage(ctx context.Context, blueprint, name, from string, lim
 		return nil, false, err
 	}
 	defer s.mu.Unlock()
+	var all []store.Value
 	for k, v := range s.values {
 		if k.blueprint == blueprint && k.store == name && k.key >= from {
-			page = append(page, store.Value{Key: k.key, Text: json.RawMessage(v.text), Version: v.version})
+			all = append(all, store.Value{Key: k.key, Text: json.RawMessage(v.text), Version: v.version})
 		}
 	}
-	slices.SortFunc(page, func(a, b store.Value) int { return strings.Compare(a.Key, b.Key) })
-	bytes := 0
-	for i, v := range page {
-		if i == limit || bytes > store.PageBytes {
-			return page[:i], true, nil
+	slices.SortFunc(all, func(a, b store.Value) int { return strings.Compare(a.Key, b.Key) })
+	p := store.Part[store.Value]{Limit: limit}
+	for _, v := range all {
+		if p.Full() {
+			return p.Rows, true, nil
 		}
-		bytes += len(v.Text)
+		p.Add(v, len(v.Text))
 	}
-	return page, false, nil
+	return p.Rows, false, nil
 }
 
 // ValueStores counts the keys of every data store.

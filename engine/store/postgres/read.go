@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -182,10 +183,7 @@ func (s *Store) Rows(ctx context.Context, ids []string) ([]job.Job, error) {
 	}
 	var passed store.Unreadable
 	out, _, _, err := readRows[job.Job](ctx, s, &passed, nameOfJob, "SELECT f, body, uuid_send(id) FROM heads WHERE id=ANY($1::uuid[])", keys)
-	if err == nil {
-		err = passed.Any()
-	}
-	return out, err
+	return out, cmp.Or(err, passed.Any())
 }
 
 func nameOfJob(id []byte) string { return store.NameOfJob(spell(uuid(id))) }

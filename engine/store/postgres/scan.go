@@ -34,7 +34,7 @@ func (s *Store) List(ctx context.Context, q store.Query) (store.Page, error) {
 			}
 			q.Cursor = spell(rows[i].id)
 			var j job.Job
-			err = l.Add(q.Cursor, len(rows[i].body), &j, decode(rows[i].f, rows[i].body, &j))
+			err = l.Take(q.Cursor, len(rows[i].body), &j, decode(rows[i].f, rows[i].body, &j))
 		}
 		if err != nil {
 			return store.Page{}, fmt.Errorf("list jobs: %w", err)

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -29,10 +30,7 @@ func (s *Store) MessagesIn(ctx context.Context, in store.ShardSet, now time.Time
 	cond, args := inShards(in, now.UnixMilli(), limit)
 	var passed store.Unreadable
 	out, _, _, err := s.messages(ctx, &passed, "SELECT f, body, id FROM outbox WHERE due<=$1"+cond+" ORDER BY due, k LIMIT $2", args...)
-	if err == nil {
-		err = passed.Any()
-	}
-	return out, err
+	return out, cmp.Or(err, passed.Any())
 }
 
 func (s *Store) messages(ctx context.Context, passed *store.Unreadable, text string, args ...any) (out []job.Message, last []byte, met int, err error) {
@@ -89,10 +87,7 @@ func messageDue(m *job.Message) int64 {
 func (s *Store) MessagesOf(ctx context.Context, jobID string) ([]job.Message, error) {
 	var passed store.Unreadable
 	out, _, _, err := s.messages(ctx, &passed, "SELECT f, body, id FROM outbox WHERE id>$1 AND id<$2 ORDER BY id", []byte(jobID+"/"), []byte(jobID+"0"))
-	if err == nil {
-		err = passed.Any()
-	}
-	return out, err
+	return out, cmp.Or(err, passed.Any())
 }
 
 // GivenUp gives messages that nobody tries any more.
@@ -106,10 +101,7 @@ func (s *Store) GivenUp(ctx context.Context, after string, limit int) ([]job.Mes
 		}
 		return part, met, err
 	})
-	if err == nil {
-		err = passed.Any()
-	}
-	return out, err
+	return out, cmp.Or(err, passed.Any())
 }
 
 // exec runs a statement that may be run twice. A context that ends counts before it begins.

@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"hash/maphash"
@@ -350,9 +351,9 @@ func (e *export) records(at string, x *exported) error {
 func (e *export) tasks(at, id string, fields []string) error {
 	slices.Sort(fields)
 	for len(fields) > 0 {
-		left, err := e.window(fields, tasksAtOnce, func(part []string) ([]string, error) {
+		taken, err := e.window(min(tasksAtOnce, len(fields)), func(from, n int) ([]string, error) {
 			var cmd *goredis.SliceCmd
-			err := e.pipe(e.ctx, func(p goredis.Pipeliner) { cmd = p.HMGet(e.ctx, jobKey(at, id), part...) })
+			err := e.pipe(e.ctx, func(p goredis.Pipeliner) { cmd = p.HMGet(e.ctx, jobKey(at, id), fields[from:from+n]...) })
 			return texts(cmd.Val()), err
 		}, func(text string) error {
 			t, err := parseTask(text)
@@ -364,7 +365,7 @@ func (e *export) tasks(at, id string, fields []string) error {
 		if err != nil {
 			return err
 		}
-		fields = fields[len(fields)-left:]
+		fields = fields[taken:]
 	}
 	return nil
 }
@@ -407,10 +408,7 @@ func (e *export) messagesOfShard(shard byte) error {
 		}
 		var passed store.Unreadable
 		messages, err := e.messages(e.ctx, items, &passed)
-		if err == nil {
-			err = passed.Any() // a copy is whole, or none
-		}
-		if err != nil {
+		if err := cmp.Or(err, passed.Any()); err != nil { // a copy is whole, or none
 			return err
 		}
 		for _, m := range messages {

@@ -191,37 +191,28 @@ func decodeAll[T any](rows []string) ([]T, error) {
 // firstRows is how many rows are asked for before anything is known of their length.
 const firstRows = 16
 
-// Records gives a part of the history: record N is at place N-1 of its list. The server can
-// not be told to stop after so many bytes, so it is asked for a few at first, and then for as
-// many as fit the page if they are as long as those before.
-func (s *Store) Records(ctx context.Context, id string, after int64, limit int) ([]job.Record, error) {
-	var out []job.Record
-	bytes, chunk := 0, firstRows
-	for at := max(after, 0); ; {
-		n := min(chunk, max(limit-len(out), 1))
+// Records gives a part of the history: record N is at place N-1 of its list.
+func (s *Store) Records(ctx context.Context, id string, after int64, limit int) (out []job.Record, err error) {
+	first := max(after, 0)
+	_, err = s.window(limit, func(at, n int) ([]string, error) {
 		var list *goredis.StringSliceCmd
 		err := s.parts(ctx, id, func(p goredis.Pipeliner, shard string) {
-			list = p.LRange(ctx, recordsKey(shard, id), at, at+int64(n)-1)
+			list = p.LRange(ctx, recordsKey(shard, id), first+int64(at), first+int64(at+n)-1)
 		})
-		if err != nil || limit < 1 {
+		if err != nil {
 			return nil, err
 		}
-		for _, text := range list.Val() {
-			if bytes > store.PageBytes {
-				return out, nil
-			}
-			var r job.Record
-			if err := decode(text, &r); err != nil {
-				return nil, err
-			}
-			out, bytes = append(out, r), bytes+len(text)
-		}
-		if len(list.Val()) < n || len(out) >= limit || bytes > store.PageBytes {
-			return out, nil
-		}
-		at += int64(n)
-		chunk = 1 + (store.PageBytes-bytes)/(bytes/len(out)+1)
+		return list.Val(), nil
+	}, func(text string) error {
+		var r job.Record
+		err := decode(text, &r)
+		out = append(out, r)
+		return err
+	})
+	if err != nil {
+		return nil, err
 	}
+	return out, nil
 }
 
 // Results gives a part of the results of a group, whose names are read first.
@@ -234,9 +225,9 @@ func (s *Store) Results(ctx context.Context, id string, group int64, after strin
 	}
 	left := slices.DeleteFunc(names.Val(), func(name string) bool { return name <= after })
 	slices.Sort(left)
-	rest, err := s.window(left, limit, func(part []string) ([]string, error) {
+	taken, err := s.window(min(limit, len(left)), func(at, n int) ([]string, error) {
 		var cmd *goredis.SliceCmd
-		err := s.pipe(ctx, func(p goredis.Pipeliner) { cmd = p.HMGet(ctx, resultsKey(s.keys.of(id), id, number), part...) })
+		err := s.pipe(ctx, func(p goredis.Pipeliner) { cmd = p.HMGet(ctx, resultsKey(s.keys.of(id), id, number), left[at:at+n]...) })
 		return texts(cmd.Val()), err
 	}, func(text string) error {
 		var r job.Result
@@ -250,33 +241,36 @@ func (s *Store) Results(ctx context.Context, id string, group int64, after strin
 	if err != nil {
 		return nil, false, fmt.Errorf("read results of job %s: %w", id, err)
 	}
-	return page, rest > 0, nil
+	return page, taken < len(left), nil
 }
 
-// window reads rows by their names, in order: at most limit, and none after PageBytes of text.
-// The server can not be told to stop after so many bytes, so it is asked for a few at first, and
-// then for as many as fit the page if they are as long as those before. left is the number of
-// names that it did not come to.
-func (s *Store) window(names []string, limit int, read func(part []string) ([]string, error), take func(text string) error) (left int, err error) {
-	bytes, taken := 0, 0
-	for n := firstRows; taken < min(len(names), limit); {
-		part := names[taken:min(taken+n, len(names), limit)]
-		rows, err := read(part)
+// window reads rows in order: at most so many, and none after PageBytes of text. read gives n
+// rows from a place on; fewer are the last. The server can not be told to stop after so many
+// bytes, so it is asked for a few at first, and then for as many as fit the page if they are as
+// long as those before. taken is how many rows it took.
+func (s *Store) window(most int, read func(at, n int) ([]string, error), take func(text string) error) (taken int, err error) {
+	bytes := 0
+	for n := firstRows; taken < most; {
+		n = min(n, most-taken)
+		rows, err := read(taken, n)
 		if err != nil {
-			return 0, err
+			return taken, err
 		}
 		for _, text := range rows {
 			if bytes > store.PageBytes {
-				return len(names) - taken, nil
+				return taken, nil
 			}
 			if err := take(text); err != nil {
-				return 0, err
+				return taken, err
 			}
 			taken, bytes = taken+1, bytes+len(text)
 		}
+		if len(rows) < n {
+			break
+		}
 		n = 1 + max(store.PageBytes-bytes, 0)/(bytes/taken+1)
 	}
-	return len(names) - taken, nil
+	return taken, nil
 }
 
 // Progress gives the entries in order of arrival: each begins with its number.

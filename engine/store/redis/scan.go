@@ -52,13 +52,9 @@ func (s *Store) List(ctx context.Context, q store.Query) (store.Page, error) {
 
 // fill puts the rows of jobs onto a page; more says that it is full and others follow.
 func (s *Store) fill(ctx context.Context, l *store.Listing, q store.Query, of []item) (more bool, err error) {
-	names := make([]string, len(of))
-	for i, it := range of {
-		names[i] = it.text
-	}
 	at := 0
-	read := func(part []string) ([]string, error) {
-		cmds, err := s.bodies(ctx, of[at:at+len(part)])
+	read := func(_, n int) ([]string, error) {
+		cmds, err := s.bodies(ctx, of[at:at+n])
 		rows := make([]string, len(cmds))
 		for i, c := range cmds {
 			rows[i] = c.Val()
@@ -66,7 +62,7 @@ func (s *Store) fill(ctx context.Context, l *store.Listing, q store.Query, of []
 		return rows, err
 	}
 	take := func(text string) error {
-		id := names[at]
+		id := of[at].text
 		if at++; text == "" { // it is gone
 			return nil
 		}
@@ -78,10 +74,10 @@ func (s *Store) fill(ctx context.Context, l *store.Listing, q store.Query, of []
 		if l.Full() {
 			return errPageFull
 		}
-		return l.Add(id, len(text), &j, err)
+		return l.Take(id, len(text), &j, err)
 	}
-	for at < len(names) && err == nil {
-		_, err = s.window(names[at:], len(names), read, take)
+	for at < len(of) && err == nil {
+		_, err = s.window(len(of)-at, read, take)
 	}
 	if errors.Is(err, errPageFull) {
 		return true, nil

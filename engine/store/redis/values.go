@@ -71,7 +71,7 @@ func (s *Store) ValuePage(ctx context.Context, blueprint, name, from string, lim
 	if err != nil {
 		return nil, false, fmt.Errorf("read store %s: %w", name, err)
 	}
-	bytes := 0
+	read := store.Part[store.Value]{Limit: limit}
 	for keys := range slices.Chunk(order.Val(), valuesAtOnce) {
 		var cmd *goredis.SliceCmd
 		if err := s.pipeValues(ctx, home, func(p goredis.Pipeliner) { cmd = p.HMGet(ctx, valuesKey(home, kept), keys...) }); err != nil {
@@ -81,17 +81,17 @@ func (s *Store) ValuePage(ctx context.Context, blueprint, name, from string, lim
 			if text == "" {
 				continue // it was removed meanwhile
 			}
-			if len(page) == limit || bytes > store.PageBytes {
-				return page, true, nil
+			if read.Full() {
+				return read.Rows, true, nil
 			}
 			v := store.Value{Key: keys[i]}
 			if v.Text, v.Version, err = parseValue(text); err != nil {
 				return nil, false, fmt.Errorf("read store %s, key %q: %w", name, v.Key, err)
 			}
-			page, bytes = append(page, v), bytes+len(v.Text)
+			read.Add(v, len(v.Text))
 		}
 	}
-	return page, false, nil
+	return read.Rows, false, nil
 }
 
 // ValueStores counts the keys of every data store.

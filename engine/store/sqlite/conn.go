@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql/driver"
+	"errors"
 	"fmt"
 	"io"
 	"net/url"
@@ -110,7 +111,7 @@ func (c *conn) exec(text string, args ...driver.Value) (int64, error) {
 	return res.RowsAffected()
 }
 
-// each calls fn with every row. The row is used again for the next one; its texts and blobs
+// each calls fn with every row, until it says errEnough. The row is used again for the next one; its texts and blobs
 // are not. fn must not use the connection.
 func (c *conn) each(text string, fn func(r row) error, args ...driver.Value) (err error) {
 	st, err := c.prepare(text, args)
@@ -134,10 +135,16 @@ func (c *conn) each(text string, fn func(r row) error, args ...driver.Value) (er
 			return err
 		}
 		if err := fn(r); err != nil {
+			if errors.Is(err, errEnough) {
+				return nil
+			}
 			return err
 		}
 	}
 }
+
+// errEnough is how a callback of each asks for no more rows.
+var errEnough = errors.New("no more rows are wanted")
 
 // one gives the first row; ok is false when there is none.
 func (c *conn) one(text string, args ...driver.Value) (first row, ok bool, err error) {

@@ -1,9 +1,9 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 
@@ -48,7 +48,10 @@ func (s *Store) readOf(ctx context.Context, id *[16]byte, fn func(c *conn) error
 		through = err != nil
 	}
 	if through {
-		return s.settled(ctx, s.lookThrough(ctx, id, fn))
+		if err := s.lookThrough(ctx, id, fn); err != nil {
+			return s.damage(err)
+		}
+		return s.syncer.settle(ctx)
 	}
 	if c == nil {
 		fresh, err := s.openReader()
@@ -57,18 +60,10 @@ func (s *Store) readOf(ctx context.Context, id *[16]byte, fn func(c *conn) error
 		}
 		c = fresh
 	}
-	return s.settled(ctx, fn(c))
-}
-
-// settled ends a read when what it saw is durable. A page that is full has been seen, too.
-func (s *Store) settled(ctx context.Context, read error) error {
-	if read != nil && !errors.Is(read, errPageFull) {
-		return s.damage(read)
+	if err := fn(c); err != nil {
+		return s.damage(err)
 	}
-	if err := s.syncer.settle(ctx); err != nil {
-		return err
-	}
-	return read
+	return s.syncer.settle(ctx)
 }
 
 func (s *Store) openReader() (*conn, error) {
@@ -153,10 +148,7 @@ func (s *Store) Rows(ctx context.Context, ids []string) (out []job.Job, err erro
 		}
 		return nil
 	})
-	if err == nil {
-		err = passed.Any()
-	}
-	return out, err
+	return out, cmp.Or(err, passed.Any())
 }
 
 // Load reads row and data with one statement, so in one view.
@@ -204,13 +196,39 @@ func data(format int64, text string) (json.RawMessage, error) {
 // decodeInto gives a callback that decodes (f, body) rows and appends them.
 func decodeInto[T any](out *[]T) func(r row) error {
 	return func(r row) error {
-		var v T
-		if err := store.Decode(r.int(0), r.text(1), &v); err != nil {
+		v, err := decoded[T](r)
+		if err != nil {
 			return err
 		}
 		*out = append(*out, v)
 		return nil
 	}
+}
+
+func decoded[T any](r row) (v T, err error) {
+	err = store.Decode(r.int(0), r.text(1), &v)
+	return v, err
+}
+
+// paged gives a page of what read gives take row by row, each with its text in the second
+// column. read asks for one row more than limit.
+func paged[T any](limit int, decode func(r row) (T, error), read func(take func(r row) error) error) (page []T, more bool, err error) {
+	p := store.Part[T]{Limit: limit}
+	err = read(func(r row) error {
+		if more = p.Full(); more {
+			return errEnough
+		}
+		v, err := decode(r)
+		if err != nil {
+			return err
+		}
+		p.Add(v, len(r.text(1)))
+		return nil
+	})
+	if err != nil {
+		return nil, false, err
+	}
+	return p.Rows, more, nil
 }
 
 // Records gives a part of the history.
@@ -221,7 +239,7 @@ func (s *Store) Records(ctx context.Context, id string, after int64, limit int) 
 		first := min(max(after, 0), maxPart-1) + 1
 		return c.each("SELECT f, body FROM parts WHERE k BETWEEN ? AND ? ORDER BY k LIMIT ?", func(r row) error {
 			if bytes > store.PageBytes {
-				return errPageFull
+				return errEnough
 			}
 			text := r.text(1)
 			bytes += len(text)
@@ -237,33 +255,16 @@ func (s *Store) Records(ctx context.Context, id string, after int64, limit int) 
 			return nil
 		}, partKey(seq, recordPart, first), partKey(seq, recordPart, maxPart), int64(limit))
 	})
-	if errors.Is(err, errPageFull) {
-		err = nil
-	}
 	return out, err
 }
 
 // Results gives a part of the results of a group.
 func (s *Store) Results(ctx context.Context, id string, group int64, after string, limit int) (page []job.Result, more bool, err error) {
-	bytes := 0
-	err = s.readJob(ctx, id, func(c *conn, seq int64) error {
-		return c.each("SELECT f, body FROM results WHERE job=? AND grp=? AND task_id>? ORDER BY task_id LIMIT ?", func(r row) error {
-			if len(page) == limit || bytes > store.PageBytes {
-				return errPageFull
-			}
-			text := r.text(1)
-			var res job.Result
-			if err := store.Decode(r.int(0), text, &res); err != nil {
-				return err
-			}
-			page, bytes = append(page, res), bytes+len(text)
-			return nil
-		}, seq, group, after, int64(limit)+1)
+	return paged(limit, decoded[job.Result], func(take func(r row) error) error {
+		return s.readJob(ctx, id, func(c *conn, seq int64) error {
+			return c.each("SELECT f, body FROM results WHERE job=? AND grp=? AND task_id>? ORDER BY task_id LIMIT ?", take, seq, group, after, int64(limit)+1)
+		})
 	})
-	if errors.Is(err, errPageFull) {
-		return page, true, nil
-	}
-	return page, false, err
 }
 
 // Progress gives the entries in order of arrival.
@@ -335,25 +336,13 @@ func (s *Store) Task(ctx context.Context, jobID string, n int) (*job.Task, error
 
 // OpenTasks gives a part of a job's open tasks.
 func (s *Store) OpenTasks(ctx context.Context, jobID string, after, limit int) (page []job.Task, more bool, err error) {
-	bytes := 0
 	first := int64(min(max(after, 0), maxPart-1)) + 1
-	err = s.readJob(ctx, jobID, func(c *conn, seq int64) error {
-		return c.each(taskColumns+"WHERE k BETWEEN ? AND ? AND +open=1 ORDER BY k LIMIT ?", func(r row) error {
-			if len(page) == limit || bytes > store.PageBytes {
-				return errPageFull
-			}
-			t, err := readTask(r)
-			page, bytes = append(page, t), bytes+len(r.text(1))
-			return err
-		}, partKey(seq, taskPart, first), partKey(seq, taskPart, maxPart), int64(limit)+1)
+	return paged(limit, readTask, func(take func(r row) error) error {
+		return s.readJob(ctx, jobID, func(c *conn, seq int64) error {
+			return c.each(taskColumns+"WHERE k BETWEEN ? AND ? AND +open=1 ORDER BY k LIMIT ?", take,
+				partKey(seq, taskPart, first), partKey(seq, taskPart, maxPart), int64(limit)+1)
+		})
 	})
-	if errors.Is(err, errPageFull) {
-		return page, true, nil
-	}
-	if err != nil {
-		return nil, false, err
-	}
-	return page, false, nil
 }
 
 // Value gives a key of a data store.
@@ -379,25 +368,16 @@ func (s *Store) ValueKeys(ctx context.Context, blueprint, name string) (keys []s
 	return keys, err
 }
 
-var errPageFull = errors.New("the page is full")
-
 // ValuePage gives the next values of a data store.
 func (s *Store) ValuePage(ctx context.Context, blueprint, name, from string, limit int) (page []store.Value, more bool, err error) {
-	bytes := 0
-	err = s.read(ctx, func(c *conn) error {
-		return c.each("SELECT key, body, version FROM data_stores WHERE blueprint=? AND store=? AND key>=? ORDER BY key LIMIT ?", func(r row) error {
-			if len(page) == limit || bytes > store.PageBytes {
-				return errPageFull
-			}
-			v := store.Value{Key: r.text(0), Text: json.RawMessage(r.text(1)), Version: r.int(2)}
-			page, bytes = append(page, v), bytes+len(v.Text)
-			return nil
-		}, blueprint, name, from, int64(limit)+1)
-	})
-	if errors.Is(err, errPageFull) {
-		return page, true, nil
+	value := func(r row) (store.Value, error) {
+		return store.Value{Key: r.text(0), Text: json.RawMessage(r.text(1)), Version: r.int(2)}, nil
 	}
-	return page, false, err
+	return paged(limit, value, func(take func(r row) error) error {
+		return s.read(ctx, func(c *conn) error {
+			return c.each("SELECT key, body, version FROM data_stores WHERE blueprint=? AND store=? AND key>=? ORDER BY key LIMIT ?", take, blueprint, name, from, int64(limit)+1)
+		})
+	})
 }
 
 // ValueStores counts the keys of every data store.

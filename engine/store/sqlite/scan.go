@@ -3,7 +3,6 @@ package sqlite
 import (
 	"context"
 	"database/sql/driver"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -26,17 +25,17 @@ func (s *Store) List(ctx context.Context, q store.Query) (store.Page, error) {
 			err = s.read(ctx, func(c *conn) error {
 				return c.each(text, func(r row) error {
 					if more = l.Full(); more {
-						return errPageFull
+						return errEnough
 					}
 					met++
 					q.Cursor = uuid(r.blob(2))
 					var j job.Job
 					text := r.text(1)
-					return l.Add(q.Cursor, len(text), &j, store.Decode(r.int(0), text, &j))
+					return l.Take(q.Cursor, len(text), &j, store.Decode(r.int(0), text, &j))
 				}, args...)
 			})
 		}
-		if err != nil && !errors.Is(err, errPageFull) {
+		if err != nil {
 			return store.Page{}, fmt.Errorf("list jobs: %w", err)
 		}
 		if more || met < n {

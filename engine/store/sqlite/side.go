@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"database/sql/driver"
 	"encoding/json"
@@ -19,10 +20,7 @@ import (
 func (s *Store) Messages(ctx context.Context, now time.Time, limit int) (out []job.Message, err error) {
 	var passed store.Unreadable
 	out, err = s.messages(ctx, &passed, "SELECT f, body, id FROM outbox INDEXED BY outbox_due WHERE due<=? ORDER BY due, k LIMIT ?", nil, now.UnixMilli(), int64(limit))
-	if err == nil {
-		err = passed.Any()
-	}
-	return out, err
+	return out, cmp.Or(err, passed.Any())
 }
 
 // messages reads messages, notes what it passes over, and tells met of every id.
@@ -90,10 +88,7 @@ func messageDue(m *job.Message) int64 {
 func (s *Store) MessagesOf(ctx context.Context, jobID string) (out []job.Message, err error) {
 	var passed store.Unreadable
 	out, err = s.messages(ctx, &passed, "SELECT f, body, id FROM outbox WHERE id>? AND id<? ORDER BY id", nil, jobID+"/", jobID+"0")
-	if err == nil {
-		err = passed.Any()
-	}
-	return out, err
+	return out, cmp.Or(err, passed.Any())
 }
 
 // GivenUp gives messages that nobody tries any more.
@@ -104,10 +99,7 @@ func (s *Store) GivenUp(ctx context.Context, after string, limit int) (out []job
 			func(id string) { after, met = id, met+1 }, int64(dueGivenUp), after, int64(n))
 		return part, met, err
 	})
-	if err == nil {
-		err = passed.Any()
-	}
-	return out, err
+	return out, cmp.Or(err, passed.Any())
 }
 
 // PutWorker keeps a registration.
