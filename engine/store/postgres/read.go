@@ -219,6 +219,13 @@ func (s *Store) Load(ctx context.Context, id string) (*job.Job, store.Data, erro
 	return j, d, nil
 }
 
+// measured gives the rows of a query with their place in an order, nth, and the bytes of all
+// texts before theirs: so the server ends a page, and no more than that crosses the network.
+func measured(query, order string) string {
+	return `(SELECT *, sum(octet_length(body)) OVER w-octet_length(body) AS before, row_number() OVER w AS nth
+		FROM (` + query + `) d WINDOW w AS (ORDER BY ` + order + ` ROWS UNBOUNDED PRECEDING)) x`
+}
+
 // Records gives a part of the history.
 func (s *Store) Records(ctx context.Context, id string, after int64, limit int) ([]job.Record, error) {
 	var out []job.Record
@@ -239,10 +246,8 @@ func (s *Store) Records(ctx context.Context, id string, after int64, limit int) 
 			}
 		}
 		return nil
-	}, `SELECT f, body FROM (
-			SELECT n, f, body, sum(octet_length(body)) OVER (ORDER BY n ROWS UNBOUNDED PRECEDING)-octet_length(body) AS before
-			FROM (SELECT n, f, body FROM records WHERE job=$1 AND n>=$2 ORDER BY n LIMIT $3) r) x
-		WHERE before<=$4 ORDER BY n`, first, limit, store.PageBytes)
+	}, "SELECT f, body FROM "+measured("SELECT n, f, body FROM records WHERE job=$1 AND n>=$2 ORDER BY n LIMIT $3", "n")+
+		" WHERE before<=$4 ORDER BY n", first, limit, store.PageBytes)
 	return out, err
 }
 
@@ -261,10 +266,9 @@ func (s *Store) Results(ctx context.Context, id string, group int64, after strin
 		err := decode(f, body, &res)
 		page = append(page, res)
 		return err
-	}, `SELECT f, CASE WHEN before<=$6 AND nth<=$5 THEN body END FROM (
-			SELECT task_id, f, body, sum(octet_length(body)) OVER w-octet_length(body) AS before, row_number() OVER w AS nth
-			FROM (SELECT task_id, f, body FROM results WHERE job=$1 AND grp=$2 AND task_id>$3 ORDER BY task_id LIMIT $4) d
-			WINDOW w AS (ORDER BY task_id ROWS UNBOUNDED PRECEDING)) x ORDER BY task_id`, group, []byte(after), int64(limit)+1, limit, store.PageBytes)
+	}, "SELECT f, CASE WHEN before<=$6 AND nth<=$5 THEN body END FROM "+
+		measured("SELECT task_id, f, body FROM results WHERE job=$1 AND grp=$2 AND task_id>$3 ORDER BY task_id LIMIT $4", "task_id")+
+		" ORDER BY task_id", group, []byte(after), int64(limit)+1, limit, store.PageBytes)
 	if err != nil {
 		return nil, false, err
 	}
@@ -337,10 +341,9 @@ func (s *Store) OpenTasks(ctx context.Context, jobID string, after, limit int) (
 			return err
 		}
 		return nil
-	}, `SELECT f, CASE WHEN before<=$5 AND nth<=$4 THEN body END, state, before>$5 OR nth>$4 FROM (
-			SELECT n, f, body, state, sum(octet_length(body)) OVER w-octet_length(body) AS before, row_number() OVER w AS nth
-			FROM (SELECT n, f, body, state FROM tasks WHERE job=$1 AND open AND n>$2 ORDER BY n LIMIT $3) d
-			WINDOW w AS (ORDER BY n ROWS UNBOUNDED PRECEDING)) x ORDER BY n`, min(max(after, 0), maxPart), int64(limit)+1, limit, store.PageBytes)
+	}, "SELECT f, CASE WHEN before<=$5 AND nth<=$4 THEN body END, state, before>$5 OR nth>$4 FROM "+
+		measured("SELECT n, f, body, state FROM tasks WHERE job=$1 AND open AND n>$2 ORDER BY n LIMIT $3", "n")+
+		" ORDER BY n", min(max(after, 0), maxPart), int64(limit)+1, limit, store.PageBytes)
 	if err != nil {
 		return nil, false, err
 	}

@@ -53,9 +53,7 @@ type headRow struct {
 }
 
 func (s *Store) listed(ctx context.Context, text string, args []any) (rows []headRow, err error) {
-	text = fmt.Sprintf(`SELECT f, CASE WHEN before<=%d THEN body END, id FROM (
-		SELECT f, body, id, sum(octet_length(body)) OVER (ORDER BY id DESC ROWS UNBOUNDED PRECEDING)-octet_length(body) AS before
-		FROM (%s) d) x ORDER BY id DESC`, store.PageBytes, text)
+	text = fmt.Sprintf("SELECT f, CASE WHEN before<=%d THEN body END, id FROM %s ORDER BY id DESC", store.PageBytes, measured(text, "id DESC"))
 	err = s.on(ctx, func(ctx context.Context, p *pgxpool.Pool) error {
 		rows = nil
 		return all(ctx, p, text, func(r pgx.Rows) error {

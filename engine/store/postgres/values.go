@@ -46,15 +46,13 @@ func (s *Store) ValueKeys(ctx context.Context, blueprint, name string) (keys []s
 	return keys, err
 }
 
-// ValuePage gives the next values of a data store. The sum of the texts is kept by the server,
-// so that no more than a page crosses the network.
+// ValuePage gives the next values of a data store.
 func (s *Store) ValuePage(ctx context.Context, blueprint, name, from string, limit int) (page []store.Value, more bool, err error) {
 	err = s.on(ctx, func(ctx context.Context, p *pgxpool.Pool) error {
 		page, more = nil, false
-		return all(ctx, p, `SELECT key, CASE WHEN before<=$6 AND nth<=$5 THEN body END, version FROM (
-				SELECT key, body, version, sum(length(body)) OVER w-length(body) AS before, row_number() OVER w AS nth
-				FROM (SELECT key, body, version FROM data_stores WHERE blueprint=$1 AND store=$2 AND key>=$3 ORDER BY key LIMIT $4) d
-				WINDOW w AS (ORDER BY key ROWS UNBOUNDED PRECEDING)) x ORDER BY key`, func(r pgx.Rows) error {
+		return all(ctx, p, "SELECT key, CASE WHEN before<=$6 AND nth<=$5 THEN body END, version FROM "+
+			measured("SELECT key, body, version FROM data_stores WHERE blueprint=$1 AND store=$2 AND key>=$3 ORDER BY key LIMIT $4", "key")+
+			" ORDER BY key", func(r pgx.Rows) error {
 			var key, body []byte
 			var version int64
 			if err := r.Scan(&key, &body, &version); err != nil {
