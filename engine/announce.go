@@ -38,13 +38,7 @@ func (e *Engine) runOutbox(ctx context.Context) {
 		default:
 			nap = e.untilAgain()
 		}
-		t := e.cfg.Clock.NewTimer(nap)
-		select {
-		case <-t.C():
-		case <-e.outbox:
-		case <-ctx.Done():
-		}
-		t.Stop()
+		e.nap(ctx, e.outbox, nap)
 	}
 }
 

@@ -39,12 +39,7 @@ func (e *Engine) runCollect(ctx context.Context) {
 		} else if n > 0 {
 			e.cfg.Log.Info("revisions of blueprints that no job needs were removed", "revisions", n)
 		}
-		t := e.cfg.Clock.NewTimer(collectEvery)
-		select {
-		case <-t.C():
-		case <-ctx.Done():
-		}
-		t.Stop()
+		e.nap(ctx, nil, collectEvery)
 	}
 }
 

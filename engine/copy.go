@@ -94,17 +94,11 @@ func (e *Engine) runCopy(ctx context.Context) {
 		case n > 0:
 			continue
 		}
-		t := e.cfg.Clock.NewTimer(nap)
 		wake := e.copies
 		if failing {
 			wake = nil // a commit is no reason to try sooner
 		}
-		select {
-		case <-t.C():
-		case <-wake:
-		case <-ctx.Done():
-		}
-		t.Stop()
+		e.nap(ctx, wake, nap)
 	}
 }
 

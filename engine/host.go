@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 	"encoding/json"
-	"time"
 
 	"orrery/engine/job"
 	"orrery/engine/store"
@@ -29,17 +28,6 @@ func worldOf(e *Engine) starlib.Host {
 		h.Databases = e.cfg.Databases
 	}
 	return h
-}
-
-func (e *Engine) sleep(ctx context.Context, d time.Duration) error {
-	t := e.cfg.Clock.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C():
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 // jobsView reads jobs for context.storage.get_job_state.

@@ -258,12 +258,8 @@ func (e *Engine) carryNote(ctx context.Context, m job.Message, err error) error 
 	if !errors.As(err, &u) {
 		return nil // nothing was sent: the row stands as it did, and is read again
 	}
-	t := e.cfg.Clock.NewTimer(retryStore)
-	defer t.Stop()
-	select {
-	case <-t.C():
-	case <-ctx.Done():
-		return ctx.Err()
+	if err := e.sleep(ctx, retryStore); err != nil {
+		return err
 	}
 	if err := u.note(ctx); err != nil {
 		return &unnoted{err, u.note}

@@ -102,16 +102,10 @@ type mending struct {
 // runReconcile looks until ctx ends.
 func (e *Engine) runReconcile(ctx context.Context) {
 	var r reconciler
-	for ctx.Err() == nil {
-		t := e.cfg.Clock.NewTimer(lookAgain)
-		select {
-		case <-t.C():
-			if err := e.reconcile(ctx, &r); err != nil && ctx.Err() == nil {
-				e.cfg.Log.Warn("memory could not be compared with the store; it is tried again", "error", err)
-			}
-		case <-ctx.Done():
+	for e.nap(ctx, nil, lookAgain) {
+		if err := e.reconcile(ctx, &r); err != nil && ctx.Err() == nil {
+			e.cfg.Log.Warn("memory could not be compared with the store; it is tried again", "error", err)
 		}
-		t.Stop()
 	}
 }
 

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"sync"
-	"time"
 
 	"orrery/engine/blueprint"
 	"orrery/engine/job"
@@ -247,21 +246,6 @@ func (e *Engine) refill(ctx context.Context) {
 		after = ids[len(ids)-1]
 	}
 	e.ready.overflow() // there may be more
-}
-
-// later runs f in a second: the store did not take a write, and may do so then.
-func (e *Engine) later(ctx context.Context, f func()) { e.laterBy(ctx, retryStore, f) }
-
-func (e *Engine) laterBy(ctx context.Context, d time.Duration, f func()) {
-	e.goes(func() {
-		t := e.cfg.Clock.NewTimer(d)
-		defer t.Stop()
-		select {
-		case <-t.C():
-			f()
-		case <-ctx.Done():
-		}
-	})
 }
 
 // Settle runs, in the caller's goroutine, all that is ready, due or waiting to be

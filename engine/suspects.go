@@ -160,17 +160,18 @@ func (e *Engine) startSuspects(ctx context.Context) {
 	e.goes(func() { e.runSuspects(ctx) })
 	if e.cfg.Ledger.Unclean() {
 		e.careful.Store(true)
-		e.goes(func() {
-			if e.nap(ctx, nil, carefulTime) {
-				e.careful.Store(false)
-			}
-		})
+		e.laterBy(ctx, carefulTime, func() { e.careful.Store(false) })
 	}
 }
 
 // runSuspects tries suspects one after another until ctx ends.
 func (e *Engine) runSuspects(ctx context.Context) {
-	for e.nap(ctx, e.suspect.wake, 0) {
+	for {
+		select {
+		case <-e.suspect.wake:
+		case <-ctx.Done():
+			return
+		}
 		for first := true; ; first = false {
 			if first && !e.nap(ctx, nil, suspectPause) {
 				return
@@ -186,23 +187,6 @@ func (e *Engine) runSuspects(ctx context.Context) {
 			}
 		}
 	}
-}
-
-// nap waits for a signal, at most for so long (0: without end); false when ctx ends.
-func (e *Engine) nap(ctx context.Context, signal <-chan struct{}, most time.Duration) bool {
-	var end <-chan time.Time
-	if most > 0 {
-		t := e.cfg.Clock.NewTimer(most)
-		defer t.Stop()
-		end = t.C()
-	}
-	select {
-	case <-signal:
-	case <-end:
-	case <-ctx.Done():
-		return false
-	}
-	return true
 }
 
 // blameAll counts what processes before this one were at when they ended. What the store does

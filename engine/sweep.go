@@ -29,12 +29,7 @@ func (e *Engine) runSweep(ctx context.Context) {
 		} else if n > 0 {
 			e.cfg.Log.Info("files of ended jobs were removed", "jobs", n)
 		}
-		t := e.cfg.Clock.NewTimer(sweepEvery)
-		select {
-		case <-t.C():
-		case <-ctx.Done():
-		}
-		t.Stop()
+		e.nap(ctx, nil, sweepEvery)
 	}
 }
 

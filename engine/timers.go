@@ -50,13 +50,7 @@ func (e *Engine) runTimers(ctx context.Context) {
 			nap = e.untilNext(ctx)
 		}
 		e.planned.Store(e.cfg.Clock.Now().Add(nap).UnixMilli())
-		t := e.cfg.Clock.NewTimer(nap)
-		select {
-		case <-t.C():
-		case <-e.timers:
-		case <-ctx.Done():
-		}
-		t.Stop()
+		e.nap(ctx, e.timers, nap)
 	}
 }
 
