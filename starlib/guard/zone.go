@@ -2,6 +2,7 @@ package guard
 
 import (
 	"fmt"
+	"path"
 	"sync"
 	"time"
 
@@ -14,6 +15,9 @@ import (
 
 // zones are those that were found, by name: the files are few.
 var zones sync.Map
+
+// zoneBytes is what a zone takes, about: its table of a century and a half.
+const zoneBytes = 8 << 10
 
 // maxZone is how long a zone's name may be; the longest is America/Argentina/ComodRivadavia.
 const maxZone = 64
@@ -32,6 +36,9 @@ func Zone(thread *starlark.Thread, name string) (*time.Location, error) {
 	z, err := time.LoadLocation(name)
 	if err != nil {
 		return nil, err
+	}
+	if name != "" && path.Clean(name) != name { // a file has names without end, such as Europe//Berlin
+		return z, Of(thread).Alloc(zoneBytes)
 	}
 	zones.Store(name, z)
 	return z, nil
