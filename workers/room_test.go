@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"orrery/engine/clock"
 	"orrery/workers/protocol"
@@ -76,5 +77,35 @@ func TestRoomForWorkers(t *testing.T) {
 	}
 	if h.said != 0 {
 		t.Errorf("%d bytes are counted of no workers", h.said)
+	}
+}
+
+// A worker that was forgotten to make room and registers again before the sweep keeps its row.
+func TestForgottenForRoomAndBack(t *testing.T) {
+	fake, rows := clock.NewFake(epoch), &records{rows: map[string]json.RawMessage{}}
+	h, err := New(t.Context(), Config{Clock: fake, Records: rows, SharedToken: shared})
+	if err != nil {
+		t.Fatal(err)
+	}
+	register := func(id string) {
+		t.Helper()
+		body := fmt.Sprintf(`{"worker_id":%q,"supported_tasks":["t"],"capabilities":{"extra":{"x":"%s"}}}`, id, strings.Repeat("y", 900<<10))
+		if _, err := h.Register(t.Context(), Caller{Token: shared, Age: protocol.AgeA}, []byte(body)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range allTold / (901 << 10) {
+		register(fmt.Sprintf("w%d", i))
+		fake.Advance(time.Second)
+	}
+	fake.Advance(h.ttl) // all fall silent
+	register("new")
+	if h.workers["w0"] != nil {
+		t.Fatal("the one that is silent for longest is still known")
+	}
+	register("w0")
+	h.Sweep(t.Context())
+	if kept, err := rows.AllWorkers(t.Context()); err != nil || kept["w0"] == nil || kept["w1"] != nil {
+		t.Errorf("%v; after the sweep w0, which is back, has a row: %v; w1, which is not: %v", err, kept["w0"] != nil, kept["w1"] != nil)
 	}
 }

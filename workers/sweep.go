@@ -207,6 +207,11 @@ func (h *Hub) chores(now time.Time) (dirty []*worker, forgotten []string, served
 			dirty = append(dirty, w)
 		}
 	}
-	forgotten, h.gone = append(forgotten, h.gone...), nil
+	for _, id := range h.gone {
+		if h.workers[id] == nil { // else it is back
+			forgotten = append(forgotten, id)
+		}
+	}
+	h.gone = nil
 	return dirty, forgotten, h.servedDirty
 }
