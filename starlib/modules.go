@@ -215,7 +215,8 @@ func parseDuration(thread *starlark.Thread, b *starlark.Builtin, args starlark.T
 		}
 	}
 	var d startime.Duration
-	return d, d.Unpack(v)
+	err := d.Unpack(v) // by itself: in one statement with d, Go does not say which comes first
+	return d, err
 }
 
 func (s *Scope) fixedNow() time.Time {
