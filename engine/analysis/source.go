@@ -73,7 +73,7 @@ func (a *analyzer) readFile(name string, text []byte) *file {
 		return f
 	}
 	a.readIgnores(f, tree)
-	a.reportResolve(resolve.File(tree, mostMisses(len(text), definedIn(name)), isUniversal))
+	a.reportResolve(resolve.File(tree, guard.FewMisses(len(text), definedIn(name)), isUniversal))
 	f.tree = tree
 	return f
 }
@@ -227,26 +227,6 @@ func pythonism(line string) string {
 	return ""
 }
 
-// maxResolve is how many errors of the resolver are shown of one file.
-const maxResolve = 100
-
-// mostMisses counts names that nothing defines. For each of them the resolver looks through
-// all names of the file for one that is near, so after some, fewer in a long file, the rest
-// counts as defined.
-func mostMisses(bytes int, defined func(string) bool) func(string) bool {
-	left := min(maxResolve, 2<<20/(bytes+1))
-	return func(name string) bool {
-		if defined(name) {
-			return true
-		}
-		if isUniversal(name) {
-			return false
-		}
-		left--
-		return left < 0
-	}
-}
-
 var undefinedName = regexp.MustCompile(`^undefined: (\S+)(?: \(did you mean (\S+)\?\))?$`)
 
 // reportResolve notes every unresolved name and every breach of the dialect.
@@ -256,7 +236,7 @@ func (a *analyzer) reportResolve(err error) {
 		return
 	}
 	for i, e := range list {
-		if i == maxResolve {
+		if i == guard.MaxFindings {
 			a.report(ruleDialect, e.Pos, fmt.Sprintf("%d more errors from here on are not shown", len(list)-i), "mend those before")
 			break
 		}

@@ -95,8 +95,7 @@ func (l *loader) parse(name string, chain []string) {
 		l.reportSyntax(name, err)
 		return
 	}
-	n := &defined{left: min(maxMisses, maxMissText/(len(text)+1))}
-	program, err := starlark.FileProgram(tree, n.has)
+	program, err := starlark.FileProgram(tree, guard.FewMisses(len(text), starlib.Environment().Has))
 	if err != nil {
 		l.reportSyntax(name, err)
 	}
@@ -107,31 +106,6 @@ func (l *loader) parse(name string, chain []string) {
 			l.follow(load, chain)
 		}
 	}
-}
-
-// maxFindings is how many errors of one file are shown: each is shown with its line.
-const maxFindings = 100
-
-// defined knows what a file finds defined. For a name that nothing defines the resolver looks
-// through all names of the file for one that is near, so after some such names the rest
-// counts as defined: the file is refused anyway.
-type defined struct{ left int }
-
-// The more text, the more names to look through.
-const (
-	maxMisses   = 100
-	maxMissText = 2 << 20
-)
-
-func (n *defined) has(name string) bool {
-	if starlib.Environment().Has(name) {
-		return true
-	}
-	if starlark.Universe.Has(name) {
-		return false
-	}
-	n.left--
-	return n.left < 0
 }
 
 // parseGuarded parses a text that is not nested too deep for what comes after, and puts the
@@ -199,7 +173,7 @@ func (l *loader) reportSyntax(name string, err error) {
 	switch {
 	case errors.As(err, &list):
 		for i, e := range list {
-			if i == maxFindings {
+			if i == guard.MaxFindings {
 				l.report(src.at("more-errors", e.Pos, "%d more errors from here on are not shown", len(list)-i))
 				break
 			}

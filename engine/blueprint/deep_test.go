@@ -8,6 +8,7 @@ import (
 	"testing/fstest"
 
 	"orrery/engine/analysis"
+	"orrery/starlib/guard"
 )
 
 // This file tests what is refused before anything recurses over it, and fuzzes the loader.
@@ -57,7 +58,7 @@ func TestManyFaults(t *testing.T) {
 	for name, src := range map[string]string{"dialect": strings.Repeat("return\n", 100_000), "unresolved-name": near.String()} {
 		_, err := Compile("main.star", map[string]string{"main.star": src})
 		var bad *LoadError
-		if !errors.As(err, &bad) || len(bad.Findings) == 0 || len(bad.Findings) > maxFindings+1 || bad.Findings[0].Rule != name || bad.Findings[0].Line != 1 {
+		if !errors.As(err, &bad) || len(bad.Findings) == 0 || len(bad.Findings) > guard.MaxFindings+1 || bad.Findings[0].Rule != name || bad.Findings[0].Line != 1 {
 			t.Fatalf("%s: %.300v", name, err)
 		}
 		if n := len(bad.Findings); name == "dialect" && !strings.Contains(bad.Findings[n-1].Message, "99900 more errors") {
