@@ -1,8 +1,6 @@
 package engine
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -38,21 +36,14 @@ type noted struct {
 var _ sandbox.Watcher = (*atWork)(nil)
 
 // Long implements sandbox.Watcher.
-func (w *atWork) Long(bp *blueprint.Blueprint, j *job.Job) {
-	if w.ledger != nil {
-		w.step(bp, j, false)
-	}
-}
+func (w *atWork) Long(bp *blueprint.Blueprint, j *job.Job) { w.step(bp, j, false) }
 
 // step notes the step that is due in a job.
 func (w *atWork) step(bp *blueprint.Blueprint, j *job.Job, alone bool) {
-	w.put(ledger.Note{Kind: ledger.Step, Key: j.ID, Name: bp.Name, Step: j.Step + 1, State: j.State, Part: partOf(bp, j.State), Alone: alone})
-}
-
-func (w *atWork) put(n ledger.Note) {
 	if w.ledger == nil {
 		return
 	}
+	n := ledger.Note{Kind: ledger.Step, Key: j.ID, Name: bp.Name, Step: j.Step + 1, State: j.State, Alone: alone}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	was, there := w.notes[n.Key]
@@ -85,10 +76,4 @@ func (w *atWork) ended(id string) {
 		w.n.Store(int64(len(w.notes)))
 		w.ledger.End(n.slot)
 	}
-}
-
-// partOf names the handlers of a state of a revision in the ledger's tallies.
-func partOf(bp *blueprint.Blueprint, state string) string {
-	sum := sha256.Sum256([]byte(bp.Revision + "\x00" + bp.Name + "\x00" + state))
-	return hex.EncodeToString(sum[:16])
 }

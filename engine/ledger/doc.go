@@ -5,7 +5,7 @@
 // or the loading of a blueprint file. A process that ends in order says so (Stopping) before
 // it does. What a process that did not has left is given to the next one, which decides whom to
 // blame, and takes each note out when that is settled. A tally counts ends of something that has
-// no row in a store: the loading of a file, a handler.
+// no row in a store: the loading of a file.
 //
 // Notes are written with one small write to the file and never synced: the end of a process does
 // not touch what the kernel has of a file, and a power cut may lose notes, which costs one more

@@ -22,7 +22,6 @@ type Note struct {
 	Name  string    `json:"name,omitempty"`  // for people
 	Step  int64     `json:"step,omitempty"`  // Step: its number
 	State string    `json:"state,omitempty"` // Step: the job's
-	Part  string    `json:"part,omitempty"`  // Step: what Tally counts its handler by
 	Alone bool      `json:"alone,omitempty"` // Step: it was run by itself, because it was suspected
 	At    time.Time `json:"at"`
 	Run   string    `json:"run"` // the process; Begin fills it in
