@@ -156,16 +156,17 @@ func (h *Hub) Heartbeat(ctx context.Context, c Caller, body []byte) ([]byte, err
 		h.meetOthers(ctx)
 	}
 	h.mu.Lock()
+	w := h.workers[id]
+	known := w != nil && w.known
+	if !known && (c.Age.ReRegisters() || hb.Empty) {
+		h.mu.Unlock()
+		return nil, ErrUnknownWorker
+	}
 	if err := h.room(id, byHeartbeat, len(body)); err != nil {
 		h.mu.Unlock()
 		return nil, err
 	}
-	w := h.workers[id]
-	if w == nil || !w.known {
-		if c.Age.ReRegisters() || hb.Empty {
-			h.mu.Unlock()
-			return nil, ErrUnknownWorker
-		}
+	if !known {
 		w = h.worker(id)
 		w.known, w.age, w.version, w.dirty = true, c.Age, c.Version, true
 		h.log.Info("a worker was taken in from its heartbeat", "worker", id, "age", c.Age.String())

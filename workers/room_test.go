@@ -108,4 +108,12 @@ func TestForgottenForRoomAndBack(t *testing.T) {
 	if kept, err := rows.AllWorkers(t.Context()); err != nil || kept["w0"] == nil || kept["w1"] != nil {
 		t.Errorf("%v; after the sweep w0, which is back, has a row: %v; w1, which is not: %v", err, kept["w0"] != nil, kept["w1"] != nil)
 	}
+	unknown := Caller{WorkerID: "unknown", Token: shared, Age: protocol.AgeC}
+	before := len(h.workers)
+	if _, err := h.Heartbeat(t.Context(), unknown, []byte(`{"hot_cache":["`+strings.Repeat("x", 900<<10)+`"]}`)); !errors.Is(err, ErrUnknownWorker) {
+		t.Errorf("a heartbeat of an unknown worker: %v", err)
+	}
+	if len(h.workers) != before {
+		t.Errorf("%d workers were forgotten for a heartbeat that is not kept", before-len(h.workers))
+	}
 }
