@@ -117,8 +117,8 @@ type Jobs interface {
 	Rows(ctx context.Context, ids []string) ([]job.Job, error)
 	// Load reads the row and the data in one consistent view.
 	Load(ctx context.Context, id string) (*job.Job, Data, error)
-	// List gives jobs, newest first, and no more after PageBytes of text. Rows that can not be read are passed over and do not
-	// count: *Unreadable names them, and comes with the page.
+	// List gives jobs, newest first, and no more after PageBytes of text. Rows that can not be
+	// read are passed over and do not count: *Unreadable names them, and comes with the page.
 	List(ctx context.Context, q Query) (Page, error)
 	// Counts gives the number of jobs by status; statuses without jobs are absent.
 	Counts(ctx context.Context) (map[job.Status]int64, error)
